@@ -1,0 +1,1 @@
+"""The edge: the only place that prints, exits and draws."""

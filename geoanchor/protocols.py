@@ -1,0 +1,159 @@
+"""The seams: what a source, an encoder, a row store, a vector index and a reranker must be able to do.
+
+Array shapes use the same letters everywhere: n items, q queries, g gallery rows, d dimensions, k hits. Vectors are
+float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.image import Layer, Pixels, TileImage
+from geoanchor.query import Hit, Query
+from geoanchor.space import EmbeddingSpace, Modality
+from geoanchor.tiling import Tile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Vectors = NDArray[np.float32]
+RowIds = NDArray[np.int64]
+Role = Literal["query", "gallery"]
+
+
+@dataclass(frozen=True, slots=True)
+class TileRef:
+    """One picture a source can read, before any pixel is read.
+
+    Attributes:
+        id: id of the TileImage that `read` will give; unique within an index.
+        key: the source's own handle (a path, an offset, ""); plain text, so that a ref can cross processes.
+        tile: grid address, or None.
+        stamp: changes when the content may have changed (size and mtime, an ETag, a version); equal stamps mean that an
+            incremental build need not read it again.
+        point: (lng, lat) for ordering where there is no tile but the position is cheap to know.
+    """
+
+    id: str
+    key: str = ""
+    tile: Tile | None = None
+    stamp: str = ""
+    point: tuple[float, float] | None = None
+
+
+class TileSource(Protocol):
+    """Something that pictures come from. Making one opens and checks it; `plan` is cheap; `read` does the work."""
+
+    @property
+    def uri(self) -> str:
+        """As named on the command line."""
+
+    @property
+    def layer(self) -> Layer:
+        """Layer of every picture."""
+
+    @property
+    def zoom(self) -> int | None:
+        """Zoom of the tile grid, None where pictures lie on none."""
+
+    @property
+    def attribution(self) -> str:
+        """Text that must be shown with the pictures, or ""."""
+
+    def plan(self) -> Iterable[TileRef]:
+        """Everything there is to read, in a deterministic order, without reading pixels."""
+
+    def read(self, ref: TileRef) -> TileImage:
+        """Pixels of one ref; thread-safe. Raises BadInput when this one cannot be used."""
+
+    def close(self) -> None:
+        """Let go of files and connections; may be called twice."""
+
+
+class Encoder(Protocol):
+    """Turns pictures and words into vectors of one or more embedding spaces; deterministic, thread-safe."""
+
+    @property
+    def name(self) -> str:
+        """What `load_bundle` was asked for; stored in the manifest."""
+
+    @property
+    def spaces(self) -> Mapping[str, EmbeddingSpace]:
+        """By name, e.g. {"semantic": ...}."""
+
+    def prepare(self, pixels: Pixels, modality: Modality) -> Pixels:
+        """Shrink (h, w, 3) uint8 to what `encode` wants, still uint8; numpy and Pillow only, so readers can do it in
+        parallel; idempotent."""
+
+    def encode(
+        self, items: Sequence[Pixels] | Sequence[str], modality: Modality, role: Role = "gallery"
+    ) -> dict[str, Vectors]:
+        """Vectors (n, d) of every space that knows the modality, by space name; unit length where the metric is cosine.
+
+        items: prepared (or raw) pixels, or strings for "text". Raises UnsupportedModality.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One row of the store of record: a picture's facts, its thumbnail and its vectors by space name."""
+
+    image: TileImage
+    cell: int
+    stamp: str
+    content_hash: str
+    thumbnail: bytes
+    vectors: Mapping[str, Vectors]
+
+
+class RowStore(Protocol):
+    """The store of record (LanceDB). One writer at a time; readers see the last committed version."""
+
+    @property
+    def version(self) -> int:
+        """Version of the table, grows with every commit."""
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add rows in one commit; a row whose id exists replaces it."""
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove rows by id in one commit; how many there were."""
+
+    def stamps(self) -> dict[str, str]:
+        """id -> stamp of every row."""
+
+    def count(self) -> int:
+        """Rows."""
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Whole columns, in table order."""
+
+    def fetch(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """Columns of some rows by id, in the order of `ids`; ids that do not exist are left out."""
+
+
+class VectorIndex(Protocol):
+    """Finds the best rows of one embedding space; rows are positions 0..g-1 of the serving order."""
+
+    def search(self, vectors: Vectors, k: int, rows: RowIds | None = None) -> tuple[Vectors, RowIds]:
+        """The k best rows for each query.
+
+        Args:
+            vectors: (q, d) float32 in this index's space.
+            rows: sorted positions that may be returned, or None for all.
+        Returns:
+            scores (q, k), best first, higher is better, ties by lower row; row positions (q, k) int64, -1 (score -inf)
+            where fewer than k exist.
+        """
+
+
+class Reranker(Protocol):
+    """Reorders the best hits of a query."""
+
+    def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[Hit]:
+        """The same hits, new scores and order; may add to `why`."""

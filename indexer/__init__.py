@@ -1,0 +1,1 @@
+"""Pixels and vector features become rows on disk."""

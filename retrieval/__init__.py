@@ -1,0 +1,1 @@
+"""Vectors become hits: numpy in, hits out; never imports torch."""

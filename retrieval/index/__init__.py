@@ -1,0 +1,1 @@
+"""Vector indexes and the store of record."""
