@@ -25,7 +25,7 @@ _WORDS: dict[str, tuple[float, float, float]] = {
 
 
 class ToyEncoder:
-    """Colour as meaning: a picture's vector is its mean red, green, blue and a constant, a text's the sum of its colour words.
+    """Colour as meaning: a picture is its mean red, green, blue and a constant, a text the sum of its colour words.
 
     Args:
         salt: changes the fingerprint and nothing else, to stand for another model of the same dimension.

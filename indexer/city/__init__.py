@@ -1,1 +1,1 @@
-"""The procedural city: an endless, deterministic town with OpenStreetMap tags. Synthetic, and never passed off as real."""
+"""The procedural city: an endless, deterministic town with OpenStreetMap tags; synthetic, never passed off as real."""
