@@ -1,0 +1,131 @@
+"""Benchmark data as users have it: pictures in a folder or tar, captions in JSON, map and aerial pairs in CSV."""
+
+from __future__ import annotations
+
+import csv
+import tarfile
+import threading
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from geoanchor.errors import BadInput, UsageError
+from geoanchor.image import Pixels
+
+
+class Captioned(BaseModel):
+    """A picture's name and its captions; `split` is optional, other fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    image: str
+    captions: tuple[str, ...] = Field(min_length=1)
+    split: str | None = None
+
+
+class Pair(BaseModel):
+    """An aerial and a map picture (paths); label 1 says that they show the same, unchanged place."""
+
+    model_config = ConfigDict(frozen=True)
+
+    aerial: Path
+    map: Path
+    label: int = Field(ge=0, le=1)
+
+
+def read_captions(path: Path, split: str | None = None) -> list[Captioned]:
+    """Captioned pictures of a JSON list [{"image", "captions", "split"?}, ...], of one split or all.
+
+    Raises UsageError when the file is not such a list or holds nothing of that split.
+    """
+    try:
+        items = TypeAdapter(list[Captioned]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read captions ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(f"{path}: not a list of images with captions: {where}: {first['msg']}") from error
+    chosen = [item for item in items if split is None or item.split == split]
+    if not chosen:
+        known = ", ".join(sorted({item.split or "none" for item in items})) or "none"
+        raise UsageError(f"{path}: no picture of split {split!r}; splits in it: {known}")
+    return chosen
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Pairs of a CSV with the columns aerial, map, label; relative paths count from the CSV's own folder.
+
+    Raises UsageError naming the line that is wrong.
+    """
+    pairs = []
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            missing = {"aerial", "map", "label"} - set(reader.fieldnames or ())
+            if missing:
+                raise UsageError(f"{path}: column {', '.join(sorted(missing))} is missing; needs aerial, map, label")
+            for row in reader:
+                try:
+                    pair = Pair.model_validate({name: row[name] for name in ("aerial", "map", "label")})
+                except ValidationError as error:
+                    reason = error.errors()[0]["msg"]
+                    raise UsageError(f"{path}, line {reader.line_num}: {reason}") from error
+                pairs.append(
+                    pair.model_copy(update={"aerial": path.parent / pair.aerial, "map": path.parent / pair.map})
+                )
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot read pairs ({error})") from error
+    if not pairs:
+        raise UsageError(f"{path}: holds no pairs")
+    return pairs
+
+
+class Pictures:
+    """Reads pictures by name from a folder or a tar file.
+
+    Raises UsageError on opening when there is no such folder or tar.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._tar: tarfile.TarFile | None = None
+        if path.is_file():
+            try:
+                self._tar = tarfile.open(path)  # noqa: SIM115 (lives as long as this object)
+            except tarfile.TarError as error:
+                raise UsageError(f"{path}: neither a folder nor a tar file of images ({error})") from error
+        elif not path.is_dir():
+            raise UsageError(f"{path}: no such folder or tar file of images")
+
+    def read(self, name: str) -> Pixels:
+        """RGB uint8 (h, w, 3). Raises BadInput when the picture is missing or cannot be decoded."""
+        return decode(self._bytes(name), f"{self._path}/{name}")
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            if self._tar is None:
+                file = (self._path / name).resolve()
+                if not file.is_relative_to(self._path.resolve()):
+                    raise BadInput(name, "lies outside the folder of images")
+                return file.read_bytes()
+            with self._lock:
+                member = self._tar.extractfile(name)
+                if member is None:
+                    raise KeyError(name)
+                return member.read()
+        except (OSError, KeyError) as error:
+            raise BadInput(f"{self._path}/{name}", "no such picture") from error
+
+
+def decode(data: bytes, where: str) -> Pixels:
+    """RGB uint8 (h, w, 3) of an encoded picture. Raises BadInput."""
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadInput(where, f"cannot be decoded as a picture ({error})") from error
