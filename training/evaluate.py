@@ -124,19 +124,18 @@ def evaluate_matching(
 ) -> dict[str, Any]:
     """AUROC and F1 (0..1) of "same place, unchanged" by the similarity of the two pictures' vectors.
 
-    The threshold is cross-fitted: each half of the pairs (by hash of their names) is judged with the threshold that is
-    best on the other half; the mean of the two is reported. Raises UsageError when a class is missing.
+    The threshold is cross-fitted: each half of the pairs (drawn by hash of their names, within each label) is judged
+    with the threshold that is best on the other half; the mean of the two is reported. Raises UsageError when a label
+    has fewer than two pairs.
     """
     space = shared_space(encoder, "aerial", "map")
     aerial, maps, kept = _encode_pairs(encoder, pairs, space, batch_size, progress)
     rows = _positions([pair.aerial for pair in kept]), _positions([pair.map for pair in kept])
     scores = np.einsum("nd,nd->n", aerial[rows[0]], maps[rows[1]]).astype(np.float64)
     positive = np.asarray([pair.label == 1 for pair in kept])
-    if positive.all() or not positive.any():
-        raise UsageError("matching needs pairs of both labels, 1 (same) and 0 (changed or another place)")
-    half = np.asarray([_half(pair) for pair in kept])
-    if any(len(set(positive[half == side])) < 2 for side in (0, 1)):
-        half = np.arange(len(kept)) % 2
+    if min(positive.sum(), (~positive).sum()) < 2:
+        raise UsageError("matching needs two pairs or more of each label, 1 (same) and 0 (changed or another place)")
+    half = _halves(kept, positive)
     thresholds = [metrics.best_threshold(scores[half != side], positive[half != side]) for side in (0, 1)]
     predicted = scores - np.where(half == 0, thresholds[0], thresholds[1])
     result: dict[str, Any] = {
@@ -261,8 +260,13 @@ def _intervals(hits: NDArray[np.float64], groups: NDArray[np.int64] | None, seed
     }
 
 
-def _half(pair: Pair) -> int:
-    return hashlib.sha256(f"{pair.aerial.name}|{pair.map.name}".encode()).digest()[0] & 1
+def _halves(pairs: Sequence[Pair], positive: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """0 or 1 for each pair; each label is split evenly, whatever the order of the file."""
+    digests = [hashlib.sha256(f"{pair.aerial.name}|{pair.map.name}".encode()).hexdigest() for pair in pairs]
+    order = sorted(range(len(pairs)), key=lambda row: (positive[row], digests[row]))
+    half = np.zeros(len(pairs), np.int64)
+    half[order] = np.arange(len(pairs)) % 2
+    return half
 
 
 def _protocol(encoder: Encoder, space: str, seed: int) -> dict[str, Any]:
