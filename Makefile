@@ -1,0 +1,36 @@
+# GeoAnchor: `make demo` and `make test` do everything on a fresh machine; the rest are their parts.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test lint types bench docs clean
+.DEFAULT_GOAL := demo
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,dev]"
+	touch $(READY)
+
+demo: $(READY)  ## build the city, index it, ask every kind of query, write a report
+	$(BIN)/geoanchor demo
+
+test: lint types  ## all checks and all tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
+
+bench: $(READY)  ## speed and memory as ratios against named rivals
+	$(BIN)/python -m benchmarks
+
+docs: $(READY)  ## regenerate what the docs take from the code
+	$(BIN)/python -m scripts.cli_docs
+	$(BIN)/python -m scripts.contact_sheets
+
+clean:
+	rm -rf .venv out build *.egg-info
