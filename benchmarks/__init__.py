@@ -1,0 +1,1 @@
+"""Speed and memory beside named rivals, as ratios measured in one run."""
