@@ -14,7 +14,7 @@ from geoanchor.feature import Feature, FeatureSource
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.protocols import TileRef
 from geoanchor.tiling import Bounds, Tile, tile_at
-from indexer.captions import tile_captions, tile_tags
+from indexer.captions import describe_tile
 from indexer.render import drawable, find_style, render_map
 from indexer.sources.registry import SourceOptions
 
@@ -83,7 +83,7 @@ class VectorTiles:
         if tile is None:
             raise UsageError(f"{self.uri}: {ref.id} names no tile")
         present = self.features.features(tile.bounds)
-        captions = tile_captions(present, tile)
+        tags, captions = describe_tile(present, tile)
         return TileImage(
             id=ref.id,
             pixels=self._pixels(tile),
@@ -93,8 +93,8 @@ class VectorTiles:
             crs="EPSG:3857",
             source=self.uri,
             attribution=self.attribution,
-            tags=tile_tags(present, tile),
-            caption=captions[0] if captions else "",
+            tags=tags,
+            caption=captions[0],
         )
 
     def _pixels(self, tile: Tile) -> Pixels:
