@@ -1,0 +1,321 @@
+"""The store of record: the LanceDB tables `tiles` and `texts` of one index folder; the only file that knows LanceDB.
+
+Writing goes through LanceDB. Reading goes through Lance, the format below it: it loads three times faster, and a search
+that only needs a thumbnail should not wait for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
+from geoanchor.protocols import Row, Vectors
+from geoanchor.space import EmbeddingSpace
+
+ROWS_PER_CHUNK = 4096
+"""Rows in memory at once while a table is rewritten."""
+
+_FACTS: tuple[tuple[str, pa.DataType, Callable[[Row], Any]], ...] = (
+    ("id", pa.string(), lambda row: row.image.id),
+    ("layer", pa.string(), lambda row: row.image.layer),
+    ("z", pa.int32(), lambda row: row.image.tile and row.image.tile.z),
+    ("x", pa.int32(), lambda row: row.image.tile and row.image.tile.x),
+    ("y", pa.int32(), lambda row: row.image.tile and row.image.tile.y),
+    ("west", pa.float64(), lambda row: row.image.bounds and row.image.bounds.west),
+    ("south", pa.float64(), lambda row: row.image.bounds and row.image.bounds.south),
+    ("east", pa.float64(), lambda row: row.image.bounds and row.image.bounds.east),
+    ("north", pa.float64(), lambda row: row.image.bounds and row.image.bounds.north),
+    ("lng", pa.float64(), lambda row: row.image.point and row.image.point[0]),
+    ("lat", pa.float64(), lambda row: row.image.point and row.image.point[1]),
+    ("cell", pa.uint64(), lambda row: row.cell),
+    ("gsd_m", pa.float64(), lambda row: row.image.gsd_m),
+    ("acquired", pa.timestamp("us", tz="UTC"), lambda row: row.image.acquired),
+    ("source", pa.string(), lambda row: row.image.source),
+    ("crs", pa.string(), lambda row: row.image.crs),
+    ("attribution", pa.string(), lambda row: row.image.attribution),
+    ("tags", pa.list_(pa.string()), lambda row: list(row.image.tags)),
+    ("caption", pa.string(), lambda row: row.image.caption),
+    ("nodata", pa.float64(), lambda row: row.image.nodata),
+    ("width", pa.int32(), lambda row: row.image.pixels.shape[1]),
+    ("height", pa.int32(), lambda row: row.image.pixels.shape[0]),
+    ("stamp", pa.string(), lambda row: row.stamp),
+    ("content_hash", pa.string(), lambda row: row.content_hash),
+    ("thumbnail", pa.binary(), lambda row: row.thumbnail),
+)
+"""Column of `tiles`, its type, and where a row keeps it."""
+
+_TEXT_FACTS = (("text", pa.string()), ("kind", pa.string()), ("count", pa.int64()))
+
+
+def vector_column(space: str) -> str:
+    """Name of the column that holds the vectors of a space."""
+    return f"vector_{space}"
+
+
+class LanceStore:
+    """`tiles` and `texts` of one index folder; implements `geoanchor.protocols.RowStore`.
+
+    Rows keep the order in which they were appended until `compact` sorts them by (cell, layer, id).
+    """
+
+    def __init__(self, folder: Path, tiles: _Table, texts: _Table) -> None:
+        self.folder = folder
+        self._tiles = tiles
+        self._texts = texts
+        self._known: set[str] | None = None
+
+    @classmethod
+    def create(cls, folder: Path, spaces: Mapping[str, EmbeddingSpace]) -> LanceStore:
+        """Make empty tables with one vector column per space. Raises UsageError when there are some already."""
+        if (folder / "tiles.lance").exists():
+            raise UsageError(f"{folder}: there is an index already; open it, or take another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        vectors = [(vector_column(name), pa.list_(pa.float32(), space.dim)) for name, space in spaces.items()]
+        # `tiles` last: its presence means that both are there.
+        texts = _Table.create(folder, "texts", pa.schema([*_TEXT_FACTS, *vectors]))
+        tiles = _Table.create(folder, "tiles", pa.schema([*((name, kind) for name, kind, _ in _FACTS), *vectors]))
+        return cls(folder, tiles, texts)
+
+    @classmethod
+    def open(cls, folder: Path, version: int | None = None) -> LanceStore:
+        """Open the tables, `tiles` at a version (None: the newest).
+
+        Raises NotAnIndex when the folder holds none, IndexCorrupt when they cannot be read or the version is gone.
+        """
+        if not (folder / "tiles.lance").exists():
+            raise NotAnIndex(f"{folder}: there is no index; make one with `geoanchor index SOURCE --into {folder}`")
+        store = cls(folder, _Table(folder, "tiles", version), _Table(folder, "texts"))
+        _ = store._tiles.dataset, store._texts.dataset
+        return store
+
+    @property
+    def version(self) -> int:
+        """Version of `tiles`; every commit adds one."""
+        return self._tiles.version
+
+    @property
+    def texts_version(self) -> int:
+        """Version of `texts`."""
+        return self._texts.version
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Names of the spaces that have a vector column."""
+        prefix = vector_column("")
+        return tuple(name.removeprefix(prefix) for name in self._tiles.schema.names if name.startswith(prefix))
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add rows in one commit; a row whose id exists replaces it, and of two with one id the last one stays."""
+        if not rows:
+            return
+        rows = list({row.image.id: row for row in rows}.values())
+        ids = {row.image.id for row in rows}
+        if self._known is None:
+            self._known = set(self._tiles.column("id").to_pylist())
+        table = self._to_arrow(rows)
+        # A merge reads the whole id column; most builds never meet an id twice.
+        if self._known.isdisjoint(ids):
+            self._tiles.add(table)
+        else:
+            self._tiles.upsert(table, "id")
+        self._known |= ids
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove rows by id in one commit; how many there were."""
+        before = self.count()
+        if not ids or not len(self._positions(ids)):
+            return 0
+        self._tiles.delete(f"id IN ({', '.join(map(_quoted, ids))})")
+        self._known = None
+        return before - self.count()
+
+    def stamps(self, version: int | None = None) -> dict[str, str]:
+        """id -> stamp of every row, now or as of an earlier version that is still kept."""
+        table = self._tiles if version is None else _Table(self.folder, "tiles", version)
+        rows = table.columns(["id", "stamp"])
+        return dict(zip(rows["id"].to_pylist(), rows["stamp"].to_pylist(), strict=True))
+
+    def count(self) -> int:
+        """Rows."""
+        return int(self._tiles.dataset.count_rows())
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Whole columns, in table order. Raises UsageError on a column that does not exist."""
+        return self._tiles.columns(names)
+
+    def fetch(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """Columns of some rows by id, in the order of `ids`; ids that do not exist are left out."""
+        return self._tiles.take(self._positions(ids), columns)
+
+    def texts(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Captions and tag phrases: text, kind ("caption" | "tag"), count of rows that bear it, vectors per space."""
+        return self._texts.columns(columns or self._texts.schema.names)
+
+    def replace_texts(
+        self, texts: Sequence[str], kinds: Sequence[str], counts: Sequence[int], vectors: Mapping[str, Vectors]
+    ) -> None:
+        """Put n texts in the place of all others in one commit; vectors (n, d) by space, a space may be absent."""
+        known: dict[str, Any] = {"text": texts, "kind": kinds, "count": counts}
+        for name in self.spaces:
+            known[vector_column(name)] = _vector_array(
+                list(vectors[name]) if name in vectors else [None] * len(texts), self._dim(name)
+            )
+        table = pa.table(known, schema=self._texts.schema)
+        self._texts.replace(iter(table.to_batches()))
+        self._texts.drop_old_versions()
+
+    def compact(self) -> None:
+        """Rewrite the rows in the order (cell, layer, id) and drop older versions and their files."""
+        keys = self._tiles.columns(["cell", "layer", "id"])
+        order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in ("cell", "layer", "id")]).to_numpy()
+        if len(order):
+            self._tiles.replace(self._tiles.chunks(order))
+        self._tiles.drop_old_versions()
+        self._texts.drop_old_versions()
+
+    def _positions(self, ids: Sequence[str]) -> list[int]:
+        """Table positions of ids, in their order; those that do not exist are left out."""
+        found = pc.index_in(self._tiles.column("id"), value_set=pa.array(ids, pa.string())).to_numpy()
+        rows = np.flatnonzero(~np.isnan(found))
+        position = dict(zip(found[rows].astype(int).tolist(), rows.tolist(), strict=True))
+        first = {id_: number for number, id_ in reversed(list(enumerate(ids)))}
+        return [position[first[id_]] for id_ in ids if first[id_] in position]
+
+    def _dim(self, space: str) -> int:
+        return int(self._tiles.schema.field(vector_column(space)).type.list_size)
+
+    def _to_arrow(self, rows: Sequence[Row]) -> pa.Table:
+        arrays = [pa.array([value(row) for row in rows], kind) for _, kind, value in _FACTS]
+        names = [name for name, _, _ in _FACTS]
+        for space in self.spaces:
+            arrays.append(_vector_array([row.vectors.get(space) for row in rows], self._dim(space)))
+            names.append(vector_column(space))
+        return pa.table(arrays, schema=pa.schema([self._tiles.schema.field(name) for name in names]))
+
+
+class _Table:
+    """One LanceDB table, read at a fixed version or at the newest one that this object knows of."""
+
+    def __init__(self, folder: Path, name: str, version: int | None = None) -> None:
+        self._folder = folder
+        self._name = name
+        self._path = folder / f"{name}.lance"
+        self._at = version
+        self._dataset: Any = None
+        self._handle: Any = None
+        self._cached: dict[str, pa.ChunkedArray] = {}
+
+    @classmethod
+    def create(cls, folder: Path, name: str, schema: pa.Schema) -> _Table:
+        import lancedb  # 2 s to load, and only a build needs it
+
+        # Only a build that was killed between the two tables leaves one of them.
+        mode = "overwrite" if (folder / f"{name}.lance").exists() else "create"
+        lancedb.connect(folder).create_table(name, schema=schema, mode=mode)
+        return cls(folder, name)
+
+    @property
+    def dataset(self) -> Any:
+        if self._dataset is None:
+            import lance
+
+            try:
+                self._dataset = lance.dataset(self._path, version=self._at)
+            except (ValueError, OSError) as error:
+                at = "" if self._at is None else f" version {self._at}"
+                reason = f"{self._path}: cannot read the table{at}; run `geoanchor doctor {self._folder}`"
+                raise IndexCorrupt(reason) from error
+        return self._dataset
+
+    @property
+    def version(self) -> int:
+        return int(self.dataset.version)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.dataset.schema
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        unknown = set(names) - set(self.schema.names)
+        if unknown:
+            raise UsageError(
+                f"{self._path}: no column {', '.join(sorted(unknown))}; it has {', '.join(self.schema.names)}"
+            )
+        return self.dataset.to_table(list(names))
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One whole column, kept until the next write."""
+        if name not in self._cached:
+            self._cached[name] = self.columns([name])[name]
+        return self._cached[name]
+
+    def take(self, positions: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        if not positions:
+            return pa.schema([self.schema.field(name) for name in columns]).empty_table()
+        return self.dataset.take(list(positions), list(columns))
+
+    def chunks(self, order: Any) -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(order), ROWS_PER_CHUNK):
+            yield from self.dataset.take(order[start : start + ROWS_PER_CHUNK].tolist()).to_batches()
+
+    def add(self, rows: pa.Table) -> None:
+        with self._writing() as table:
+            table.add(rows)
+
+    def upsert(self, rows: pa.Table, key: str) -> None:
+        with self._writing() as table:
+            table.merge_insert(key).when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+    def delete(self, predicate: str) -> None:
+        with self._writing() as table:
+            table.delete(predicate)
+
+    def replace(self, batches: Iterator[pa.RecordBatch]) -> None:
+        """Put these rows in the place of all others, in one commit: a reader sees the old rows or the new ones."""
+        import lance
+
+        with self._writing():
+            reader = pa.RecordBatchReader.from_batches(self.schema, batches)
+            lance.write_dataset(reader, self._path, mode="overwrite")
+
+    def drop_old_versions(self) -> None:
+        """Delete the files that only older versions use, and those that a killed writer left."""
+        with self._writing():
+            self.dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Any]:
+        if self._handle is None:
+            import lancedb
+
+            self._handle = lancedb.connect(self._folder).open_table(self._name)
+        self._handle.checkout_latest()
+        try:
+            yield self._handle
+        finally:
+            self._dataset = self._at = None
+            self._cached.clear()
+
+
+def _vector_array(vectors: Sequence[Vectors | None], dim: int) -> pa.Array:
+    """Vectors as a fixed-size list array (n, dim) float32; None where a row has none in this space."""
+    absent = np.array([vector is None for vector in vectors], bool)
+    dense = np.zeros((len(vectors), dim), np.float32)
+    for row, vector in enumerate(vectors):
+        if vector is not None:
+            dense[row] = vector
+    mask = pa.array(absent) if absent.any() else None
+    return pa.FixedSizeListArray.from_arrays(pa.array(dense.reshape(-1)), dim, mask=mask)
+
+
+def _quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
