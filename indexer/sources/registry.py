@@ -55,7 +55,7 @@ def _scheme(*names: str) -> Callable[[str], bool]:
 
 
 def _template(uri: str) -> bool:
-    return all(part in uri for part in ("{z}", "{x}"))
+    return any(part in uri for part in ("{z}", "{q}", "{TileMatrix}"))
 
 
 _KINDS: tuple[_Kind, ...] = (
@@ -80,11 +80,20 @@ def open_source(uri: str, options: SourceOptions) -> TileSource:
 
     Raises UsageError when no reader knows such a name or the file does not exist, BadInput when it cannot be read.
     """
+    module, _, name = _kind(uri).opener.partition(":")
+    source: TileSource = getattr(import_module(module), name)(uri, options)
+    return source
+
+
+def kind_of(uri: str) -> str:
+    """Which kind of source a name stands for, e.g. "pmtiles". Raises UsageError when it stands for none."""
+    return _kind(uri).name
+
+
+def _kind(uri: str) -> _Kind:
     for kind in _KINDS:
         if kind.matches(uri):
-            module, _, name = kind.opener.partition(":")
-            source: TileSource = getattr(import_module(module), name)(uri, options)
-            return source
+            return kind
     if not urlsplit(uri).scheme and not Path(uri).exists():
         raise UsageError(f"{uri}: no such file or folder")
     raise UsageError(f"{uri}: no reader for this kind of source; readers: {', '.join(kind.name for kind in _KINDS)}")

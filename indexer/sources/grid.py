@@ -1,0 +1,172 @@
+"""Pictures that already lie on the web-mercator grid: what a store of tiles offers, and the source made of one."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from geoanchor.errors import BadInput, UsageError
+from geoanchor.image import Layer, Pixels, TileImage
+from geoanchor.protocols import TileRef
+from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile
+from indexer.sources.registry import SourceOptions
+
+MAX_TILE_BYTES = 64 * 2**20
+"""A tile with more, packed or unpacked, is refused."""
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF")
+_NOT_PICTURES = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+class TileStore(Protocol):
+    """Bytes by tile address: a folder, an archive, a service. Thread-safe."""
+
+    @property
+    def name(self) -> str:
+        """Short and stable; part of every id."""
+
+    def tiles(self, zoom: int) -> Iterable[Tile]:
+        """Addresses at one zoom, in a deterministic order, each once."""
+
+    def get(self, tile: Tile) -> bytes | None:
+        """What lies there, None where nothing does. Raises BadInput when it cannot be read."""
+
+    def stamp(self, tile: Tile) -> str:
+        """Changes when the bytes may have changed."""
+
+    def close(self) -> None:
+        """Let go of files and connections; may be called twice."""
+
+
+class GridTiles:
+    """A TileSource of the pictures in a TileStore, kept as they are coded there.
+
+    An address where the store has nothing gives a black picture with `nodata` 1, so that a build skips and counts it.
+    """
+
+    def __init__(self, uri: str, store: TileStore, options: SourceOptions, zoom: int, layer: Layer, attribution: str):
+        self.uri, self.layer, self.zoom, self.attribution = uri, layer, zoom, attribution
+        self.absent = 0
+        """Addresses read so far where the store had nothing."""
+        self._store, self._within = store, options.within
+        self._max_pixels = options.settings.max_pixels
+        self._source = without_secrets(uri)
+        self._lock = threading.Lock()
+
+    def plan(self) -> Iterator[TileRef]:
+        """Every tile of the store at this zoom whose centre lies in the wanted box."""
+        for tile in self._store.tiles(self.zoom):
+            if in_box(tile.center, self._within):
+                yield TileRef(f"{self.layer}/{self._store.name}/{tile}", tile=tile, stamp=self._store.stamp(tile))
+
+    def read(self, ref: TileRef) -> TileImage:
+        """Pixels of one tile. Raises BadInput when its bytes are no picture."""
+        if ref.tile is None:
+            raise UsageError(f"{ref.id}: the ref names no tile")
+        data = self._store.get(ref.tile)
+        if data is None:
+            with self._lock:
+                self.absent += 1
+            pixels, nodata = np.zeros((TILE_SIZE_PX, TILE_SIZE_PX, 3), np.uint8), 1.0
+        else:
+            background = 255 if self.layer == "map" else 0
+            pixels, nodata = decode_picture(data, f"{self._source} tile {ref.tile}", self._max_pixels, background)
+        return TileImage(
+            id=ref.id,
+            pixels=pixels,
+            layer=self.layer,
+            tile=ref.tile,
+            gsd_m=ref.tile.gsd_m(pixels.shape[1]),
+            crs="EPSG:3857",
+            source=self._source,
+            attribution=self.attribution,
+            nodata=nodata,
+            encoded=data,
+        )
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+
+def decode_picture(data: bytes, where: str, max_pixels: int, background: int = 0) -> tuple[Pixels, float]:
+    """Decode one coded tile.
+
+    Args:
+        data: PNG, JPEG, WebP, AVIF, GIF or TIFF bytes.
+        where: names the tile in messages.
+        background: 0..255, shows through where the picture is transparent.
+    Returns:
+        uint8 (h, w, 3) RGB, and the share of wholly transparent pixels, 0..1.
+    Raises BadInput when the bytes are no such picture, are cut short or have more than `max_pixels` pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise BadInput(where, f"{image.width} x {image.height} pixels are over the limit of {max_pixels}")
+            if not image.has_transparency_data:
+                return np.asarray(_to_rgb(image)), 0.0
+            rgba = np.asarray(image.convert("RGBA"))
+    except (*_NOT_PICTURES, Image.DecompressionBombWarning) as error:
+        reason = "is empty" if not data else f"holds no picture that can be read ({type(error).__name__})"
+        raise BadInput(where, reason) from error
+    alpha = rgba[..., 3:].astype(np.uint16)
+    blended = (rgba[..., :3] * alpha + background * (255 - alpha) + 127) // 255
+    return blended.astype(np.uint8), float(np.mean(alpha == 0))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # Pillow would cut 16-bit greys off at 255 instead of scaling them.
+        return Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
+
+
+def in_box(point: tuple[float, float], box: Bounds | None) -> bool:
+    """Whether (lng, lat) lies in a box in degrees, edges included; any point lies in None."""
+    if box is None:
+        return True
+    lng, lat = point
+    crosses = box.west > box.east
+    inside = lng >= box.west or lng <= box.east if crosses else box.west <= lng <= box.east
+    return inside and box.south <= lat <= box.north
+
+
+def pick_zoom(uri: str, wanted: int | None, zooms: tuple[int, int], *, deeper: bool = False) -> int:
+    """The zoom to read: the one wanted, else the deepest; `deeper` allows zooms beyond the deepest.
+
+    Raises UsageError when there is nothing at the zoom wanted.
+    """
+    shallowest, deepest = zooms
+    zoom = deepest if wanted is None else wanted
+    if zoom < shallowest or (zoom > deepest and not deeper):
+        raise UsageError(f"{uri}: has zooms {shallowest} to {deepest}, not {zoom}; choose one of these with --zoom")
+    return zoom
+
+
+def plain_text(markup: str) -> str:
+    """An attribution without its HTML."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", markup)).split())
+
+
+def without_secrets(uri: str) -> str:
+    """The same address with keys and tokens in its query blotted out, fit for messages and rows."""
+    return re.sub(r"(?i)([?&][^=&]*(?:key|token|signature|sig|secret|password)=)[^&]+", r"\1***", uri)
+
+
+def boxes_meet(box: Bounds, other: Bounds) -> bool:
+    """Whether two boxes in degrees overlap or touch; both may cross the antimeridian."""
+    meets = any(a[0] <= b[1] and b[0] <= a[1] for a in _spans(box) for b in _spans(other))
+    return meets and box.south <= other.north and other.south <= box.north
+
+
+def _spans(box: Bounds) -> list[tuple[float, float]]:
+    if box.west <= box.east:
+        return [(box.west, box.east)]
+    return [(box.west, 180.0), (-180.0, box.east)]
