@@ -30,6 +30,7 @@ class Settings(BaseModel):
         batch_size: pictures an encoder sees at once.
         max_pixels: a picture with more is refused (decompression bombs).
         max_upload_bytes: largest request body of the service.
+        text_model_dir: your own copy of all-MiniLM-L6-v2; None takes the installed package's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class Settings(BaseModel):
     batch_size: int = Field(default=64, ge=1)
     max_pixels: int = Field(default=100_000_000, ge=1)
     max_upload_bytes: int = Field(default=20_000_000, ge=1)
+    text_model_dir: Path | None = None
 
 
 def load_settings(file: Path | None = None, **overrides: Any) -> Settings:

@@ -10,6 +10,7 @@ import numpy as np
 from geoanchor.errors import UnsupportedModality
 from geoanchor.image import Pixels
 from geoanchor.protocols import Role, Vectors
+from geoanchor.settings import Settings
 from geoanchor.space import EmbeddingSpace, Modality
 
 _WORDS: dict[str, tuple[float, float, float]] = {
@@ -32,9 +33,8 @@ class ToyEncoder:
         dim: length of the vectors, at least 4; the rest is zero.
     """
 
-    name = "toy"
-
     def __init__(self, salt: str = "", dim: int = 4) -> None:
+        self.name = f"toy:{salt}" if salt else "toy"
         self._dim = dim
         self._space = EmbeddingSpace(
             name="semantic",
@@ -73,3 +73,8 @@ class ToyEncoder:
     def _text(text: str) -> list[float]:
         colours = [_WORDS[word] for word in text.lower().split() if word in _WORDS]
         return [*np.sum(colours or [(0, 0, 0)], axis=0).tolist(), 0.1]
+
+
+def open_toy(name: str, _settings: Settings) -> ToyEncoder:
+    """`toy`, or `toy:SALT` for a space of its own."""
+    return ToyEncoder(salt=name.partition(":")[2])
