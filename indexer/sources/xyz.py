@@ -88,7 +88,7 @@ def open_service(uri: str, options: SourceOptions) -> TileSource:
         raise UsageError(f"{uri}: {provider.name} lies on the grid of {provider['crs']}, not on the web-mercator grid")
     zoom, box = _extent(uri, options)
     pick_zoom(uri, zoom, (int(provider.get("min_zoom", 0)), int(provider.get("max_zoom", 22))))
-    service = TileService(_provider_template(provider), box, options, provider.name, provider.get("subdomains", "abc"))
+    service = TileService(provider_template(provider), box, options, provider.name, provider.get("subdomains", "abc"))
     layer: Layer = "aerial" if any(word in provider.name.lower() for word in _AERIAL) else "map"
     return GridTiles(uri, service, options, zoom, options.layer or layer, plain_text(provider.attribution))
 
@@ -230,7 +230,7 @@ def _service_name(template: str) -> str:
     return f"{parts.hostname}-{digest}"
 
 
-def _provider_template(provider: dict[str, object]) -> str:
+def provider_template(provider: dict[str, object]) -> str:
     """The provider's URL with all but the address and the subdomain filled in."""
     own = {"z", "x", "y", "s", "r"}
     url = _PLACEHOLDER.sub(
