@@ -101,7 +101,10 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One row of the store of record: a picture's facts, its thumbnail and its vectors by space name."""
+    """One row of the store of record: a picture's facts, its thumbnail and its vectors by space name.
+
+    `origin` is the uri of the TileSource that the picture came through: `image.source` may be one file of many.
+    """
 
     image: TileImage
     cell: int
@@ -109,6 +112,7 @@ class Row:
     content_hash: str
     thumbnail: bytes
     vectors: Mapping[str, Vectors]
+    origin: str = ""
 
 
 class RowStore(Protocol):

@@ -39,6 +39,7 @@ _FACTS: tuple[tuple[str, pa.DataType, Callable[[Row], Any]], ...] = (
     ("gsd_m", pa.float64(), lambda row: row.image.gsd_m),
     ("acquired", pa.timestamp("us", tz="UTC"), lambda row: row.image.acquired),
     ("source", pa.string(), lambda row: row.image.source),
+    ("origin", pa.string(), lambda row: row.origin),
     ("crs", pa.string(), lambda row: row.image.crs),
     ("attribution", pa.string(), lambda row: row.image.attribution),
     ("tags", pa.list_(pa.string()), lambda row: list(row.image.tags)),
@@ -137,10 +138,9 @@ class LanceStore:
         self._known = None
         return before - self.count()
 
-    def stamps(self, version: int | None = None) -> dict[str, str]:
-        """id -> stamp of every row, now or as of an earlier version that is still kept."""
-        table = self._tiles if version is None else _Table(self.folder, "tiles", version)
-        rows = table.columns(["id", "stamp"])
+    def stamps(self) -> dict[str, str]:
+        """id -> stamp of every row."""
+        rows = self.columns(["id", "stamp"])
         return dict(zip(rows["id"].to_pylist(), rows["stamp"].to_pylist(), strict=True))
 
     def count(self) -> int:
