@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import html
-import io
 import re
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from geoanchor.errors import BadInput, UsageError
-from geoanchor.image import Layer, Pixels, TileImage
+from geoanchor.errors import UsageError
+from geoanchor.image import Layer, TileImage
 from geoanchor.protocols import TileRef
 from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile
+from indexer.sources.picture import decode
 from indexer.sources.registry import SourceOptions
 
 MAX_TILE_BYTES = 64 * 2**20
 """A tile with more, packed or unpacked, is refused."""
-_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF")
-_NOT_PICTURES = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 class TileStore(Protocol):
@@ -76,7 +73,8 @@ class GridTiles:
             pixels, nodata = np.zeros((TILE_SIZE_PX, TILE_SIZE_PX, 3), np.uint8), 1.0
         else:
             background = 255 if self.layer == "map" else 0
-            pixels, nodata = decode_picture(data, f"{self._source} tile {ref.tile}", self._max_pixels, background)
+            picture = decode(data, f"{self._source} tile {ref.tile}", self._max_pixels, background)
+            pixels, nodata = picture.pixels, picture.nodata
         return TileImage(
             id=ref.id,
             pixels=pixels,
@@ -93,39 +91,6 @@ class GridTiles:
     def close(self) -> None:
         """Close the store."""
         self._store.close()
-
-
-def decode_picture(data: bytes, where: str, max_pixels: int, background: int = 0) -> tuple[Pixels, float]:
-    """Decode one coded tile.
-
-    Args:
-        data: PNG, JPEG, WebP, AVIF, GIF or TIFF bytes.
-        where: names the tile in messages.
-        background: 0..255, shows through where the picture is transparent.
-    Returns:
-        uint8 (h, w, 3) RGB, and the share of wholly transparent pixels, 0..1.
-    Raises BadInput when the bytes are no such picture, are cut short or have more than `max_pixels` pixels.
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                raise BadInput(where, f"{image.width} x {image.height} pixels are over the limit of {max_pixels}")
-            if not image.has_transparency_data:
-                return np.asarray(_to_rgb(image)), 0.0
-            rgba = np.asarray(image.convert("RGBA"))
-    except (*_NOT_PICTURES, Image.DecompressionBombWarning) as error:
-        reason = "is empty" if not data else f"holds no picture that can be read ({type(error).__name__})"
-        raise BadInput(where, reason) from error
-    alpha = rgba[..., 3:].astype(np.uint16)
-    blended = (rgba[..., :3] * alpha + background * (255 - alpha) + 127) // 255
-    return blended.astype(np.uint8), float(np.mean(alpha == 0))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # Pillow would cut 16-bit greys off at 255 instead of scaling them.
-        return Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8)).convert("RGB")
-    return image.convert("RGB")
 
 
 def in_box(point: tuple[float, float], box: Bounds | None) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from geoanchor.errors import BadInput
 from geoanchor.feature import Feature
 from geoanchor.protocols import TileRef
-from geoanchor.tiling import EARTH_RADIUS_M, Bounds, Tile, tiles_in
+from geoanchor.tiling import EARTH_RADIUS_M, Bounds, Tile, tile_at, tiles_in
 from indexer.featurestore import FeatureStore
 from indexer.sources.grid import MAX_TILE_BYTES, TileStore, boxes_meet, in_box, pick_zoom, without_secrets
 from indexer.sources.registry import SourceOptions
@@ -60,9 +60,18 @@ class StoredFeatures:
     def features(self, bounds: Bounds) -> Sequence[Feature]:
         """Features that intersect `bounds` (degrees), tile by tile; one cut by tile edges comes once for each piece.
 
-        Raises BadInput when one of the tiles cannot be read.
+        Raises BadInput when the tile at the middle of the box cannot be read; broken ones around it are left out.
         """
-        return [f for tile in tiles_in(bounds, self.zoom) for f in self._decoded(tile).features(bounds)]
+        middle = tile_at(*bounds.center, self.zoom)
+        found: list[Feature] = []
+        for tile in tiles_in(bounds, self.zoom):
+            try:
+                found += self._decoded(tile).features(bounds)
+            except BadInput:
+                # A drawing looks beyond its own edges: what lies there must not spoil it.
+                if tile == middle:
+                    raise
+        return found
 
     def _decode(self, tile: Tile) -> FeatureStore:
         data = self.store.get(tile)

@@ -19,8 +19,9 @@ from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Layer
 from geoanchor.protocols import TileSource
 from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile, tile_at, tiles_in
-from indexer.sources.grid import GridTiles, decode_picture, pick_zoom, plain_text, without_secrets
+from indexer.sources.grid import GridTiles, pick_zoom, plain_text, without_secrets
 from indexer.sources.identity import file_stamp, source_name
+from indexer.sources.picture import decode
 from indexer.sources.registry import SourceOptions
 from indexer.sources.vectortile import open_vector_tiles
 from indexer.sources.web import Web
@@ -197,7 +198,7 @@ class TileService:
 
     def _check(self, body: bytes) -> None:
         if not self._vector:
-            decode_picture(body, without_secrets(self._template), self._max_pixels)
+            decode(body, without_secrets(self._template), self._max_pixels)
 
 
 def _checked(uri: str) -> str:

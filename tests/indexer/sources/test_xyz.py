@@ -251,7 +251,7 @@ def test_garbage_is_named_and_not_kept(server: Server, tmp_path: Path, body: byt
     source = open_xyz(server.url + "/{z}/{x}/{y}.png", options(tmp_path))
     ref = next(iter(source.plan()))
     server.answers[f"/{ref.tile}.png"] = [(200, {}, body), (200, {}, picture(ref.tile))]
-    with pytest.raises(BadInput, match=r"picture|empty"):
+    with pytest.raises(BadInput, match=r"not a picture|is empty|cut short"):
         source.read(ref)
     assert source.read(ref).encoded == picture(ref.tile)
 
@@ -472,7 +472,6 @@ def test_folder_mistakes(tmp_path: Path) -> None:
         ("RGBA", (10, 20, 30, 0), "map", (255, 255, 255), 1.0),
         ("RGBA", (200, 100, 0, 255), None, (200, 100, 0), 0.0),
         ("LA", (100, 255), None, (100, 100, 100), 0.0),
-        ("I;16", 0x8000, None, (128, 128, 128), 0.0),
         ("1", 1, None, (255, 255, 255), 0.0),
         ("P", 0, None, (0, 0, 0), 0.0),
     ],
