@@ -1,0 +1,167 @@
+"""Approximate search for large galleries: a FAISS IVF file, memory-mapped, every hit re-checked and re-scored.
+
+This is the only file that knows FAISS.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoanchor.errors import IndexCorrupt
+from geoanchor.protocols import RowIds, Vectors
+from retrieval.index.flat import FlatIndex
+
+EXACT_ROWS = 50_000
+"""Galleries and filtered parts up to this size are scanned exactly: some milliseconds, and no approximation."""
+_DEPTH = 1_000
+"""Hits an approximate answer may hold; what lies deeper is ranked exactly."""
+_SPARE = 16
+"""Extra candidates, so that re-scoring can settle ties at the edge."""
+_LISTS_PER_ROOT = 4
+_POINTS_PER_LIST = 64
+_TRAIN_ROUNDS = 10
+_SAMPLE = 256
+_SEED = 7
+
+
+class FaissIndex:
+    """IVF over the same rows as a flat index; approximate for the first hits, exact where filters leave few rows.
+
+    Args:
+        flat: the same vectors, for exact scans and final scores.
+        ivf: a FAISS IVF index over them, its nprobe set.
+        exact_rows: filters that leave no more rows than this are answered by an exact scan.
+    """
+
+    def __init__(self, flat: FlatIndex, ivf: Any, exact_rows: int = EXACT_ROWS) -> None:
+        self._flat = flat
+        self._ivf = ivf
+        self._exact_rows = exact_rows
+
+    def search(self, vectors: Vectors, k: int, rows: RowIds | None = None) -> tuple[Vectors, RowIds]:
+        """The k best rows for each query; see `VectorIndex.search`.
+
+        Up to a fixed depth the first hits are the same however many are asked for, and what lies deeper is ranked
+        exactly without them: so pages fit together and reach every row.
+        """
+        if len(self._flat.vectors if rows is None else rows) <= self._exact_rows:
+            return self._flat.search(vectors, k, rows)
+        scores = np.full((len(vectors), k), -np.inf, np.float32)
+        found = np.full((len(vectors), k), -1, np.int64)
+        for i, vector in enumerate(vectors):
+            best_scores, best_rows = self._search_one(vector, k, rows)
+            scores[i, : len(best_rows)] = best_scores
+            found[i, : len(best_rows)] = best_rows
+        return scores, found
+
+    def _search_one(self, vector: Vectors, k: int, rows: RowIds | None) -> tuple[Vectors, RowIds]:
+        scores, head = self._approximate(vector, min(k, _DEPTH), rows)
+        if k <= len(head):
+            return scores, head
+        head_scores, head = (scores, head) if len(head) == _DEPTH else self._approximate(vector, _DEPTH, rows)
+        pool = np.arange(len(self._flat)) if rows is None else rows
+        rest = np.setdiff1d(pool, head, assume_unique=True)
+        tail_scores, tail = self._flat.search(vector[None], min(k, len(pool)) - len(head), rest)
+        return np.concatenate([head_scores, tail_scores[0]]), np.concatenate([head, tail[0]])
+
+    def _approximate(self, vector: Vectors, k: int, rows: RowIds | None) -> tuple[Vectors, RowIds]:
+        """At most k hits from the probed lists, all of them in `rows`, by final score."""
+        share = 1.0 if rows is None else len(rows) / len(self._flat)
+        wanted = math.ceil(k / share * 1.2) + _SPARE
+        while True:
+            scores, found = self._ivf.search(vector[None], min(wanted, len(self._flat)))
+            scores, found = scores[0][found[0] >= 0], found[0][found[0] >= 0]
+            exhausted = len(found) < wanted
+            allowed = np.ones(len(found), bool) if rows is None else _members(found, rows)
+            hits = found[allowed]
+            if exhausted or (len(hits) > k and self._settled(vector, scores, hits[:k], k)):
+                return self._flat.best(vector, k, hits)
+            wanted *= 4
+
+    def _settled(self, vector: Vectors, scores: Vectors, hits: RowIds, k: int) -> bool:
+        """Whether no row that was not fetched can tie with the k-th hit."""
+        kth = self._flat.rescore(vector, hits[-1:])[0]
+        return bool(scores[-1] < kth - self._flat.slack(vector, hits))
+
+
+def build_faiss(vectors: Vectors, path: Path, recall: float = 0.99) -> FaissIndex:
+    """Make an IVF-Flat file whose nprobe reaches a recall@10 against exact search on sampled queries.
+
+    Args:
+        vectors: (g, d) float32, inner product; path: file to write, replaced in one step.
+    """
+    faiss = _faiss()
+    lists = max(1, min(len(vectors) // 40, _LISTS_PER_ROOT * math.isqrt(len(vectors))))
+    ivf = faiss.IndexIVFFlat(faiss.IndexFlatIP(vectors.shape[1]), vectors.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
+    ivf.own_fields = True
+    ivf.cp.max_points_per_centroid, ivf.cp.niter, ivf.cp.seed = _POINTS_PER_LIST, _TRAIN_ROUNDS, _SEED
+    random = np.random.default_rng(_SEED)
+    sample = np.sort(random.choice(len(vectors), min(len(vectors), lists * _POINTS_PER_LIST), replace=False))
+    ivf.train(np.ascontiguousarray(vectors[sample]))
+    for start in range(0, len(vectors), 65_536):
+        ivf.add(np.ascontiguousarray(vectors[start : start + 65_536]))
+    ivf.nprobe = _probes(ivf, vectors, recall, random)
+    partial = path.with_suffix(".part")
+    faiss.write_index(ivf, str(partial))
+    partial.replace(path)
+    return open_faiss(path, vectors)
+
+
+def open_faiss(path: Path, vectors: Vectors, exact_rows: int = EXACT_ROWS) -> FaissIndex:
+    """Memory-map an IVF file over vectors (g, d). Raises IndexCorrupt when it is damaged or of another gallery."""
+    faiss = _faiss()
+    try:
+        ivf = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+    except RuntimeError as error:
+        raise IndexCorrupt(f"{path}: FAISS cannot read it; `geoanchor doctor` rebuilds the serving files") from error
+    if (ivf.ntotal, ivf.d) != vectors.shape:
+        raise IndexCorrupt(
+            f"{path}: holds {ivf.ntotal} x {ivf.d} vectors where {vectors.shape[0]} x {vectors.shape[1]} belong; "
+            "`geoanchor doctor` rebuilds the serving files"
+        )
+    # Its prefetching starts threads for every single query, which costs more than the search.
+    faiss.downcast_InvertedLists(ivf.invlists).prefetch_nthread = 0
+    return FaissIndex(FlatIndex(vectors), ivf, exact_rows)
+
+
+def _probes(ivf: Any, vectors: Vectors, recall: float, random: np.random.Generator) -> int:
+    """Fewest probed lists, to a quarter of an octave, that find that share of the true ten best."""
+    flat = FlatIndex(vectors)
+    rows = np.sort(random.choice(len(vectors), min(len(vectors), _SAMPLE), replace=False))
+    queries = np.asarray(vectors[rows])
+    # Queries lie near rows, not on them: half of a row's own length of noise in a random direction.
+    noise = random.standard_normal(queries.shape).astype(np.float32)
+    noise *= 0.5 * np.linalg.norm(queries, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
+    queries = queries + noise
+    truth = flat.search(queries, 10)[1]
+    steps = sorted(
+        {min(ivf.nlist, math.ceil(2 ** (i / 4))) for i in range(4 * math.ceil(math.log2(ivf.nlist + 1)) + 1)}
+    )
+    for ivf.nprobe in steps:
+        found = ivf.search(queries, 10)[1]
+        if np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(found, truth, strict=True)]) >= recall:
+            break
+    return int(ivf.nprobe)
+
+
+def _members(found: RowIds, rows: RowIds) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    at = np.minimum(np.searchsorted(rows, found), len(rows) - 1)
+    return np.asarray(rows[at] == found)
+
+
+@cache
+def _faiss() -> Any:
+    """FAISS, on first use: small galleries never pay for it."""
+    if sys.platform == "darwin":
+        # torch and FAISS each bring an OpenMP runtime; two in one process abort there unless told to bear each other.
+        os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
+    import faiss
+
+    return faiss

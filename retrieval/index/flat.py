@@ -1,0 +1,97 @@
+"""Exact search: every row is looked at, and what comes back is the truth that other indexes are measured against."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.protocols import RowIds, Vectors
+
+_BRIDGE = 32
+"""Rows between two wanted ones that are cheaper to score along with them than to jump over."""
+_SHORT_RUN = 16
+"""Mean run length below which one gather beats many slices."""
+_CHUNK = 65_536
+"""Rows rescored at once, to bound the memory of the double precision copy."""
+
+
+class FlatIndex:
+    """Exact inner products over a matrix that may be memory-mapped.
+
+    A score is the inner product in double precision, rounded to float32; so it depends neither on the order of rows nor
+    on how many are scored together, and pages of an answer fit together.
+
+    Args:
+        vectors: (g, d) float32, row-major.
+    """
+
+    def __init__(self, vectors: Vectors) -> None:
+        # A plain view of the same memory: slicing np.memmap costs microseconds for each slice.
+        self.vectors: Vectors = np.asarray(vectors)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def search(self, vectors: Vectors, k: int, rows: RowIds | None = None) -> tuple[Vectors, RowIds]:
+        """The k best rows for each query; see `VectorIndex.search`."""
+        scores = np.full((len(vectors), k), -np.inf, np.float32)
+        found = np.full((len(vectors), k), -1, np.int64)
+        for i, vector in enumerate(vectors):
+            best_scores, best_rows = self._search_one(vector, k, rows)
+            scores[i, : len(best_rows)] = best_scores
+            found[i, : len(best_rows)] = best_rows
+        return scores, found
+
+    def score(self, vector: Vectors, rows: RowIds | None = None) -> Vectors:
+        """Scores (g',) float32 of a query (d,) against some rows or all, in their order, in single precision."""
+        if rows is None:
+            return np.asarray(self.vectors @ vector)
+        if not len(rows):
+            return np.empty(0, np.float32)
+        breaks = np.flatnonzero(np.diff(rows) > _BRIDGE) + 1
+        if len(rows) < _SHORT_RUN * (len(breaks) + 1):
+            return np.asarray(self.vectors[rows] @ vector)
+        scores = np.empty(len(rows), np.float32)
+        for start, stop in pairwise([0, *breaks.tolist(), len(rows)]):
+            self._score_run(vector, rows[start:stop], scores[start:stop])
+        return scores
+
+    def rescore(self, vector: Vectors, rows: RowIds) -> Vectors:
+        """Final scores (n,) float32 of a query (d,) against rows (n,)."""
+        exact = vector.astype(np.float64)
+        parts = [self.vectors[rows[i : i + _CHUNK]].astype(np.float64) @ exact for i in range(0, len(rows), _CHUNK)]
+        return np.concatenate(parts, dtype=np.float32, casting="same_kind") if parts else np.empty(0, np.float32)
+
+    def best(self, vector: Vectors, k: int, candidates: RowIds) -> tuple[Vectors, RowIds]:
+        """The k best of some candidate rows, by final score, ties by lower row: scores (<=k,), rows (<=k,)."""
+        exact = self.rescore(vector, candidates)
+        order = np.lexsort((candidates, -exact))[:k]
+        return exact[order], candidates[order]
+
+    def slack(self, vector: Vectors, rows: RowIds) -> float:
+        """How far a single precision score may be off, judged by the length of the query and of some rows."""
+        longest = float(np.linalg.norm(self.vectors[rows], axis=1).max(initial=0.0))
+        return float(np.finfo(np.float32).eps) * len(vector) * float(np.linalg.norm(vector)) * longest
+
+    def _search_one(self, vector: Vectors, k: int, rows: RowIds | None) -> tuple[Vectors, RowIds]:
+        scores = self.score(vector, rows)
+        chosen = top(scores, k)
+        if k < len(scores):
+            near = chosen if rows is None else rows[chosen]
+            threshold = scores[chosen].min() - self.slack(vector, near[:_CHUNK])
+            chosen = np.flatnonzero(scores >= threshold)
+        return self.best(vector, k, chosen if rows is None else rows[chosen])
+
+    def _score_run(self, vector: Vectors, run: RowIds, out: Vectors) -> None:
+        first, last = int(run[0]), int(run[-1])
+        scores = self.vectors[first : last + 1] @ vector
+        out[:] = scores if len(run) == len(scores) else scores[run - first]
+
+
+def top(scores: NDArray[np.floating], k: int) -> RowIds:
+    """Positions of k largest scores (all when fewer), in no particular order."""
+    if k >= len(scores):
+        return np.arange(len(scores))
+    return np.argpartition(scores, len(scores) - k)[len(scores) - k :]

@@ -1,0 +1,278 @@
+"""Which rows lie in a region: exact geometry, looked at only where it can matter.
+
+Rows lie in H3 order, so a block of consecutive rows is a small patch of ground. Each block keeps the box of its points:
+a block whose box is outside the region is skipped, one whose box is inside is taken whole, and only the rest is
+checked point by point. The boxes come from the points themselves, so nothing is lost at cell borders, poles or the
+antimeridian.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import h3
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry import Polygon
+
+from geoanchor.errors import UsageError
+from geoanchor.protocols import RowIds
+from geoanchor.query import BoundsRegion, CellsRegion, PolygonRegion, RadiusRegion, Region
+from geoanchor.tiling import MEAN_EARTH_RADIUS_M, Bounds, wrap_lng
+
+Degrees = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_BLOCK = 128
+"""Rows of a block: small enough to be a patch, large enough that boxes are few."""
+_DOUBT = 0.02
+"""Share of a cell's size near its border within which H3 itself is asked; its edges are not quite great circles."""
+
+
+class Places:
+    """Where rows lie, prepared for region filters.
+
+    Args:
+        cells: (g,) uint64 H3 cells of one resolution in ascending order, 0 (first) where a row has no position.
+        lng, lat: (g,) float64 degrees; NaN where a row has no position.
+    """
+
+    def __init__(self, cells: NDArray[np.uint64], lng: Degrees, lat: Degrees) -> None:
+        self.cells = cells
+        self.lng = np.where(lng == 180.0, -180.0, lng)
+        self.lat = lat
+        self.resolution = h3.get_resolution(h3.int_to_str(int(cells[-1]))) if len(cells) and cells[-1] else None
+        self._first = int(np.searchsorted(cells, 0, side="right"))
+        starts = np.arange(self._first, len(cells), _BLOCK)
+        self._starts = starts
+        self._stops = np.append(starts[1:], len(cells))[: len(starts)]
+        if len(starts):
+            self._west = np.minimum.reduceat(self.lng, starts)
+            self._east = np.maximum.reduceat(self.lng, starts)
+            self._south = np.minimum.reduceat(lat, starts)
+            self._north = np.maximum.reduceat(lat, starts)
+        else:
+            self._west = self._east = self._south = self._north = np.empty(0)
+
+    @property
+    def placed(self) -> RowIds:
+        """Rows that have a position, ascending."""
+        return np.arange(self._first, len(self.cells))
+
+    def within(self, bounds: Bounds) -> RowIds:
+        """Rows whose point lies in a box, edges included, ascending."""
+        south, north = bounds.south, bounds.north
+        met = (self._south <= north) & (self._north >= south) & _meets(bounds, self._west, self._east)
+        blocks = np.flatnonzero(met)
+        whole = (self._south[blocks] >= south) & (self._north[blocks] <= north)
+        whole &= _holds_span(bounds, self._west[blocks], self._east[blocks])
+        return self._rows(blocks, whole, lambda lng, lat: _in_bounds(bounds, lng, lat))
+
+    def near(self, lng: float, lat: float, radius_m: float) -> RowIds:
+        """Rows whose point lies within a great-circle distance, ascending."""
+        rows = self.within(disc_bounds(lng, lat, radius_m))
+        return rows[distances_m(lng, lat, self.lng[rows], self.lat[rows]) <= radius_m]
+
+    def inside(self, polygon: Polygon) -> RowIds:
+        """Rows whose point lies in a polygon or on its edge, ascending; longitudes may run beyond 180 degrees."""
+        shapely.prepare(polygon)
+        rows = [self._inside_shifted(polygon, shift) for shift in _shifts(polygon)]
+        return rows[0] if len(rows) == 1 else np.unique(np.concatenate(rows))
+
+    def _inside_shifted(self, polygon: Polygon, shift: float) -> RowIds:
+        west, south, east, north = polygon.bounds
+        met = (self._south <= north) & (self._north >= south)
+        met &= (self._west + shift <= east) & (self._east + shift >= west)
+        blocks = np.flatnonzero(met)
+        boxes = shapely.box(
+            self._west[blocks] + shift, self._south[blocks], self._east[blocks] + shift, self._north[blocks]
+        )
+        whole = shapely.covers(polygon, boxes)
+        touched = whole | shapely.intersects(polygon, boxes)
+        return self._rows(
+            blocks[touched], whole[touched], lambda lng, lat: shapely.intersects_xy(polygon, lng + shift, lat)
+        )
+
+    def _rows(self, blocks: RowIds, whole: Mask, check: Callable[[Degrees, Degrees], Mask]) -> RowIds:
+        """Rows of the blocks, those of a block that is not `whole` only where `check` holds."""
+        sizes = self._stops[blocks] - self._starts[blocks]
+        rows = _ranges(self._starts[blocks], sizes)
+        doubtful = np.repeat(~whole, sizes)
+        unsure = rows[doubtful]
+        kept = ~doubtful
+        kept[doubtful] = check(self.lng[unsure], self.lat[unsure])
+        return rows[kept]
+
+
+def region_rows(region: Region, places: Places) -> RowIds:
+    """Sorted positions (n,) int64 of the rows whose centre lies in a region, edges included.
+
+    Raises UsageError when the region makes no sense: a self-crossing or too short ring, an unknown cell name.
+    """
+    match region:
+        case BoundsRegion(bounds=bounds):
+            return places.within(bounds)
+        case RadiusRegion(lng=lng, lat=lat, radius_m=radius_m):
+            return places.near(lng, lat, radius_m)
+        case PolygonRegion(geometry=geometry):
+            return _union([places.inside(polygon) for polygon in polygons(geometry)])
+        case CellsRegion(cells=names):
+            return _cell_rows(names, places)
+
+
+def distances_m(lng: float, lat: float, lngs: Degrees, lats: Degrees) -> Degrees:
+    """Great-circle (haversine) distances in metres from one point to many, degrees."""
+    phi, phis = math.radians(lat), np.radians(lats)
+    half = np.sin((phis - phi) / 2) ** 2 + math.cos(phi) * np.cos(phis) * np.sin(np.radians(lngs - lng) / 2) ** 2
+    return np.asarray(2 * MEAN_EARTH_RADIUS_M * np.arcsin(np.minimum(1.0, np.sqrt(half))))
+
+
+def disc_bounds(lng: float, lat: float, radius_m: float) -> Bounds:
+    """A box in degrees that holds every point within `radius_m` metres; all longitudes where it reaches a pole."""
+    angle = radius_m / MEAN_EARTH_RADIUS_M * (1 + 1e-9) + 1e-12
+    south, north = lat - math.degrees(angle), lat + math.degrees(angle)
+    if south <= -90 or north >= 90:
+        return Bounds(-180.0, max(south, -90.0), 180.0, min(north, 90.0))
+    width = math.degrees(math.asin(min(1.0, math.sin(angle) / math.cos(math.radians(lat))))) * (1 + 1e-9) + 1e-9
+    if width >= 180:
+        return Bounds(-180.0, south, 180.0, north)
+    return Bounds(wrap_lng(lng - width), south, wrap_lng(lng + width), north)
+
+
+def polygons(geometry: dict[str, Any]) -> list[Polygon]:
+    """Valid shapely polygons of a GeoJSON Polygon or MultiPolygon, unwrapped over the antimeridian.
+
+    Raises UsageError saying what is wrong with it.
+    """
+    kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+    if kind not in ("Polygon", "MultiPolygon") or not isinstance(coordinates, list | tuple):
+        raise UsageError(f"region: a GeoJSON Polygon or MultiPolygon with coordinates is needed, not {kind!r}")
+    parts = [coordinates] if kind == "Polygon" else coordinates
+    return [_polygon(part) for part in parts]
+
+
+def _polygon(rings: Sequence[Any]) -> Polygon:
+    if not isinstance(rings, list | tuple) or not rings:
+        raise UsageError("region: a polygon without rings encloses nothing; give at least one ring of 4 points")
+    shell, *holes = [_unwrapped(ring) for ring in rings]
+    outline = Polygon(shell)
+    polygon = Polygon(shell, [_beside(hole, outline) for hole in holes])
+    if not polygon.is_valid:
+        reason = shapely.is_valid_reason(polygon)
+        raise UsageError(f"region: the polygon is not valid ({reason}); draw it without crossing or touching lines")
+    return polygon
+
+
+def _unwrapped(ring: Any) -> Degrees:
+    """Points (n, 2) of a ring whose longitudes run on beyond 180 degrees instead of jumping."""
+    try:
+        points = np.array([point[:2] for point in ring], np.float64).reshape(-1, 2)
+    except (TypeError, ValueError) as error:
+        raise UsageError("region: a ring must be a list of [lng, lat] pairs of numbers") from error
+    if len(points) < 4 or not np.array_equal(points[0], points[-1]):
+        raise UsageError(f"region: a ring needs at least 4 points, the last equal to the first; one has {len(points)}")
+    if not (np.isfinite(points).all() and (np.abs(points) <= (180.0, 90.0)).all()):
+        raise UsageError("region: a ring's points must be [lng, lat] with lng -180..180 and lat -90..90 degrees")
+    steps = np.diff(points[:, 0])
+    # A full turn in one step is the edge of a world map; it would be no edge at all if it crossed the antimeridian.
+    crossing = (np.abs(steps) > 180.0) & (np.abs(steps) < 360.0)
+    points[1:, 0] -= np.cumsum(np.where(crossing, np.copysign(360.0, steps), 0.0))
+    return points if points[0, 0] == points[-1, 0] else _around_pole(points)
+
+
+def _around_pole(points: Degrees) -> Degrees:
+    """A ring that runs once round the world, closed over the pole that it is nearer to."""
+    pole = math.copysign(90.0, points[:, 1].mean())
+    corners = [(points[-1, 0], pole), (points[0, 0], pole), points[0]]
+    return np.vstack([points, *corners])
+
+
+def _beside(hole: Degrees, outline: Polygon) -> Degrees:
+    """The hole, moved by whole turns to where it lies in its outline."""
+    for turn in (0.0, 360.0, -360.0):
+        moved: Degrees = hole + np.array((turn, 0.0))
+        if outline.covers(Polygon(moved)):
+            return moved
+    return hole
+
+
+def _shifts(polygon: Polygon) -> Iterator[float]:
+    """Whole turns that bring points of -180..180 degrees into the polygon's own range."""
+    west, _, east, _ = polygon.bounds
+    yield from (turn for turn in (-360.0, 0.0, 360.0) if west <= 180.0 + turn and east >= -180.0 + turn)
+
+
+def _crosses(bounds: Bounds) -> tuple[bool, float]:
+    """Whether a box runs over the antimeridian, and its east edge; rows have longitudes -180 to below 180."""
+    if bounds.west <= bounds.east == 180.0:
+        return True, -180.0
+    return bounds.west > bounds.east, bounds.east
+
+
+def _meets(bounds: Bounds, west: Degrees, east: Degrees) -> Mask:
+    over, edge = _crosses(bounds)
+    return (east >= bounds.west) | (west <= edge) if over else (east >= bounds.west) & (west <= edge)
+
+
+def _holds_span(bounds: Bounds, west: Degrees, east: Degrees) -> Mask:
+    over, edge = _crosses(bounds)
+    return (west >= bounds.west) | (east <= edge) if over else (west >= bounds.west) & (east <= edge)
+
+
+def _in_bounds(bounds: Bounds, lng: Degrees, lat: Degrees) -> Mask:
+    return (lat >= bounds.south) & (lat <= bounds.north) & _meets(bounds, lng, lng)
+
+
+def _cell_rows(names: Sequence[str], places: Places) -> RowIds:
+    unknown = [name for name in names if not h3.is_valid_cell(name)]
+    if unknown:
+        raise UsageError(f"region: {unknown[0]!r} is no H3 cell; give names such as '8a2a1072b59ffff'")
+    own = [h3.str_to_int(name) for name in names if h3.get_resolution(name) == places.resolution]
+    first = np.searchsorted(places.cells, np.array(sorted(set(own)), np.uint64), side="left")
+    last = np.searchsorted(places.cells, np.array(sorted(set(own)), np.uint64), side="right")
+    others = (name for name in names if h3.get_resolution(name) != places.resolution)
+    return _union([_ranges(first, last - first), *(_rows_in_cell(name, places) for name in others)])
+
+
+def _rows_in_cell(name: str, places: Places) -> RowIds:
+    """Rows whose point lies in a cell of another resolution than the column's.
+
+    A parent's outline is not that of its children, so the points decide: those clearly on one side of every edge by
+    geometry, those near an edge by H3 itself.
+    """
+    lat, lng = h3.cell_to_latlng(name)
+    border = np.array(h3.cell_to_boundary(name))
+    reach = float(distances_m(lng, lat, border[:, 1], border[:, 0]).max())
+    rows = places.near(lng, lat, reach * (1 + _DOUBT))
+    corners = unit_vectors(border[:, 1], border[:, 0])
+    normals = np.cross(corners, np.roll(corners, -1, axis=0))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    depth = (unit_vectors(places.lng[rows], places.lat[rows]) @ normals.T).min(axis=1) * MEAN_EARTH_RADIUS_M / reach
+    kept = depth > _DOUBT
+    resolution = h3.get_resolution(name)
+    for i in np.flatnonzero(np.abs(depth) <= _DOUBT):
+        row = rows[i]
+        kept[i] = h3.latlng_to_cell(places.lat[row], places.lng[row], resolution) == name
+    return rows[kept]
+
+
+def unit_vectors(lng: Degrees, lat: Degrees) -> Degrees:
+    """Unit vectors (n, 3) of points in degrees."""
+    lam, phi = np.radians(lng), np.radians(lat)
+    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)
+
+
+def _ranges(starts: RowIds, sizes: RowIds) -> RowIds:
+    """start, start + 1, ... of each range, one after the other."""
+    ends = np.cumsum(sizes)
+    offsets: RowIds = np.repeat(starts - ends + sizes, sizes)
+    return np.arange(len(offsets)) + offsets
+
+
+def _union(parts: Sequence[RowIds]) -> RowIds:
+    if not parts:
+        return np.empty(0, np.int64)
+    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))

@@ -1,0 +1,156 @@
+"""Relations between places: "stadium by the river" is a stadium here and, within reach, the best river.
+
+One vector of the whole sentence mixes the two things; here each is scored alone. A phrase's scores are standardised
+against its own background in the gallery (per layer, since scores of different layers are not comparable), turned into
+a belief that the thing is there, and a row's score is
+
+    belief(subject here) * max over rows nearby of belief(object there) * decay(distance)
+
+so that both must hold.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.protocols import RowIds
+from retrieval.region import Places, distances_m
+
+DEFAULT_DECAY_M = 300.0
+Scores = NDArray[np.float64]
+
+_CANDIDATES = 2_000
+"""Rows with the strongest subject whose surroundings are looked at; the others keep their rank by subject, below."""
+_REACH = 2.5
+"""Decay lengths after which a neighbour counts for nothing."""
+_STRONGEST = 5
+"""Scores whose mean stands for what the phrase can reach in this gallery."""
+_HALF, _LEAST_Z, _STEEPNESS = 0.5, 1.5, 4.0
+"""Belief is one half at this share of the strongest score's distance from the background, but at least at this many
+standard deviations; and how steeply it turns there."""
+_ALONE = 0.02
+"""What is left of the subject's belief where no object is in reach: enough to keep an order, below every true match."""
+_UNITS = {"m": 1.0, "meter": 1.0, "metre": 1.0, "meters": 1.0, "metres": 1.0, "km": 1000.0, "kilometers": 1000.0,
+          "kilometres": 1000.0, "kilometer": 1000.0, "kilometre": 1000.0}  # fmt: skip
+_WORDS: tuple[tuple[str, float], ...] = (
+    (r"right next to|next to|adjacent to|beside|bordering|abutting|against", 150.0),
+    (r"along(?:side)?|by|at|on|facing|overlooking", 250.0),
+    (r"close to|near(?:by)?(?: to)?|not far from|in the vicinity of|around", 400.0),
+)
+"""Words of nearness -> the decay length that they mean, metres."""
+_WITHIN = re.compile(
+    rf"^(?P<subject>.+?)\s+(?:lying\s+|located\s+)?within\s+(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>{'|'.join(_UNITS)})"
+    r"\s+(?:of|from)\s+(?P<object>.+)$"
+)
+_NEARNESS = tuple(
+    (re.compile(rf"^(?P<subject>.+?)\s+(?:right\s+|just\s+)?(?:{words})\s+(?P<object>.+)$"), decay_m)
+    for words, decay_m in _WORDS
+)
+_ARTICLE = re.compile(r"^(?:an?|the|some|any|its|their)\s+")
+_NOT_PLACES = frozenset({
+    "accident", "air", "all", "angle", "best", "bike", "boat", "bus", "car", "chance", "dawn", "day", "default",
+    "design", "dusk", "far", "fire", "first", "foot", "hand", "hold", "large", "last", "law", "least", "midnight", "most",
+    "nature", "night", "noon", "now", "once", "rest", "risk", "scale", "sunrise", "sunset", "time", "top", "train",
+})  # fmt: skip
+"""Objects that make "by", "at" or "on" no relation between places: by night, at dusk, on foot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A subject wanted near an object.
+
+    Attributes:
+        subject, object: phrases without articles; decay_m: distance in metres over which nearness fades.
+    """
+
+    subject: str
+    object: str
+    decay_m: float = DEFAULT_DECAY_M
+
+
+def parse_relation(text: str) -> Relation | None:
+    """Read "A by B", "A next to B", "A along B", "A within 500 m of B" and the like; None where a text says none."""
+    sentence = " ".join(text.lower().strip().rstrip(".!?").split())
+    if match := _WITHIN.match(sentence):
+        return _relation(match, float(match["number"]) * _UNITS[match["unit"]])
+    found = [(match, decay_m) for pattern, decay_m in _NEARNESS if (match := pattern.match(sentence))]
+    # "school next to a park by the river": the first word of nearness parts the sentence; of "next to" and "close to
+    # the", the longer wording.
+    found.sort(key=lambda pair: (len(pair[0]["subject"]), len(pair[0]["object"])))
+    relations = (_relation(match, decay_m) for match, decay_m in found)
+    return next((relation for relation in relations if relation), None)
+
+
+def _relation(match: re.Match[str], decay_m: float) -> Relation | None:
+    subject, thing = _ARTICLE.sub("", match["subject"]), _ARTICLE.sub("", match["object"])
+    if thing.split()[0] in _NOT_PLACES or thing.replace(".", "").isdigit() or decay_m <= 0:
+        return None
+    return Relation(subject, thing, decay_m)
+
+
+def beliefs(scores: Scores, groups: Iterable[RowIds]) -> Scores:
+    """How far a phrase's scores (g,) say that the thing is there, 0..1, calibrated within each group of rows (a layer).
+
+    A thing that fills few tiles shows as scores far out of the background's spread, so the middle between the
+    background and the strongest score is where belief is one half.
+    """
+    out = np.zeros(len(scores))
+    for rows in groups:
+        if len(rows):
+            out[rows] = _belief(scores[rows])
+    return out
+
+
+def _belief(scores: Scores) -> Scores:
+    middle, spread = np.median(scores), scores.std() + 1e-9
+    z = (scores - middle) / spread
+    strongest = np.sort(z)[-min(_STRONGEST, len(z)) :].mean()
+    threshold = max(_LEAST_Z, _HALF * strongest)
+    return np.asarray(1 / (1 + np.exp(-_STEEPNESS * (z - threshold) / max(strongest - threshold, 1.0))))
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Scores of a relation over some rows.
+
+    Attributes:
+        scores: (n,) 0..1; partner: (n,) row of the object that counted, -1 for none; distance_m: (n,) to it.
+    """
+
+    scores: Scores
+    partner: RowIds
+    distance_m: Scores
+
+
+def match_relation(subject: Scores, thing: Scores, decay_m: float, places: Places, rows: RowIds) -> Matches:
+    """Score "subject here, object near" for some rows.
+
+    Args:
+        subject, thing: beliefs (g,) of the two phrases for all rows; rows: sorted positions (n,) to score.
+        decay_m: distance over which nearness fades, as exp(-(distance / decay)^2 / 2).
+    """
+    found = Matches(subject[rows] * _ALONE, np.full(len(rows), -1, np.int64), np.full(len(rows), np.nan))
+    strongest = np.lexsort((rows, -subject[rows]))[:_CANDIDATES]
+    for i in strongest.tolist():
+        row = int(rows[i])
+        near, apart = _surroundings(row, decay_m, places)
+        worth = thing[near] * np.exp(-((apart / decay_m) ** 2) / 2)
+        best = int(worth.argmax())
+        found.scores[i] = subject[row] * (_ALONE + (1 - _ALONE) * worth[best])
+        found.partner[i], found.distance_m[i] = near[best], apart[best]
+    return found
+
+
+def _surroundings(row: int, decay_m: float, places: Places) -> tuple[RowIds, Scores]:
+    """Rows in reach of a row and their distances in metres; itself alone where it has no position."""
+    lng, lat = float(places.lng[row]), float(places.lat[row])
+    if math.isnan(lng):
+        return np.array([row]), np.zeros(1)
+    near = places.near(lng, lat, _REACH * decay_m)
+    return near, distances_m(lng, lat, places.lng[near], places.lat[near])

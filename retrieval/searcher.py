@@ -1,0 +1,293 @@
+"""The one way to ask an index: Query in, Answer out.
+
+Filters leave rows; the parts become terms; the terms rank the rows; a page of the ranking becomes hits. What a text or
+a picture means is the encoder's business, and it is opened only when a query needs it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, reduce
+from typing import Any
+
+import numpy as np
+
+from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
+from geoanchor.image import Layer, Pixels
+from geoanchor.protocols import Encoder, RowIds, Vectors
+from geoanchor.query import Answer, Hit, ImagePart, LikePart, Part, PointPart, Query, TextPart, hit_cell
+from geoanchor.space import Modality
+from geoanchor.tiling import Bounds
+from retrieval.picture import read_picture
+from retrieval.region import region_rows
+from retrieval.relations import Relation, parse_relation
+from retrieval.serving import Serving
+from retrieval.suppression import suppress
+from retrieval.terms import FusedTerm, PointTerm, Ranking, RelationTerm, Scores, Term, VectorTerm
+
+VectorPart = TextPart | ImagePart | LikePart
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A text of the index that suits a picture; score: higher is better."""
+
+    text: str
+    score: float
+
+
+class Searcher:
+    """Answers queries over an opened index.
+
+    Args:
+        serving: the index's snapshot.
+        open_encoder: gives the encoder that the index was built with; called once, when first needed.
+    """
+
+    def __init__(self, serving: Serving, open_encoder: Callable[[], Encoder]) -> None:
+        self._serving = serving
+        self._open_encoder = open_encoder
+
+    def search(self, query: Query) -> Answer:
+        """A page of the best rows.
+
+        With one embedding space a score is the inner product with the query vector (the cosine, where the space's
+        metric is that); a relation's score is a belief 0..1; a point adds weight / (1 + kilometres), and on its own
+        1 more for rows whose bounds hold it; several spaces are averaged in standard deviations from the gallery's
+        usual score.
+
+        Raises UsageError on what makes no sense (an unknown id, space or reranker, an invalid region), BadInput on an
+        unreadable picture, UnsupportedModality and SpaceMismatch where the encoder cannot answer.
+        """
+        if query.rerank:
+            raise UsageError(f"no reranker is called {query.rerank!r}")
+        terms = self._terms(query)
+        rows = self._allowed(query, terms)
+        total = len(self._serving) if rows is None else len(rows)
+        ranking = Ranking(self._serving, terms, rows)
+        scores, found = self._page(ranking, query, total)
+        return Answer(
+            hits=self._hits(ranking, scores, found, query.offset), total=total, note=_note(query, total, len(found))
+        )
+
+    def describe(self, pixels: Pixels, layer: Layer, k: int = 5) -> tuple[Description, ...]:
+        """The k texts of the index that suit a picture best.
+
+        Args:
+            pixels: (h, w, 3) uint8; layer: what kind of picture it is.
+        """
+        spaces = self._serving.manifest.spaces
+        space = next((name for name, space in spaces.items() if {layer, "text"} <= set(space.modalities)), None)
+        if space is None:
+            raise UnsupportedModality(
+                f"{self._serving.folder}: no embedding space holds both {layer} pictures and texts"
+            )
+        texts, index = self._serving.texts(space)
+        scores, found = index.search(self._encode([pixels], layer, space), k)
+        return tuple(
+            Description(str(texts[int(row)]), float(score))
+            for score, row in zip(scores[0], found[0], strict=True)
+            if row >= 0
+        )
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return self._open_encoder()
+
+    def _encode(self, items: Sequence[Pixels] | Sequence[str], modality: Modality, space: str) -> Vectors:
+        """Query vectors (n, d) in a space of the index. Raises SpaceMismatch when the encoder's space is another."""
+        mine, theirs = self._serving.manifest.spaces[space], self._encoder.spaces.get(space)
+        if theirs is None:
+            raise SpaceMismatch(
+                f"{self._serving.folder} holds vectors of space {space!r}, which model {self._encoder.name!r} does not "
+                "make: open it with the model it was built with"
+            )
+        mine.require(theirs, where=str(self._serving.folder))
+        return self._encoder.encode(items, modality, "query")[space]
+
+    def _terms(self, query: Query) -> list[Term]:
+        points = [part for part in query.parts if isinstance(part, PointPart)]
+        others: list[VectorPart] = [part for part in query.parts if not isinstance(part, PointPart)]
+        terms: list[Term] = []
+        for part in list(others):
+            if relation := _relation_of(part, query):
+                terms.append(self._relation_term(relation, part, query))
+                others.remove(part)
+        by_space = self._by_space(others, query)
+        vectors = [VectorTerm(self._serving, space, parts) for space, parts in by_space.items()]
+        if vectors:
+            terms.append(vectors[0] if len(vectors) == 1 else FusedTerm(self._serving, vectors))
+        if points:
+            terms.append(PointTerm(self._serving, points, holding_first=not terms))
+        return terms
+
+    def _relation_term(self, relation: Relation, part: VectorPart, query: Query) -> RelationTerm:
+        space = self._spaces_for([part], query)[0]
+        subject, thing = self._encode([relation.subject, relation.object], "text", space)
+        return RelationTerm(self._serving, space, relation, subject, thing, part.weight)
+
+    def _by_space(self, parts: Sequence[VectorPart], query: Query) -> dict[str, list[tuple[Part, Vectors]]]:
+        """The parts' vectors by space."""
+        found: dict[str, list[tuple[Part, Vectors]]] = defaultdict(list)
+        for space in self._spaces_for(parts, query):
+            for part in parts:
+                if self._knows(space, part):
+                    found[space].append((part, self._vector(part, space)))
+        return found
+
+    def _spaces_for(self, parts: Sequence[VectorPart], query: Query) -> Sequence[str]:
+        """The spaces asked for; else the first that knows every part; else all that are needed to know each."""
+        spaces = self._serving.manifest.spaces
+        unknown = [name for name in query.spaces if name not in spaces]
+        if unknown:
+            raise UsageError(f"{self._serving.folder}: no space {unknown[0]!r}; it has {', '.join(spaces)}")
+        names = query.spaces or tuple(spaces)
+        for part in parts:
+            if not any(self._knows(name, part) for name in names):
+                raise UnsupportedModality(
+                    f"{self._serving.folder}: no space knows {_modality(part)}; "
+                    + "; ".join(f"{name} knows {', '.join(spaces[name].modalities)}" for name in names)
+                )
+        if query.spaces or not parts:
+            return query.spaces if parts else ()
+        whole = next((name for name in names if all(self._knows(name, part) for part in parts)), None)
+        first = {next(name for name in names if self._knows(name, part)) for part in parts}
+        return (whole,) if whole else sorted(first)
+
+    def _knows(self, space: str, part: VectorPart) -> bool:
+        modality = _modality(part)
+        if isinstance(part, LikePart):
+            present = self._serving.present(space)
+            return present is None or self._row(part) in present
+        return modality in self._serving.manifest.spaces[space].modalities
+
+    def _vector(self, part: VectorPart, space: str) -> Vectors:
+        match part:
+            case TextPart(text=text):
+                return np.asarray(self._encode([text], "text", space)[0])
+            case ImagePart(layer=layer, data=data):
+                pixels = read_picture(data, f"the {layer} picture of the query")
+                return np.asarray(self._encode([pixels], layer, space)[0])
+            case LikePart():
+                return self._serving.vector(space, self._row(part))
+
+    def _row(self, part: LikePart) -> int:
+        row = self._serving.row_of(part.id)
+        if row is None:
+            raise UsageError(f"{self._serving.folder}: no row has the id {part.id!r}")
+        return row
+
+    def _allowed(self, query: Query, terms: Sequence[Term]) -> RowIds | None:
+        """Sorted positions of the rows that pass every filter; None for all."""
+        serving, parts = self._serving, []
+        if query.region is not None:
+            parts.append(region_rows(query.region, serving.places))
+        if query.layer is not None:
+            parts.append(serving.layers[query.layer])
+        if query.since is not None or query.until is not None:
+            first, last = _microseconds(query.since, np.iinfo(np.int64).min + 1), _microseconds(query.until)
+            parts.append(np.flatnonzero((serving.acquired_us >= first) & (serving.acquired_us <= last)))
+        if all(isinstance(term, VectorTerm | RelationTerm) for term in terms):
+            present = (serving.present(term.space) for term in terms if isinstance(term, VectorTerm | RelationTerm))
+            parts += [rows for rows in present if rows is not None]
+        if any(isinstance(term, PointTerm) for term in terms):
+            parts.append(serving.places.placed)
+        liked = [self._row(part) for part in query.parts if isinstance(part, LikePart)]
+        if liked:
+            parts.append(np.setdiff1d(np.arange(len(serving)), liked, assume_unique=True))
+        rows = reduce(_both, sorted(parts, key=len)) if parts else None
+        return None if rows is not None and len(rows) == len(serving) else rows
+
+    def _page(self, ranking: Ranking, query: Query, total: int) -> tuple[Scores, RowIds]:
+        end = min(query.offset + query.k, total)
+        scores, found = ranking.best(end)
+        if query.suppress_m > 0:
+            scores, found = self._suppressed(ranking, query, total)
+        return scores[query.offset : end], found[query.offset : end]
+
+    def _suppressed(self, ranking: Ranking, query: Query, total: int) -> tuple[Scores, RowIds]:
+        """The ranking without near neighbours of better rows, to the end of the page or of the rows."""
+        end = query.offset + query.k
+        depth = min(4 * end, total)
+        while True:
+            scores, found = ranking.best(depth)
+            kept = suppress(found, self._serving.places.lng, self._serving.places.lat, query.suppress_m)
+            if len(kept) >= end or depth == total:
+                return scores[np.isin(found, kept)], kept
+            depth = min(4 * depth, total)
+
+    def _hits(self, ranking: Ranking, scores: Scores, rows: RowIds, offset: int) -> tuple[Hit, ...]:
+        facts, reasons = self._serving.facts(rows), ranking.why(rows)
+        return tuple(
+            _hit(fact, offset + i + 1, float(score), why)
+            for i, (fact, score, why) in enumerate(zip(facts, scores, reasons, strict=True))
+        )
+
+
+def _relation_of(part: VectorPart, query: Query) -> Relation | None:
+    wanted = query.relations and isinstance(part, TextPart) and part.weight > 0
+    return parse_relation(part.text) if wanted and isinstance(part, TextPart) else None
+
+
+def _modality(part: VectorPart) -> str:
+    match part:
+        case TextPart():
+            return "text"
+        case ImagePart(layer=layer):
+            return layer
+        case LikePart(id=row_id):
+            return f"a vector of row {row_id!r}"
+
+
+def _both(few: RowIds, many: RowIds) -> RowIds:
+    """Positions in both of two sorted sets."""
+    at = np.searchsorted(many, few)
+    return few[(at < len(many)) & (many[np.minimum(at, len(many) - 1)] == few)] if len(many) else many
+
+
+def _microseconds(moment: datetime | None, otherwise: int = np.iinfo(np.int64).max) -> int:
+    """Microseconds since 1970; a moment without time zone is UTC."""
+    if moment is None:
+        return otherwise
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _hit(fact: dict[str, Any], rank: int, score: float, why: dict[str, Any]) -> Hit:
+    corners = [fact[name] for name in ("west", "south", "east", "north")]
+    address = [fact[name] for name in ("z", "x", "y")]
+    return Hit(
+        id=fact["id"],
+        rank=rank,
+        score=score,
+        layer=fact["layer"],
+        tile=None if None in address else (address[0], address[1], address[2]),
+        bounds=None if None in corners else Bounds(*corners),
+        lng=fact["lng"],
+        lat=fact["lat"],
+        cell=hit_cell(fact["cell"]),
+        source=fact["source"] or "",
+        caption=fact["caption"] or "",
+        tags=tuple(fact["tags"] or ()),
+        gsd_m=fact["gsd_m"],
+        acquired=fact["acquired"],
+        attribution=fact["attribution"] or "",
+        why=why,
+    )
+
+
+def _note(query: Query, total: int, count: int) -> str:
+    """Why a page holds fewer than k hits, or ""."""
+    if count == query.k:
+        return ""
+    filters = [name for name in ("region", "layer", "since", "until") if getattr(query, name) is not None]
+    where = f" after the filters ({', '.join(filters)})" if filters else ""
+    if total == 0:
+        return f"no row is left{where}" if filters else "no row can be compared with this query"
+    if query.suppress_m > 0:
+        return f"{total} rows are left{where}; those within {query.suppress_m:g} m of a better one are not shown"
+    return f"only {total} rows are left{where}" + (f", and the page starts at {query.offset}" if query.offset else "")

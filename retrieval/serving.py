@@ -1,0 +1,276 @@
+"""What a search needs, derived from the store of record and memory-mapped: rows in H3 order, vectors, texts.
+
+serving/<table version>-<texts version>/
+  rows.arrow              facts of each row, sorted by (cell, layer, id); rows without position come first
+  vectors.<space>.npy     (g, d) float32, the same order; zero where a row has no vector of that space
+  missing.<space>.npy     positions of those rows, where there are any
+  faiss.<space>.index     for large galleries
+  texts.arrow, texts.<space>.npy   captions and phrases with their vectors
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from geoanchor.errors import IndexCorrupt
+from geoanchor.image import LAYERS, Layer
+from geoanchor.manifest import Manifest
+from geoanchor.protocols import RowIds, RowStore, VectorIndex, Vectors
+from retrieval.index.flat import FlatIndex
+from retrieval.index.lance import vector_column
+from retrieval.region import Places
+
+FAISS_FROM = 50_000
+"""Rows from which a FAISS file is worth its making."""
+ROW_COLUMNS = (
+    "id", "layer", "z", "x", "y", "west", "south", "east", "north", "lng", "lat", "cell", "gsd_m", "acquired",
+    "source", "attribution", "tags", "caption",
+)  # fmt: skip
+_HASHED_UP_TO = 16_000_000
+"""Larger files are checked by size alone."""
+_KEPT = 2
+"""Snapshots that stay: the new one, and the one that readers may still have open."""
+
+
+class TextStore(RowStore, Protocol):
+    """A store of record that also keeps texts."""
+
+    def texts(self) -> pa.Table:
+        """All texts: column `text` and one vector column per space, null where a space has no text."""
+
+
+def serving_folder(folder: Path, manifest: Manifest) -> Path:
+    """Where the snapshot that a manifest speaks of lies."""
+    return folder / "serving" / f"{manifest.table_version}-{manifest.texts_version}"
+
+
+def serving_is_fresh(folder: Path, manifest: Manifest) -> bool:
+    """Whether the snapshot of a manifest is there, whole by size."""
+    target = serving_folder(folder, manifest)
+    return (target / "rows.arrow").is_file() and not _damaged(folder, manifest)
+
+
+def derive_serving(folder: Path, store: TextStore, manifest: Manifest) -> Manifest:
+    """Write the serving snapshot of a store, drop all but the one before it, and give the manifest its checksums."""
+    target = serving_folder(folder, manifest)
+    partial = target.with_name(target.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    places = _write_rows(partial, store)
+    for space in manifest.spaces.values():
+        column = store.columns([vector_column(space.name)]).column(0)
+        _write_vectors(partial, space.name, column, places, space.dim)
+    _write_texts(partial, store, manifest)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    _drop_old(target)
+    kept = {name: mark for name, mark in manifest.checksums.items() if not name.startswith("serving/")}
+    sums = {path.relative_to(folder).as_posix(): _mark(path) for path in sorted(target.iterdir())}
+    return manifest.model_copy(update={"checksums": kept | sums})
+
+
+class Serving:
+    """An opened snapshot; everything in it is memory-mapped and read on first use.
+
+    Attributes:
+        folder: of the index; manifest: what it holds; rows: facts in serving order.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._path = serving_folder(folder, manifest)
+        self.rows = _read_batch(self._path / "rows.arrow")
+        self._exact: dict[str, FlatIndex] = {}
+        self._approximate: dict[str, VectorIndex] = {}
+        if self.rows.num_rows != manifest.rows:
+            raise IndexCorrupt(
+                f"{self._path}: {self.rows.num_rows} rows where the manifest says {manifest.rows}; "
+                "`geoanchor doctor` rebuilds the serving files"
+            )
+
+    @classmethod
+    def open(cls, folder: Path, manifest: Manifest) -> Serving:
+        """Open the snapshot of an index. Raises IndexCorrupt when it is missing, stale or damaged: derive it anew."""
+        damaged = _damaged(folder, manifest)
+        if damaged or not serving_folder(folder, manifest).is_dir():
+            what = damaged or f"serving/{serving_folder(folder, manifest).name}"
+            raise IndexCorrupt(f"{folder / what}: missing or damaged; `geoanchor doctor` rebuilds the serving files")
+        return cls(folder, manifest)
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    @cached_property
+    def places(self) -> Places:
+        """Positions of the rows."""
+        cells = self.rows.column("cell").fill_null(0).to_numpy(zero_copy_only=False)
+        return Places(cells, self.numbers("lng"), self.numbers("lat"))
+
+    @cached_property
+    def layers(self) -> Mapping[Layer, RowIds]:
+        """Sorted positions of each layer's rows."""
+        column = self.rows.column("layer")
+        return {layer: np.flatnonzero(pc.equal(column, layer).to_numpy(zero_copy_only=False)) for layer in LAYERS}
+
+    @cached_property
+    def acquired_us(self) -> NDArray[np.int64]:
+        """Acquisition times (g,) in microseconds since 1970 UTC, the smallest int64 where unknown."""
+        times = self.rows.column("acquired").cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+        return np.asarray(times.fill_null(np.iinfo(np.int64).min).to_numpy(zero_copy_only=False))
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """A column as (g,) float64, NaN where unknown."""
+        return np.asarray(self.rows.column(column).to_numpy(zero_copy_only=False), np.float64)
+
+    def row_of(self, row_id: str) -> int | None:
+        """Position of a row by id."""
+        position = pc.index(self.rows.column("id"), row_id).as_py()
+        return None if position < 0 else int(position)
+
+    def facts(self, rows: RowIds) -> list[dict[str, Any]]:
+        """All columns of some rows, in their order."""
+        taken: list[dict[str, Any]] = self.rows.take(pa.array(rows)).to_pylist()
+        return taken
+
+    def exact(self, space: str) -> FlatIndex:
+        """Every vector of a space."""
+        if space not in self._exact:
+            self._exact[space] = FlatIndex(self._matrix(f"vectors.{space}.npy"))
+        return self._exact[space]
+
+    def index(self, space: str) -> VectorIndex:
+        """The quickest index of a space: FAISS where the snapshot has its file, else exact."""
+        path = self._path / f"faiss.{space}.index"
+        if not path.is_file():
+            return self.exact(space)
+        if space not in self._approximate:
+            from retrieval.index.faiss import open_faiss
+
+            self._approximate[space] = open_faiss(path, self.exact(space).vectors)
+        return self._approximate[space]
+
+    def vector(self, space: str, row: int) -> Vectors:
+        """A row's own vector (d,)."""
+        return np.asarray(self.exact(space).vectors[row])
+
+    def present(self, space: str) -> RowIds | None:
+        """Sorted positions of the rows that have a vector of a space, None for all."""
+        path = self._path / f"missing.{space}.npy"
+        if not path.is_file():
+            return None
+        return np.setdiff1d(np.arange(len(self)), np.load(path, allow_pickle=False), assume_unique=True)
+
+    def texts(self, space: str) -> tuple[Sequence[str], FlatIndex]:
+        """Texts of the image-to-text gallery and the index over their vectors, row for row."""
+        texts = _read_batch(self._path / "texts.arrow").column("text")
+        return texts, FlatIndex(self._matrix(f"texts.{space}.npy"))
+
+    def _matrix(self, name: str) -> Vectors:
+        try:
+            return np.asarray(np.load(self._path / name, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError) as error:
+            raise IndexCorrupt(
+                f"{self._path / name}: cannot be read ({error}); `geoanchor doctor` rebuilds it"
+            ) from error
+
+
+def _write_rows(folder: Path, store: TextStore) -> RowIds:
+    """Write rows.arrow; the place (g,) in serving order of each of the store's rows."""
+    table = store.columns(list(ROW_COLUMNS))
+    cells = pc.fill_null(table.column("cell"), pa.scalar(0, pa.uint64()))
+    table = table.set_column(table.schema.get_field_index("cell"), "cell", cells)
+    keys = [("cell", "ascending"), ("layer", "ascending"), ("id", "ascending")]
+    order = pc.sort_indices(table, sort_keys=keys)
+    _write_table(folder / "rows.arrow", table.take(order))
+    places = np.empty(len(order), np.int64)
+    places[order.to_numpy()] = np.arange(len(order))
+    return places
+
+
+def _write_vectors(folder: Path, space: str, column: pa.ChunkedArray, places: RowIds, dim: int) -> None:
+    path = folder / f"vectors.{space}.npy"
+    missing = _scatter(path, column, places, dim)
+    if len(missing):
+        np.save(folder / f"missing.{space}.npy", np.sort(missing))
+    if len(places) >= FAISS_FROM:
+        from retrieval.index.faiss import build_faiss
+
+        build_faiss(np.load(path, mmap_mode="r"), folder / f"faiss.{space}.index")
+
+
+def _scatter(path: Path, column: pa.ChunkedArray, places: RowIds, dim: int) -> RowIds:
+    """Write a vector column as a matrix with each row at its place; places of the rows that have none."""
+    shape = (len(places), dim)
+    if not len(places):
+        np.save(path, np.empty(shape, np.float32))
+        return places
+    matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    missing, start = [], 0
+    for chunk in column.chunks:
+        there = chunk.is_valid().to_numpy(zero_copy_only=False)
+        part = places[start : start + len(chunk)]
+        matrix[part[there]] = chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+        missing.append(part[~there])
+        start += len(chunk)
+    matrix.flush()
+    return np.concatenate(missing)
+
+
+def _write_texts(folder: Path, store: TextStore, manifest: Manifest) -> None:
+    table = store.texts()
+    _write_table(folder / "texts.arrow", table.select(["text"]))
+    for space in manifest.spaces.values():
+        if "text" in space.modalities:
+            column = table.column(vector_column(space.name))
+            _scatter(folder / f"texts.{space.name}.npy", column, np.arange(table.num_rows), space.dim)
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    """One batch, so that a row is found without looking for its chunk."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        for batch in table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]:
+            writer.write_batch(batch)
+
+
+def _read_batch(path: Path) -> pa.RecordBatch:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IndexCorrupt(f"{path}: cannot be read ({error}); `geoanchor doctor` rebuilds it") from error
+
+
+def _drop_old(target: Path) -> None:
+    others = [path for path in target.parent.iterdir() if path != target]
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in others[_KEPT - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _mark(path: Path) -> str:
+    """The checksum a manifest keeps of a file."""
+    size = path.stat().st_size
+    if size > _HASHED_UP_TO:
+        return f"bytes:{size}"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _damaged(folder: Path, manifest: Manifest) -> str:
+    """Name of a serving file of the manifest that is missing or of another size, or ""."""
+    for name, mark in manifest.checksums.items():
+        if name.startswith("serving/"):
+            path = folder / name
+            if not path.is_file() or (mark.startswith("bytes:") and path.stat().st_size != int(mark[6:])):
+                return name
+    return ""
