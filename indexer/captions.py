@@ -21,8 +21,8 @@ TAG_KEYS = frozenset({
 
 _FURNITURE = frozenset({
     "bench", "waste_basket", "waste_disposal", "toilets", "vending_machine", "drinking_water", "telephone", "recycling",
-    "post_box", "atm", "bicycle_rental", "parking_entrance", "parking_space", "crossing", "give_way", "stop", "bus_stop",
-    "traffic_signals", "street_lamp", "turning_circle", "elevator", "speed_camera", "motorway_junction", "milestone",
+    "post_box", "atm", "bicycle_rental", "parking_entrance", "parking_space", "crossing", "give_way", "stop",
+    "bus_stop", "traffic_signals", "street_lamp", "turning_circle", "elevator", "motorway_junction", "milestone",
     "gate", "bollard", "kerb", "lift_gate", "entrance", "block", "cycle_barrier", "stop_position", "platform", "switch",
     "level_crossing", "signal", "train_station_entrance", "subway_entrance", "buffer_stop", "information", "artwork",
     "manhole", "surveillance", "flagpole", "fire_hydrant", "boundary_stone",
@@ -127,7 +127,7 @@ def _sentences(scene: Scene, choice: _Choice) -> tuple[str, ...]:
     sentences = [
         _full(scene, subject, mate, rest, choice),
         _full(scene, subject, mate, rest, choice.again(1)),
-        _short(scene, subject, mate, choice.again(2)),
+        _short(subject, mate, choice.again(2)),
         _listing(scene, choice.again(3)),
         _there_is(scene, subject, mate, rest, choice.again(4)),
         _words(scene, choice.again(5)),
@@ -170,7 +170,7 @@ def _full(scene: Scene, subject: Thing, mate: Thing | None, rest: Sequence[Thing
     return text
 
 
-def _short(scene: Scene, subject: Thing, mate: Thing | None, choice: _Choice) -> str:
+def _short(subject: Thing, mate: Thing | None, choice: _Choice) -> str:
     """As one types into a search box: no articles."""
     text = _bare(subject, choice)
     if mate is not None:
@@ -208,7 +208,7 @@ def _phrase(scene: Scene, thing: Thing, choice: _Choice) -> str:
         return noun.singular
     if thing.concept.kind == "group":
         return _group(scene, thing, noun, choice)
-    if thing.count == 1 or thing.concept.kind in ("cover", "line") and thing.share > 0.5:
+    if thing.count == 1 or (thing.concept.kind == "cover" and thing.share > 0.5):
         return f"{_article(noun.singular)} {noun.singular}"
     return f"{_number(thing.count, choice)} {noun.plural}"
 

@@ -41,7 +41,7 @@ _AREAS: dict[Stage, dict[str, str]] = {
         "retail": "landuse=retail",
         "industrial": "landuse=industrial|port|railway man_made=works|wastewater_plant|water_works power=substation",
         "military": "landuse=military",
-        "education": "landuse=education amenity=school|university|college|kindergarten|hospital|clinic landuse=religious",
+        "education": "landuse=education|religious amenity=school|university|college|kindergarten|hospital|clinic",
         "aerodrome": "aeroway=aerodrome|heliport",
         "farmland": "landuse=farmland|greenhouse_horticulture",
         "farmyard": "landuse=farmyard",
@@ -70,7 +70,7 @@ _AREAS: dict[Stage, dict[str, str]] = {
         "solar": "power=plant|generator",
     },
     Stage.WATER: {
-        "water": "natural=water|bay|strait|spring waterway=riverbank|dock|river|canal|stream "
+        "water": "natural=water|sea|bay|strait|spring place=sea|ocean waterway=riverbank|dock|river|canal|stream "
         "landuse=reservoir|basin|salt_pond leisure=swimming_pool|marina amenity=fountain",
     },
     Stage.STRUCTURE: {
@@ -121,7 +121,7 @@ _LINES: dict[Stage, dict[str, str]] = {
 _POINTS: dict[Stage, dict[str, str]] = {
     Stage.POINT: {
         "tree": "natural=tree",
-        "mast": "man_made=mast|tower|chimney|water_tower|windmill|lighthouse|silo|storage_tank power=tower|pole|generator",
+        "mast": "man_made=mast|tower|chimney|water_tower|windmill|lighthouse|silo|storage_tank power=tower|pole",
     },
 }
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["landmark", "group", "cover", "line", "water", "extra"]
-"""landmark: named by itself; group: many of a kind, told by how densely they stand; cover: what the ground is; line: roads
-and rails; water: anything wet; extra: what a feature is besides its main concept (a bridge is also a road)."""
+"""landmark: named by itself; group: many of a kind, told by how densely they stand; cover: what the ground is; line:
+roads and rails; water: anything wet; extra: what a feature is besides its main concept (a bridge is also a road)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,15 @@ bridge           extra    7  bridge, river crossing, road bridge | bridge=yes,vi
 def _noun(text: str) -> Noun:
     mass = text.startswith("~")
     singular, _, plural = text.lstrip("~").partition("/")
-    return Noun(singular, plural or singular + "s", mass)
+    return Noun(singular, plural or _plural(singular), mass)
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return noun + "es"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + "s"
 
 
 @dataclass(frozen=True, slots=True)

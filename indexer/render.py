@@ -1,7 +1,7 @@
 """Draws vector features as map tiles, in several cartographic styles.
 
-Every line and outline is drawn from the whole neighbourhood of a tile, in the pixel grid of the world, so that tiles join
-without seams. Sizes follow the effective zoom: a 512 px tile of zoom 16 looks like four 256 px tiles of zoom 17.
+A tile is drawn from everything in and around it, so that tiles join without seams. Sizes follow the effective zoom: a
+512 px tile of zoom 16 looks like four 256 px tiles of zoom 17.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from numpy.typing import NDArray
 from geoanchor.errors import UsageError
 from geoanchor.feature import Feature, FeatureSource
 from geoanchor.image import Pixels
-from geoanchor.tiling import EARTH_RADIUS_M, TILE_SIZE_PX, Bounds, Tile, from_mercator
+from geoanchor.tiling import EARTH_RADIUS_M, MAX_LATITUDE, TILE_SIZE_PX, Bounds, Tile, from_mercator
 from indexer.cartography import MapClass, Stage, classify
-from indexer.styles import STYLES, AreaSymbol, LineSymbol, Style
+from indexer.styles import STYLES, AreaSymbol, LineSymbol, Style, Symbol
 
-__all__ = ["STYLES", "drawable", "render_map"]
+__all__ = ["STYLES", "drawable", "find_style", "render_map"]
 
-MARGIN_PX = 32
-"""How far beyond a tile's edge features are still looked for: more than half the widest line at common zooms."""
+_CLIP_LEVELS = 4
+"""Geometries are cut at the box of the tile's ancestor this many zooms up: large ones stay cheap and exact, and dashes
+keep their phase from tile to tile."""
+_TUNNEL_ALPHA = 90
+_OUTLINE_ZOOMS = 1.5
+"""Outlines begin this many zooms after their area."""
 
 Ring = NDArray[np.float64]
 """(n, 2) pixels."""
@@ -34,18 +38,23 @@ Ring = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A feature's part ready to be drawn: its class, its outline in pixels and its place in the drawing order."""
+    """A part of a feature, ready to be drawn.
+
+    Attributes:
+        kind, symbol: what it is and how it looks; rings: its outline in pixels.
+        size: area in square degrees; level: 0 on the ground, above it for bridges, below for tunnels.
+    """
 
     kind: MapClass
+    symbol: Symbol
     rings: tuple[Ring, ...]
-    closed: bool
-    area: float
+    size: float
     level: int
     id: str
 
 
 def render_map(features: FeatureSource, tile: Tile, size_px: int = TILE_SIZE_PX, style: str = "standard") -> Pixels:
-    """A map tile.
+    """A map tile, without text.
 
     Args:
         features: what to draw; asked for the tile's box and a margin.
@@ -58,13 +67,13 @@ def render_map(features: FeatureSource, tile: Tile, size_px: int = TILE_SIZE_PX,
     look = find_style(style)
     if size_px < 1:
         raise UsageError(f"a tile must be at least 1 px wide, not {size_px}")
-    found = features.features(_margin_bounds(tile, MARGIN_PX / size_px))
     zoom = tile.z + math.log2(size_px / TILE_SIZE_PX)
-    canvas_pixels = np.empty((size_px, size_px, 4), np.uint8)
-    canvas = skia.Surface(canvas_pixels, skia.kRGBA_8888_ColorType).getCanvas()
+    found = features.features(_margin_bounds(tile, look.reach_px(zoom) / size_px))
+    picture = np.empty((size_px, size_px, 4), np.uint8)
+    canvas = skia.Surface(picture, skia.kRGBA_8888_ColorType).getCanvas()
     canvas.clear(_color(look.background))
-    _draw(canvas, sorted(_shapes(found, tile, size_px), key=_order), look, zoom)
-    return np.ascontiguousarray(canvas_pixels[:, :, :3])
+    _draw(canvas, sorted(_shapes(found, tile, size_px, look, zoom), key=_order), zoom)
+    return np.ascontiguousarray(picture[:, :, :3])
 
 
 def find_style(name: str) -> Style:
@@ -76,15 +85,16 @@ def find_style(name: str) -> Style:
 
 def drawable(feature: Feature, style: Style, zoom: float) -> bool:
     """Whether a feature leaves a mark on the map at that zoom."""
-    dimension = shapely.get_dimensions(feature.geometry)
+    return _look_up(feature, int(shapely.get_dimensions(feature.geometry)), style, zoom) is not None
+
+
+def _look_up(feature: Feature, dimension: int, style: Style, zoom: float) -> tuple[MapClass, Symbol] | None:
     kind = classify(feature.tags, dimension)
-    return kind is not None and _symbol(style, kind, dimension, zoom) is not None
+    symbol = style.symbol(kind.name, dimension) if kind else None
+    return (kind, symbol) if kind and symbol and zoom >= symbol.min_zoom else None
 
 
-def _symbol(style: Style, kind: MapClass, dimension: int, zoom: float) -> AreaSymbol | LineSymbol | None:
-    symbols: dict[int, dict[str, AreaSymbol | LineSymbol]] = {0: style.points, 1: style.lines, 2: style.areas}  # type: ignore[dict-item]
-    symbol = symbols[dimension].get(kind.name)
-    return symbol if symbol and zoom >= symbol.min_zoom else None
+# -- geometry ---------------------------------------------------------------------------------------------------------
 
 
 def _margin_bounds(tile: Tile, share: float) -> Bounds:
@@ -95,63 +105,56 @@ def _margin_bounds(tile: Tile, share: float) -> Bounds:
     return Bounds(max(west, -180.0), south, min(east, 180.0), north)
 
 
-def _color(value: str) -> int:
-    return 0xFF000000 | int(value[1:], 16)
+def _shapes(features: Sequence[Feature], tile: Tile, size_px: int, style: Style, zoom: float) -> Iterator[_Shape]:
+    """What is to be drawn, projected all at once."""
+    parts, owner = shapely.get_parts([feature.geometry for feature in features], return_index=True)
+    dimensions = shapely.get_dimensions(parts)
+    found = [_look_up(features[i], int(d), style, zoom) for i, d in zip(owner, dimensions, strict=True)]
+    drawn = [i for i, look in enumerate(found) if look is not None]
+    sizes = shapely.area(parts[drawn])
+    for position, rings in _outlines(_clipped(parts[drawn], tile), tile, size_px).items():
+        i = drawn[position]
+        feature, look = features[owner[i]], found[i]
+        assert look is not None
+        yield _Shape(*look, tuple(rings), float(sizes[position]), _level(feature), feature.id)
 
 
-def _order(shape: _Shape) -> tuple[float, ...]:
-    return (shape.kind.stage, -shape.area if shape.kind.stage is Stage.GROUND else shape.kind.rank, shape.kind.rank)
+def _clipped(parts: NDArray[np.object_], tile: Tile) -> NDArray[np.object_]:
+    frame = _margin_bounds(tile.parent(max(0, tile.z - _CLIP_LEVELS)), 0.1)
+    west, south, east, north = shapely.bounds(parts).T
+    beyond = (west < frame.west) | (south < frame.south) | (east > frame.east) | (north > frame.north)
+    parts[beyond] = shapely.clip_by_rect(parts[beyond], *frame)
+    return parts
 
 
-# -- geometry ---------------------------------------------------------------------------------------------------------
+def _outlines(parts: NDArray[np.object_], tile: Tile, size_px: int) -> dict[int, list[Ring]]:
+    """Rings and lines in pixels, by position in `parts`."""
+    simple, whole = shapely.get_parts(parts, return_index=True)
+    is_area = shapely.get_dimensions(simple) == 2
+    rings, area = shapely.get_rings(simple[is_area], return_index=True)
+    lines = np.concatenate((rings, simple[~is_area]))
+    part = np.concatenate((whole[is_area][area], whole[~is_area]))
+    coordinates, line = shapely.get_coordinates(lines, return_index=True)
+    pieces = np.split(_to_pixels(coordinates, tile, size_px), np.flatnonzero(np.diff(line)) + 1)
+    outlines: dict[int, list[Ring]] = defaultdict(list)
+    for owner, piece in zip(part[np.unique(line)], pieces, strict=False):
+        outlines[int(owner)].append(piece)
+    return outlines
 
 
 def _to_pixels(coordinates: NDArray[np.float64], tile: Tile, size_px: int) -> Ring:
-    left, bottom, right, top = tile.bounds_mercator
+    left, _, right, top = tile.bounds_mercator
     scale = size_px / (right - left)
+    latitude = np.radians(np.clip(coordinates[:, 1], -MAX_LATITUDE, MAX_LATITUDE))
     x = (np.radians(coordinates[:, 0]) * EARTH_RADIUS_M - left) * scale
-    y = (top - np.arctanh(np.sin(np.radians(coordinates[:, 1]))) * EARTH_RADIUS_M) * scale
+    y = (top - np.arctanh(np.sin(latitude)) * EARTH_RADIUS_M) * scale
     return np.column_stack((x, y))
-
-
-def _shapes(features: Sequence[Feature], tile: Tile, size_px: int) -> Iterator[_Shape]:
-    """Parts of features in pixels, projected all at once."""
-    parts, owner = shapely.get_parts([feature.geometry for feature in features], return_index=True)
-    if not len(parts):
-        return
-    dimensions = shapely.get_dimensions(parts)
-    kinds = [classify(features[i].tags, int(dim)) for i, dim in zip(owner, dimensions, strict=True)]
-    wanted = [i for i, kind in enumerate(kinds) if kind is not None]
-    rings, ring_part = _rings(parts[wanted])
-    coordinates, ring_of = shapely.get_coordinates(rings, return_index=True)
-    pixels = _to_pixels(coordinates, tile, size_px)
-    pieces = np.split(pixels, np.flatnonzero(np.diff(ring_of)) + 1)
-    by_part: dict[int, list[Ring]] = defaultdict(list)
-    for part, piece in zip(ring_part, pieces, strict=True):
-        by_part[int(part)].append(piece)
-    areas = shapely.area(parts[wanted])
-    for position, outline in by_part.items():
-        i = wanted[position]
-        feature, kind = features[owner[i]], kinds[i]
-        assert kind is not None
-        yield _Shape(
-            kind, tuple(outline), bool(dimensions[i] == 2), float(areas[position]), _level(feature), feature.id
-        )
-
-
-def _rings(parts: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
-    is_area = shapely.get_dimensions(parts) == 2
-    positions = np.arange(len(parts))
-    rings, ring_of = shapely.get_rings(parts[is_area], return_index=True)
-    every = np.concatenate((rings, parts[~is_area]))
-    part = np.concatenate((positions[is_area][ring_of], positions[~is_area]))
-    return every, part
 
 
 def _level(feature: Feature) -> int:
     try:
         level = int(float(feature.tags.get("layer", 0)))
-    except ValueError:
+    except (ValueError, OverflowError):
         level = 0
     if feature.tags.get("bridge", "no") != "no":
         return max(1, level)
@@ -163,61 +166,78 @@ def _level(feature: Feature) -> int:
 # -- drawing ----------------------------------------------------------------------------------------------------------
 
 
-def _draw(canvas: skia.Canvas, shapes: Sequence[_Shape], style: Style, zoom: float) -> None:
-    by_stage: dict[Stage, list[_Shape]] = defaultdict(list)
+def _order(shape: _Shape) -> tuple[float, float, int, str]:
+    """Ground from large to small, all else by rank; the id settles ties, so that input order never shows."""
+    rank = shape.kind.rank
+    return shape.kind.stage, -shape.size if shape.kind.stage is Stage.GROUND else rank, rank, shape.id
+
+
+def _draw(canvas: skia.Canvas, shapes: Sequence[_Shape], zoom: float) -> None:
+    stages: dict[Stage, list[_Shape]] = defaultdict(list)
     for shape in shapes:
-        by_stage[shape.kind.stage].append(shape)
+        stages[shape.kind.stage].append(shape)
+    ways: dict[int, list[_Shape]] = defaultdict(list)
+    for way in stages[Stage.WAY]:
+        ways[way.level].append(way)
     for stage in (Stage.GROUND, Stage.WATER, Stage.STRUCTURE):
-        _draw_plain(canvas, by_stage[stage], style, zoom)
-    areas, ways = [s for s in by_stage[Stage.WAY] if s.closed], [s for s in by_stage[Stage.WAY] if not s.closed]
-    _draw_ways(canvas, [way for way in ways if way.level < 0], style, zoom, alpha=110)
-    _draw_plain(canvas, by_stage[Stage.BUILDING], style, zoom)
-    _draw_plain(canvas, by_stage[Stage.BARRIER] + areas, style, zoom)
-    for level in sorted({way.level for way in ways if way.level >= 0}):
-        _draw_ways(canvas, [way for way in ways if way.level == level], style, zoom)
-    _draw_points(canvas, by_stage[Stage.POINT], style, zoom)
+        _draw_plain(canvas, stages[stage], zoom)
+    tunnels = [way for level in sorted(ways) if level < 0 for way in ways[level]]
+    if tunnels:
+        canvas.saveLayerAlpha(None, _TUNNEL_ALPHA)
+        _draw_ways(canvas, tunnels, zoom)
+        canvas.restore()
+    for stage in (Stage.BUILDING, Stage.BARRIER):
+        _draw_plain(canvas, stages[stage], zoom)
+    for level in sorted(ways):
+        if level >= 0:
+            _draw_ways(canvas, ways[level], zoom, bridges=level > 0)
+    _draw_points(canvas, stages[Stage.POINT], zoom)
 
 
-def _draw_plain(canvas: skia.Canvas, shapes: Iterable[_Shape], style: Style, zoom: float) -> None:
+def _draw_plain(canvas: skia.Canvas, shapes: Iterable[_Shape], zoom: float) -> None:
     """Areas and lines without levels, in the order given."""
     for shape in shapes:
-        symbol = _symbol(style, shape.kind, 2 if shape.closed else 1, zoom)
-        path = _path((shape,))
-        if isinstance(symbol, AreaSymbol):
-            canvas.drawPath(path, _paint(symbol.fill))
-            if symbol.outline and zoom >= symbol.min_zoom + 1.5:
-                canvas.drawPath(path, _paint(symbol.outline, symbol.outline_px))
-        elif symbol:
+        symbol, path = shape.symbol, _path((shape,))
+        if isinstance(symbol, LineSymbol):
             canvas.drawPath(path, _paint(symbol.color, symbol.width_px(zoom)))
+            continue
+        canvas.drawPath(path, _paint(symbol.fill))
+        if symbol.outline and zoom >= symbol.min_zoom + _OUTLINE_ZOOMS:
+            canvas.drawPath(path, _paint(symbol.outline, symbol.outline_px))
 
 
-def _draw_ways(canvas: skia.Canvas, shapes: Iterable[_Shape], style: Style, zoom: float, alpha: int = 255) -> None:
+def _draw_ways(canvas: skia.Canvas, shapes: Iterable[_Shape], zoom: float, bridges: bool = False) -> None:
     """Roads and rails of one level: every casing first, then every fill, so that crossings join."""
-    by_kind: dict[MapClass, list[_Shape]] = defaultdict(list)
+    groups: dict[MapClass, list[_Shape]] = defaultdict(list)
     for shape in shapes:
-        by_kind[shape.kind].append(shape)
-    drawn = [(_symbol(style, kind, 1, zoom), _path(group)) for kind, group in by_kind.items()]
+        groups[shape.kind].append(shape)
+    drawn = [(group[0].symbol, _path(group)) for group in groups.values()]
     for symbol, path in drawn:
         if isinstance(symbol, LineSymbol) and symbol.casing:
-            canvas.drawPath(path, _paint(symbol.casing, symbol.width_px(zoom), alpha=alpha))
+            paint = _paint(symbol.casing, symbol.width_px(zoom))
+            # A bridge's edges end where it ends: a round cap would draw a bow across the road that leads on from it.
+            paint.setStrokeCap(skia.Paint.kButt_Cap if bridges else skia.Paint.kRound_Cap)
+            canvas.drawPath(path, paint)
     for symbol, path in drawn:
         if isinstance(symbol, LineSymbol):
             width = symbol.width_px(zoom)
-            inner = max(width - 2 * symbol.casing_px, width * 0.6) if symbol.casing else width
-            canvas.drawPath(path, _paint(symbol.color, inner, symbol.dash, alpha))
+            inner = max(width - 2 * symbol.casing_px, 0.6 * width) if symbol.casing else width
+            canvas.drawPath(path, _paint(symbol.color, inner, symbol.dash))
 
 
-def _draw_points(canvas: skia.Canvas, shapes: Iterable[_Shape], style: Style, zoom: float) -> None:
+def _draw_points(canvas: skia.Canvas, shapes: Iterable[_Shape], zoom: float) -> None:
     for shape in shapes:
-        symbol = _symbol(style, shape.kind, 0, zoom)
-        if isinstance(symbol, LineSymbol):
-            x, y = shape.rings[0][0]
-            canvas.drawCircle(float(x), float(y), symbol.width_px(zoom) / 2, _paint(symbol.color))
+        if isinstance(shape.symbol, LineSymbol):
+            x, y = shape.rings[0][0].tolist()
+            canvas.drawCircle(x, y, shape.symbol.width_px(zoom) / 2, _paint(shape.symbol.color))
 
 
-def _paint(color: str, width_px: float = 0.0, dash: tuple[float, ...] = (), alpha: int = 255) -> skia.Paint:
+def _color(value: str) -> int:
+    return 0xFF000000 | int(value[1:], 16)
+
+
+def _paint(color: str, width_px: float = 0.0, dash: tuple[float, ...] = ()) -> skia.Paint:
     paint = skia.Paint(AntiAlias=True, Color=_color(color))
-    paint.setAlpha(alpha)
     if width_px > 0:
         paint.setStyle(skia.Paint.kStroke_Style)
         paint.setStrokeWidth(width_px)
@@ -237,6 +257,6 @@ def _path(shapes: Iterable[_Shape]) -> skia.Path:
             path.moveTo(x, y)
             for x, y in rest:
                 path.lineTo(x, y)
-            if shape.closed:
+            if isinstance(shape.symbol, AreaSymbol):
                 path.close()
     return path

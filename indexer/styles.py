@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 Width = tuple[tuple[float, float], ...]
-"""(zoom, pixels) stops for 256 px tiles; geometric between them, and doubling per zoom (true to ground) beyond the last."""
+"""(zoom, pixels) stops for 256 px tiles; geometric between them, doubling per zoom (true to ground) beyond the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,15 @@ class LineSymbol:
         """Width in pixels at `zoom` (256 px tiles)."""
         stops = self.width
         if zoom >= stops[-1][0]:
-            return stops[-1][1] * 2.0 ** (zoom - stops[-1][0])
+            return stops[-1][1] * math.exp2(zoom - stops[-1][0])
         if zoom <= stops[0][0]:
-            return max(0.4, stops[0][1] * 2.0 ** (zoom - stops[0][0]))
+            return max(0.4, stops[0][1] * math.exp2(zoom - stops[0][0]))
         above = next(i for i, stop in enumerate(stops) if stop[0] > zoom)
         (z0, w0), (z1, w1) = stops[above - 1], stops[above]
         return math.exp(math.log(w0) + (zoom - z0) / (z1 - z0) * math.log(w1 / w0))
+
+
+Symbol = AreaSymbol | LineSymbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,8 @@ class Style:
 
     Attributes:
         name: as asked for; background: colour of land without features.
-        areas, lines: map class -> symbol; a class that is missing is not drawn.
-        points: map class -> (colour, radius by zoom).
+        areas, lines, points: map class -> symbol; a class that is missing is not drawn, a point is a dot as wide as its
+            symbol's line.
     """
 
     name: str
@@ -69,6 +72,17 @@ class Style:
     areas: Mapping[str, AreaSymbol]
     lines: Mapping[str, LineSymbol]
     points: Mapping[str, LineSymbol]
+
+    def symbol(self, name: str, dimension: int) -> Symbol | None:
+        """How a map class looks as point (0), line (1) or area (2); None where it is not drawn."""
+        if dimension == 2:
+            return self.areas.get(name)
+        return (self.lines if dimension == 1 else self.points).get(name)
+
+    def reach_px(self, zoom: float) -> float:
+        """How far from its geometry anything is painted at `zoom`, pixels."""
+        widest = max(symbol.width_px(zoom) for symbol in (*self.lines.values(), *self.points.values()))
+        return widest / 2 + 2.0
 
 
 _WIDTHS: dict[str, Width] = {
@@ -83,7 +97,7 @@ _WIDTHS: dict[str, Width] = {
     "service": ((14, 1.2), (15, 2), (16, 3.5), (17, 7), (18, 8.5), (19, 11)),
     "track": ((13, 0.7), (15, 1.2), (17, 1.8), (19, 3)),
     "path": ((13, 0.6), (15, 1.0), (17, 1.5), (19, 2.6)),
-    "rail": ((10, 0.8), (13, 1.6), (15, 2.4), (17, 3.6), (19, 6)),
+    "rail": ((10, 0.8), (13, 1.4), (15, 1.9), (17, 2.8), (19, 4.5)),
     "tram": ((12, 0.7), (15, 1.2), (17, 2), (19, 3)),
     "aerialway": ((12, 0.8), (17, 1.2), (19, 2)),
     "river": ((8, 1), (12, 2), (14, 5), (16, 8), (18, 14)),
@@ -135,7 +149,8 @@ _STANDARD = Style(
         water="#aad3df", pier="#f2efe9", runway="#bbbbcc", building=("#d9d0c9", "#b9a99c"), tank=("#c9c3bd", "#a39a91"),
     ),
     _lines(
-        river="#aad3df", canal="#aad3df", stream="#aad3df", runway_line="#bbbbcc", taxiway="#bbbbcc", pier_line="#f2efe9",
+        river="#aad3df", canal="#aad3df", stream="#aad3df", runway_line="#bbbbcc", taxiway="#bbbbcc",
+        pier_line="#f2efe9",
         wall="#8f8a85", hedge="#aed1a0", cliff="#9f978f", power_line="#999999",
         pedestrian=("#dddde8", "#999999"), service=("#ffffff", "#bbbbbb"), residential_road=("#ffffff", "#bbbbbb"),
         tertiary=("#ffffff", "#8f8f8f"), secondary=("#f7fabf", "#707d05"), primary=("#fcd6a4", "#a06b00"),
@@ -161,7 +176,8 @@ _LIGHT = Style(
         water="#cad2d3", pier="#f6f6f4", runway="#dcdcde", building=("#e4e4e1", "#d8d8d4"), tank=("#e0e0dd", "#d2d2ce"),
     ),
     _lines(
-        river="#cad2d3", canal="#cad2d3", stream="#cad2d3", runway_line="#dcdcde", taxiway="#e0e0e2", pier_line="#f6f6f4",
+        river="#cad2d3", canal="#cad2d3", stream="#cad2d3", runway_line="#dcdcde", taxiway="#e0e0e2",
+        pier_line="#f6f6f4",
         path="#e9e7e4", track="#e4e2de", pedestrian="#ffffff",
         service=("#ffffff", "#e8e8e6"), residential_road=("#ffffff", "#e2e2df"), tertiary=("#ffffff", "#dcdcd8"),
         secondary=("#ffffff", "#d4d4d0"), primary=("#ffffff", "#cfcfca"), link=("#ffffff", "#cfcfca"),
@@ -182,7 +198,8 @@ _GOOGLE = Style(
         water="#a5bffd", pier="#e8e4dc", runway="#cfcfd6", building=("#f2efe8", "#dedad1"), tank=("#eeebe4", "#d8d4cb"),
     ),
     _lines(
-        river="#a5bffd", canal="#a5bffd", stream="#a5bffd", runway_line="#cfcfd6", taxiway="#d6d6dc", pier_line="#e8e4dc",
+        river="#a5bffd", canal="#a5bffd", stream="#a5bffd", runway_line="#cfcfd6", taxiway="#d6d6dc",
+        pier_line="#e8e4dc",
         path="#d5d0c5", track="#d5d0c5", pedestrian="#f3f0ea", tram="#cfccc6", rail="#c4c1bb",
         service=("#ffffff", "#dcd7cd"), residential_road=("#ffffff", "#d8d3c9"), tertiary=("#ffffff", "#d2cdc2"),
         secondary=("#fffdf5", "#d9cfa9"), primary=("#ffe99b", "#dcc06a"), link=("#fed89f", "#e3b867"),
@@ -203,7 +220,8 @@ _DARK = Style(
         water="#0c2a3f", pier="#1b2027", runway="#2b313b", building=("#262d37", "#303945"), tank=("#2c343f", "#38424f"),
     ),
     _lines(
-        river="#0c2a3f", canal="#0c2a3f", stream="#0c2a3f", runway_line="#2b313b", taxiway="#272d36", pier_line="#1b2027",
+        river="#0c2a3f", canal="#0c2a3f", stream="#0c2a3f", runway_line="#2b313b", taxiway="#272d36",
+        pier_line="#1b2027",
         path="#2a323c", track="#2c3138", pedestrian="#2d3540", tram="#4a4f58", rail="#50565f",
         service=("#343c48", "#15191f"), residential_road=("#3b4451", "#15191f"), tertiary=("#4a5463", "#15191f"),
         secondary=("#57606e", "#15191f"), primary=("#6d6a5c", "#15191f"), link=("#7d6c4b", "#15191f"),
