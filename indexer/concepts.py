@@ -215,7 +215,7 @@ def concepts_of(tags: Mapping[str, str], area_m2: float = 0.0) -> tuple[Concept,
     extras = []
     for key in _KEYS & tags.keys():
         value = tags[key]
-        for selector in _INDEX.get((key, value), ()) or (_INDEX.get((key, "*"), ()) if value != "no" else ()):
+        for selector in _selectors(key, value):
             if not _holds(selector.condition, tags, area_m2):
                 continue
             if selector.concept.kind == "extra":
@@ -223,6 +223,12 @@ def concepts_of(tags: Mapping[str, str], area_m2: float = 0.0) -> tuple[Concept,
             elif main is None or selector.concept.rank < main.rank:
                 main = selector.concept
     return (main, *extras) if main else tuple(extras)
+
+
+def _selectors(key: str, value: str) -> list[_Selector]:
+    if value == "no":
+        return []
+    return _INDEX.get((key, value), []) + _INDEX.get((key, "*"), [])
 
 
 def _holds(condition: str, tags: Mapping[str, str], area_m2: float) -> bool:
