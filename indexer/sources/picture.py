@@ -1,0 +1,134 @@
+"""Turns the bytes of a JPEG, PNG, WebP, TIFF, ... into RGB pixels and what the camera knew."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from geoanchor.errors import BadInput
+from geoanchor.image import Pixels
+from indexer.sources.exif import gps_point, is_upright, taken_at
+
+# Formats that Pillow decodes itself; none that hands the file to another program (EPS) or guesses at raw bytes.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "PPM")
+_KEEP_CODED = ("JPEG", "PNG", "WEBP")
+_LARGE_PX = 1024
+"""A JPEG at least twice as large both ways is decoded at a half, quarter or eighth, many times faster."""
+_FAILURES = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        pixels: uint8 (h, w, 3) RGB, upright.
+        size: width and height as stored, pixels.
+        nodata: share of wholly transparent pixels, 0..1.
+        point: (lng, lat) in degrees by the camera's GPS, or None; acquired: when it was taken, or None.
+        encoded: the bytes themselves where any viewer shows them as `pixels` look.
+    """
+
+    pixels: Pixels
+    size: tuple[int, int]
+    nodata: float
+    point: tuple[float, float] | None
+    acquired: datetime | None
+    encoded: bytes | None
+
+
+def decode(data: bytes, where: str, max_pixels: int, background: int = 0) -> Picture:
+    """Decode one picture of any mode: RGB, grey, palette, 1-bit, 16-bit, float, CMYK, with alpha or without.
+
+    Args:
+        data: bytes of a whole file; where: names it in messages.
+        max_pixels: more are refused before any is decoded.
+        background: 0..255, shows through where the picture is transparent.
+    Raises BadInput when it is no picture, is cut short, or is too large.
+    """
+    with _opened(data, where, max_pixels) as image:
+        size, exif = image.size, image.getexif()
+        simple = image.mode in ("RGB", "L") and "transparency" not in image.info
+        upright = is_upright(exif)
+        image.draft("RGB", (_LARGE_PX, _LARGE_PX))
+        pixels, nodata = _to_rgb(image if upright else ImageOps.exif_transpose(image), background)
+        keep = simple and upright and image.format in _KEEP_CODED
+        return Picture(pixels, size, nodata, gps_point(exif), taken_at(exif), data if keep else None)
+
+
+def measure(data: bytes, where: str, max_pixels: int) -> tuple[tuple[int, int], tuple[float, float] | None]:
+    """Width and height of a picture and its GPS position, without decoding it. Raises BadInput as `decode` does."""
+    with _opened(data, where, max_pixels) as image:
+        return image.size, gps_point(image.getexif())
+
+
+@contextmanager
+def _opened(data: bytes, where: str, max_pixels: int) -> Iterator[Image.Image]:
+    if not data:
+        raise BadInput(where, "the file is empty; restore it from its origin")
+    # Pillow warns at a limit of its own, which may be below the one asked for.
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise BadInput(where, too_large(image.width, image.height, max_pixels))
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadInput(
+            where, f"has far more than {max_pixels} pixels; raise max_pixels if it can be trusted"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise BadInput(where, "is not a picture, whatever its name says; convert or remove it") from error
+    except _FAILURES as error:
+        raise BadInput(where, f"is damaged or cut short ({error}); restore it from its origin") from error
+
+
+def too_large(width: int, height: int, max_pixels: int) -> str:
+    """The sentence for a picture over the limit."""
+    return f"{width} x {height} pixels are over the limit of {max_pixels}; raise max_pixels if it can be trusted"
+
+
+def _to_rgb(image: Image.Image, background: int) -> tuple[Pixels, float]:
+    if image.mode[0] in "IF":
+        values = np.asarray(image)[None].astype(np.float32)
+        grey = Stretch.of(values.reshape(1, -1)).apply(values)[0]
+        return np.repeat(grey[..., None], 3, axis=2), 0.0
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("RGB")), 0.0
+    rgba = image.convert("RGBA")
+    nodata = rgba.getchannel("A").histogram()[0] / (rgba.width * rgba.height)
+    ground = Image.new("RGBA", rgba.size, (background, background, background, 255))
+    return np.asarray(Image.alpha_composite(ground, rgba).convert("RGB")), nodata
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """A linear map of values onto 0..255, one for each band.
+
+    Attributes:
+        low, high: float32 (bands,), the values that become 0 and 255.
+    """
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, samples: NDArray[np.float32]) -> Stretch:
+        """From the 2nd to the 98th percentile of samples (bands, n), NaN and inf left out."""
+        finite = [band[np.isfinite(band)] for band in samples]
+        cuts = [np.percentile(band, (2, 98)) if band.size else (0.0, 1.0) for band in finite]
+        low, high = np.array(cuts, np.float32).T
+        return cls(low, np.where(high > low, high, low + 1))
+
+    def apply(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Stretch (bands, h, w); what is no number becomes 0."""
+        low, high = self.low[:, None, None], self.high[:, None, None]
+        scaled = (np.nan_to_num(values, posinf=0.0, neginf=0.0) - low) * (255.0 / (high - low))
+        return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
