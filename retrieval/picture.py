@@ -6,7 +6,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from geoanchor.errors import BadInput
 from geoanchor.image import Pixels
@@ -15,7 +15,7 @@ MAX_PIXELS = 100_000_000
 
 
 def read_picture(data: bytes, where: str) -> Pixels:
-    """Pixels (h, w, 3) uint8 RGB of an image file's bytes; transparency is laid on white.
+    """Pixels (h, w, 3) uint8 RGB of an image file's bytes; upright, transparency laid on white.
 
     Raises BadInput when the bytes are no picture, cut off, or of over 100 million pixels.
     """
@@ -26,7 +26,7 @@ def read_picture(data: bytes, where: str) -> Pixels:
             with Image.open(io.BytesIO(data)) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise BadInput(where, f"{image.width} x {image.height} pixels are too many; crop or shrink it")
-                return np.asarray(_opaque(image))
+                return np.asarray(_opaque(ImageOps.exif_transpose(image)))
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise BadInput(
             where, f"cannot be read as a picture ({type(error).__name__}); give JPEG, PNG or WebP"

@@ -268,8 +268,9 @@ def unit_vectors(lng: Degrees, lat: Degrees) -> Degrees:
 def _ranges(starts: RowIds, sizes: RowIds) -> RowIds:
     """start, start + 1, ... of each range, one after the other."""
     ends = np.cumsum(sizes)
-    offsets: RowIds = np.repeat(starts - ends + sizes, sizes)
-    return np.arange(len(offsets)) + offsets
+    rows: RowIds = np.arange(ends[-1] if len(ends) else 0)
+    rows += np.repeat(starts - ends + sizes, sizes)
+    return rows
 
 
 def _union(parts: Sequence[RowIds]) -> RowIds:

@@ -55,8 +55,9 @@ _NEARNESS = tuple(
 _ARTICLE = re.compile(r"^(?:an?|the|some|any|its|their)\s+")
 _NOT_PLACES = frozenset({
     "accident", "air", "all", "angle", "best", "bike", "boat", "bus", "car", "chance", "dawn", "day", "default",
-    "design", "dusk", "far", "fire", "first", "foot", "hand", "hold", "large", "last", "law", "least", "midnight", "most",
-    "nature", "night", "noon", "now", "once", "rest", "risk", "scale", "sunrise", "sunset", "time", "top", "train",
+    "design", "dusk", "far", "fire", "first", "foot", "hand", "hold", "large", "last", "law", "least", "midnight",
+    "most", "nature", "night", "noon", "now", "once", "rest", "risk", "scale", "sunrise", "sunset", "time", "top",
+    "train",
 })  # fmt: skip
 """Objects that make "by", "at" or "on" no relation between places: by night, at dusk, on foot."""
 

@@ -100,7 +100,6 @@ def build_faiss(vectors: Vectors, path: Path, recall: float = 0.99) -> FaissInde
     faiss = _faiss()
     lists = max(1, min(len(vectors) // 40, _LISTS_PER_ROOT * math.isqrt(len(vectors))))
     ivf = faiss.IndexIVFFlat(faiss.IndexFlatIP(vectors.shape[1]), vectors.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
-    ivf.own_fields = True
     ivf.cp.max_points_per_centroid, ivf.cp.niter, ivf.cp.seed = _POINTS_PER_LIST, _TRAIN_ROUNDS, _SEED
     random = np.random.default_rng(_SEED)
     sample = np.sort(random.choice(len(vectors), min(len(vectors), lists * _POINTS_PER_LIST), replace=False))
