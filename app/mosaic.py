@@ -1,0 +1,93 @@
+"""Tiles for a map, from the pictures of the index itself, so that a map needs no tile server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from geoanchor.image import LAYERS, Layer
+from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile
+
+MAX_STEPS = 5
+"""How many zooms above the stored tiles an overview reaches: one picture then is put together from up to 1024."""
+_CACHED_TILES = 512
+
+Addresses = Mapping[str, Sequence[object]]
+"""Columns id, layer, z, x, y of all rows; z, x, y are None where a row lies on no grid."""
+
+
+class Mosaic:
+    """The stored tiles as a pyramid: full size at their own zoom, put together above it.
+
+    Args:
+        addresses: columns id, layer, z, x, y.
+        thumbnails: ids -> encoded pictures by id; ids it does not know are left out.
+    """
+
+    def __init__(self, addresses: Addresses, thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]]) -> None:
+        on_grid = [row for row, z in enumerate(addresses["z"]) if z is not None]
+        self._ids = [str(addresses["id"][row]) for row in on_grid]
+        self._layer = np.asarray([addresses["layer"][row] for row in on_grid], dtype=str)
+        self._zxy: NDArray[np.int64] = np.asarray(
+            [[addresses[name][row] for name in "zxy"] for row in on_grid], np.int64
+        ).reshape(-1, 3)
+        self._thumbnails = thumbnails
+        self._tile = lru_cache(_CACHED_TILES)(self._put_together)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Layers that have tiles."""
+        return [layer for layer in LAYERS if (self._layer == layer).any()]
+
+    def zooms(self, layer: Layer) -> tuple[int, int] | None:
+        """Lowest zoom an overview reaches and highest stored one, or None where the layer has no tiles."""
+        zooms = self._zxy[self._layer == layer, 0]
+        return (max(0, int(zooms.max()) - MAX_STEPS), int(zooms.max())) if len(zooms) else None
+
+    def extent(self) -> Bounds | None:
+        """Box around all tiles, degrees; None where there are none."""
+        if not len(self._zxy):
+            return None
+        z = int(self._zxy[:, 0].max())
+        low = (self._zxy[:, 1:] << (z - self._zxy[:, :1])).min(axis=0)
+        high = ((self._zxy[:, 1:] + 1) << (z - self._zxy[:, :1])).max(axis=0) - 1
+        first, last = Tile(z, *map(int, low)).bounds, Tile(z, *map(int, high)).bounds
+        return Bounds(first.west, last.south, last.east, first.north)
+
+    def tile(self, layer: Layer, tile: Tile) -> bytes | None:
+        """An encoded picture of one tile, or None where nothing lies there."""
+        return self._tile(layer, tile)
+
+    def _put_together(self, layer: Layer, tile: Tile) -> bytes | None:
+        steps = self._zxy[:, 0] - tile.z
+        near = (steps >= 0) & (steps <= MAX_STEPS) & (self._layer == layer)
+        shift = np.where(near, steps, 0)
+        rows = np.flatnonzero(near & (self._zxy[:, 1] >> shift == tile.x) & (self._zxy[:, 2] >> shift == tile.y))
+        if not len(rows):
+            return None
+        if exact := [row for row in rows if steps[row] == 0]:
+            name = self._ids[exact[0]]
+            return self._thumbnails([name]).get(name)
+        pictures = self._thumbnails([self._ids[row] for row in rows])
+        canvas = Image.new("RGBA", (TILE_SIZE_PX, TILE_SIZE_PX))
+        for row in rows:
+            if data := pictures.get(self._ids[row]):
+                self._paste(canvas, data, self._zxy[row], tile)
+        buffer = BytesIO()
+        canvas.save(buffer, "WEBP", quality=80)
+        return buffer.getvalue()
+
+    @staticmethod
+    def _paste(canvas: Image.Image, data: bytes, address: NDArray[np.int64], tile: Tile) -> None:
+        z, x, y = (int(number) for number in address)
+        side = max(1, TILE_SIZE_PX >> (z - tile.z))
+        with Image.open(BytesIO(data)) as picture:
+            picture.draft("RGB", (side, side))
+            small = picture.convert("RGB").resize((side, side), Image.Resampling.BOX)
+        left, top = x - (tile.x << (z - tile.z)), y - (tile.y << (z - tile.z))
+        canvas.paste(small, (left * side, top * side))

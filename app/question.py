@@ -1,0 +1,257 @@
+"""From the words of the command line and of Python to one Query: the same names, the same meaning."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+from pydantic import TypeAdapter, ValidationError
+
+from geoanchor.errors import UsageError
+from geoanchor.image import Layer, Pixels
+from geoanchor.query import (
+    BoundsRegion,
+    CellsRegion,
+    ImagePart,
+    LikePart,
+    Part,
+    PointPart,
+    PolygonRegion,
+    Query,
+    RadiusRegion,
+    Region,
+    TextPart,
+)
+from geoanchor.tiling import Bounds
+
+NEGATIVE_WEIGHT = -0.5
+"""Weight of a `not` text: strong enough to move what is unwanted down, weak enough not to outshout the wish."""
+KINDS = ("text", "image", "map", "ground", "at", "like", "not")
+"""What a weight can be given to."""
+
+Picture: TypeAlias = str | Path | bytes | Pixels | Image.Image
+"""A picture file, its bytes, or pixels (h, w, 3) uint8."""
+Where: TypeAlias = Region | Sequence[float] | Sequence[str] | Mapping[str, Any] | str | Path
+"""Bounds (w, s, e, n), H3 cell names, a GeoJSON geometry, a vector file, or a Region."""
+_CELL = re.compile(r"[0-9a-f]{15}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What may be asked, in the words of the command line; `query` makes it a Query.
+
+    Attributes:
+        text: words; not_: words that hits should be unlike.
+        image, map, ground: pictures taken as aerial image, map image, street photo.
+        at: (lat, lng) in degrees; like: id of a row.
+        within: where to search; near: (lat, lng, metres); only one of the two.
+        layer, since, until, k, offset, relations, suppress: as in Query.
+        weights: kind -> weight, over the defaults 1 and -0.5 (not).
+    """
+
+    text: str | Sequence[str] | None = None
+    image: Picture | Sequence[Picture] | None = None
+    map: Picture | Sequence[Picture] | None = None
+    ground: Picture | Sequence[Picture] | None = None
+    at: Sequence[float] | None = None
+    like: str | Sequence[str] | None = None
+    not_: str | Sequence[str] | None = None
+    within: Where | None = None
+    near: Sequence[float] | None = None
+    layer: Layer | None = None
+    since: str | datetime | None = None
+    until: str | datetime | None = None
+    k: int = 10
+    offset: int = 0
+    relations: bool = True
+    suppress: float = 0.0
+    spaces: Sequence[str] = ()
+    rerank: str | None = None
+    weights: Mapping[str, float] | None = None
+
+    def query(self) -> Query:
+        """The Query. Raises UsageError in one sentence when the words do not make one."""
+        parts = self._parts()
+        if not parts:
+            raise UsageError("nothing is asked: give a text, --image, --map, --ground, --at, --like or --query")
+        try:
+            return Query(
+                parts=tuple(parts),
+                region=self._region(),
+                layer=self.layer,
+                since=moment(self.since),
+                until=moment(self.until, end_of_day=True),
+                k=self.k,
+                offset=self.offset,
+                spaces=tuple(self.spaces),
+                relations=self.relations,
+                suppress_m=self.suppress,
+                rerank=self.rerank,
+            )
+        except ValidationError as error:
+            raise UsageError(f"query: {first_fault(error)}") from error
+
+    def _parts(self) -> list[Part]:
+        weights = dict.fromkeys(KINDS, 1.0) | {"not": NEGATIVE_WEIGHT} | dict(self.weights or {})
+        if unknown := set(weights) - set(KINDS):
+            raise UsageError(f"no weight can be given to {unknown.pop()!r}; kinds: {', '.join(KINDS)}")
+        try:
+            parts: list[Part] = [TextPart(text=text, weight=weights["text"]) for text in _several(self.text)]
+            pictures: tuple[tuple[str, Layer, Any], ...] = (
+                ("image", "aerial", self.image), ("map", "map", self.map), ("ground", "ground", self.ground),
+            )  # fmt: skip
+            for kind, layer, given in pictures:
+                parts += [ImagePart(layer=layer, data=file_bytes(p), weight=weights[kind]) for p in _several(given)]
+            if self.at is not None:
+                lat, lng = _numbers(self.at, 2, "--at LAT,LNG")
+                parts.append(PointPart(lng=lng, lat=lat, weight=weights["at"]))
+            parts += [LikePart(id=name, weight=weights["like"]) for name in _several(self.like)]
+            parts += [TextPart(text=text, weight=weights["not"]) for text in _several(self.not_)]
+        except ValidationError as error:
+            raise UsageError(f"query: {first_fault(error)}") from error
+        return parts
+
+    def _region(self) -> Region | None:
+        if self.near is None:
+            return None if self.within is None else region(self.within)
+        if self.within is not None:
+            raise UsageError("--within and --near exclude each other: give one of the two")
+        lat, lng, radius_m = _numbers(self.near, 3, "--near LAT,LNG,METRES")
+        return RadiusRegion(lng=lng, lat=lat, radius_m=radius_m)
+
+
+def region(where: Where) -> Region:
+    """A Region from bounds, H3 cell names, a geometry or a vector file (any that GDAL reads; made WGS 84).
+
+    Raises UsageError.
+    """
+    if isinstance(where, (BoundsRegion, PolygonRegion, RadiusRegion, CellsRegion)):
+        return where
+    if isinstance(where, Mapping):
+        return PolygonRegion(geometry=_only_polygons(where, "the geometry"))
+    if isinstance(where, (str, Path)):
+        items = str(where).split(",")
+        if not all(_CELL.fullmatch(item) or _is_number(item) for item in items):
+            return PolygonRegion(geometry=_read_geometry(Path(where)))
+        where = items
+    if all(isinstance(item, str) and _CELL.fullmatch(item) for item in where):
+        return CellsRegion(cells=tuple(map(str, where)))
+    try:
+        return BoundsRegion(bounds=Bounds(*_numbers(where, 4, "--within WEST,SOUTH,EAST,NORTH")))
+    except ValidationError as error:
+        raise UsageError(f"--within {','.join(map(str, where))}: {first_fault(error)}") from error
+
+
+def read_query(path: Path) -> Query:
+    """A saved Query (the JSON that REST takes). Raises UsageError."""
+    try:
+        return TypeAdapter(Query).validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the query ({error.strerror})") from error
+    except ValidationError as error:
+        raise UsageError(f"{path}: not a query: {first_fault(error)}") from error
+
+
+def moment(when: str | datetime | None, *, end_of_day: bool = False) -> datetime | None:
+    """A time with zone (UTC where none is given); a bare date is its start, or its last moment. Raises UsageError."""
+    if when is None:
+        return None
+    if isinstance(when, str):
+        try:
+            parsed = datetime.fromisoformat(when)
+        except ValueError as error:
+            raise UsageError(f"{when!r} is no time; write it like 2024-05-31 or 2024-05-31T12:00:00Z") from error
+        bare_date = re.fullmatch(r"\d{4}-?\d\d-?\d\d", when)
+        when = datetime.combine(parsed, time.max) if end_of_day and bare_date else parsed
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def file_bytes(picture: Picture) -> bytes:
+    """A picture as file bytes; pixels become PNG. Raises UsageError when the file cannot be read."""
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, (str, Path)):
+        try:
+            return Path(picture).read_bytes()
+        except OSError as error:
+            raise UsageError(f"{picture}: cannot read the picture ({error.strerror})") from error
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing pydantic found wrong, as "where: what"."""
+    fault = error.errors()[0]
+    where = ".".join(str(step) for step in fault["loc"])
+    return f"{where}: {fault['msg']}" if where else fault["msg"].removeprefix("Value error, ")
+
+
+def _several(given: Any) -> list[Any]:
+    if given is None:
+        return []
+    return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(given: Sequence[Any], count: int, form: str) -> list[float]:
+    items = given.split(",") if isinstance(given, str) else list(given)
+    if len(items) != count or not all(_is_number(str(item)) for item in items):
+        raise UsageError(f"{','.join(map(str, items))!r} is not of the form {form}")
+    return [float(item) for item in items]
+
+
+def _read_geometry(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise UsageError(f"--within {path}: no such file, nor four numbers WEST,SOUTH,EAST,NORTH, nor H3 cells")
+    if path.suffix.lower() in (".json", ".geojson"):
+        try:
+            return _only_polygons(json.loads(path.read_text("utf-8")), str(path))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--within {path}: not GeoJSON ({error})") from error
+    import geopandas
+
+    try:
+        frame = geopandas.read_file(path)
+        frame = frame if frame.crs is None else frame.to_crs(4326)
+        return _only_polygons(frame.__geo_interface__, str(path))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UsageError(f"--within {path}: cannot read it as a vector file ({error})") from error
+
+
+def _only_polygons(geojson: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """One Polygon or MultiPolygon of all polygons in a GeoJSON object; several are joined into one area."""
+    found = _polygons(geojson)
+    if not found:
+        raise UsageError(f"--within {where}: holds no Polygon or MultiPolygon")
+    if len(found) == 1:
+        return found[0]
+    import shapely
+    from shapely.geometry import mapping, shape
+
+    return dict(mapping(shapely.union_all([shapely.make_valid(shape(geometry)) for geometry in found])))
+
+
+def _polygons(geojson: Mapping[str, Any]) -> list[dict[str, Any]]:
+    kind = geojson.get("type") if isinstance(geojson, Mapping) else None
+    if kind == "FeatureCollection":
+        return [geometry for feature in geojson.get("features", []) for geometry in _polygons(feature)]
+    if kind == "Feature":
+        return _polygons(geojson.get("geometry") or {})
+    return [dict(geojson)] if kind in ("Polygon", "MultiPolygon") else []

@@ -1,0 +1,245 @@
+"""Composition root: joins sources, encoder, store and searcher; `open` and `build` are the Python interface."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from app.mosaic import Mosaic
+from app.question import Picture, Question, Where, file_bytes
+from geoanchor.image import Layer
+from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
+from geoanchor.manifest import Manifest, read_manifest
+from geoanchor.protocols import Encoder, TileSource
+from geoanchor.query import Answer, Hit, Query
+from geoanchor.settings import Settings, load_settings
+from geoanchor.tiling import TILE_SIZE_PX, Bounds
+from retrieval.searcher import Description, Searcher
+from retrieval.serving import Serving, derive_serving
+
+if TYPE_CHECKING:
+    from indexer.report import BuildReport, Progress
+
+DEFAULT_MODEL = "mini"
+
+
+@dataclass(frozen=True, slots=True)
+class Hits(Sequence[Hit]):
+    """The hits of one query, best first, with the query they answer.
+
+    Attributes:
+        query: what was asked. answer: the page of hits, `total` and `note`.
+    """
+
+    query: Query
+    answer: Answer
+
+    @property
+    def total(self) -> int:
+        """Rows that passed the filters."""
+        return self.answer.total
+
+    @property
+    def note(self) -> str:
+        """Why fewer than k hits came back, or ""."""
+        return self.answer.note
+
+    def __len__(self) -> int:
+        return len(self.answer.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.answer.hits)
+
+    @overload
+    def __getitem__(self, at: int) -> Hit: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, at: int | slice) -> Hit | Sequence[Hit]:
+        return self.answer.hits[at]
+
+
+class Index:
+    """An opened index; safe to ask from several threads.
+
+    Attributes:
+        folder: where it lies. manifest: what it holds.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, model: str, settings: Settings) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.settings = settings
+        self._model = model
+        self._lock = threading.Lock()
+        self._serving = Serving.open(folder, manifest)
+        self._searcher = Searcher(self._serving, self._open_encoder)
+
+    def __len__(self) -> int:
+        return self.manifest.rows
+
+    def search(
+        self,
+        text: str | Sequence[str] | None = None,
+        *,
+        image: Picture | Sequence[Picture] | None = None,
+        map: Picture | Sequence[Picture] | None = None,
+        ground: Picture | Sequence[Picture] | None = None,
+        at: Sequence[float] | None = None,
+        like: str | Sequence[str] | None = None,
+        not_: str | Sequence[str] | None = None,
+        within: Where | None = None,
+        near: Sequence[float] | None = None,
+        layer: Layer | None = None,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        k: int = 10,
+        offset: int = 0,
+        relations: bool = True,
+        suppress: float = 0.0,
+        spaces: Sequence[str] = (),
+        rerank: str | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> Hits:
+        """The k best rows, in the words of `geoanchor search`; see `app.question.Question` for each.
+
+        Raises UsageError, BadInput, UnsupportedModality or SpaceMismatch, each in one sentence.
+        """
+        question = Question(
+            text=text, image=image, map=map, ground=ground, at=at, like=like, not_=not_, within=within, near=near,
+            layer=layer, since=since, until=until, k=k, offset=offset, relations=relations, suppress=suppress,
+            spaces=spaces, rerank=rerank, weights=weights,
+        )  # fmt: skip
+        return self.query(question.query())
+
+    def query(self, query: Query) -> Hits:
+        """The answer to a ready-made Query, the same object that REST takes."""
+        return Hits(query, self._searcher.search(query))
+
+    def describe(self, image: Picture, *, layer: Layer = "aerial", k: int = 5) -> tuple[Description, ...]:
+        """The k captions and phrases of the index that suit a picture best, with scores."""
+        from retrieval.picture import read_picture
+
+        where = str(image) if isinstance(image, (str, Path)) else "the picture"
+        return self._searcher.describe(read_picture(file_bytes(image), where), layer, k)
+
+    def info(self) -> dict[str, Any]:
+        """The manifest as JSON values; `layers` has the rows of each layer."""
+        return self.manifest.model_dump(mode="json")
+
+    def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Stored pictures (JPEG, WebP or PNG) by id; rows that have none, and unknown ids, are left out."""
+        if not ids:
+            return {}
+        # The store caches its id column; one thread at a time fills it.
+        with self._lock:
+            table = self._store.fetch(list(ids), ["id", "thumbnail"])
+        pairs = zip(table["id"].to_pylist(), table["thumbnail"].to_pylist(), strict=True)
+        return {name: data for name, data in pairs if data}
+
+    @cached_property
+    def mosaic(self) -> Mosaic:
+        """The stored tiles as a map of their own."""
+        rows = self._serving.rows
+        return Mosaic({name: rows.column(name).to_pylist() for name in ("id", "layer", "z", "x", "y")}, self.thumbnails)
+
+    @cached_property
+    def attributions(self) -> tuple[str, ...]:
+        """Texts that must be shown with the pictures."""
+        return tuple(dict.fromkeys(source.attribution for source in self.manifest.sources if source.attribution))
+
+    @cached_property
+    def _store(self) -> Any:
+        from retrieval.index.lance import LanceStore
+
+        return LanceStore.open(self.folder)
+
+    def _open_encoder(self) -> Encoder:
+        from models.bundle import load_bundle
+
+        return load_bundle(self._model, self.settings)
+
+
+def open(folder: str | Path, model: str | None = None, settings: Settings | None = None) -> Index:
+    """Open an index.
+
+    Args:
+        model: where its bundle lies now; None takes the name in the manifest. A model of another space is refused when
+            it is first needed.
+
+    Raises NotAnIndex, IndexCorrupt.
+    """
+    path = Path(folder)
+    manifest = read_manifest(path)
+    return Index(path, manifest, model or manifest.model, settings or load_settings())
+
+
+def build(
+    sources: str | Sequence[str],
+    into: str | Path,
+    *,
+    model: str | None = None,
+    layer: Layer | None = None,
+    zoom: int | None = None,
+    within: Bounds | None = None,
+    style: str = "standard",
+    bands: tuple[int, ...] | None = None,
+    size: int = TILE_SIZE_PX,
+    captions: str | Path | None = None,
+    prune: bool = True,
+    settings: Settings | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> BuildReport:
+    """Make an index of some sources, or bring an index in line with them: what is new, changed or gone.
+
+    Args:
+        sources: as named on the command line. into: the index folder.
+        model: bundle to encode with; None takes the index's own, "mini" for a new one.
+        captions: JSON list of {"image", "captions"}; the first caption of each picture is kept with its row.
+        prune: remove rows that their source no longer lists.
+
+    Raises a GeoAnchorError in one sentence; what one bad picture causes is in the report instead.
+    """
+    from indexer.build import BuildOptions
+    from indexer.build import build as build_index
+    from indexer.sources.registry import SourceOptions, open_source
+    from models.bundle import load_bundle
+    from retrieval.index.lance import LanceStore
+
+    settings, folder = settings or load_settings(), Path(into)
+    options = SourceOptions(layer, zoom, size, style, bands, within, settings)
+    encoder = load_bundle(model or _model_of(folder) or DEFAULT_MODEL, settings)
+    with ExitStack() as stack:
+        opened: list[TileSource] = []
+        for uri in [sources] if isinstance(sources, str) else sources:
+            opened.append(open_source(uri, options))
+            stack.callback(opened[-1].close)
+        if captions is not None:
+            opened = _captioned(opened, Path(captions))
+        return build_index(
+            folder,
+            opened,
+            encoder,
+            LanceStore,
+            derive_serving,
+            BuildOptions(settings.batch_size, settings.threads, prune=prune, tile_size_px=size),
+            progress,
+        )
+
+
+def _model_of(folder: Path) -> str | None:
+    """The model an index was built with, None where there is no index yet."""
+    return read_manifest(folder).model if (folder / MANIFEST_NAME).is_file() else None
+
+
+def _captioned(sources: Sequence[TileSource], path: Path) -> list[TileSource]:
+    from indexer.sources.captioned import CaptionedSource
+    from training.datasets import read_captions
+
+    captions = {item.image: item.captions[0] for item in read_captions(path)}
+    return [CaptionedSource(source, captions) for source in sources]
