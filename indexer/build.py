@@ -1,0 +1,262 @@
+"""Builds or extends an index: plan, read ahead, encode, write; taken up where a kill left it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from geoanchor.errors import GeoAnchorError, IndexCorrupt, SpaceMismatch, UsageError
+from geoanchor.image import Layer
+from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
+from geoanchor.manifest import Manifest, SourceRecord, read_manifest, write_manifest
+from geoanchor.protocols import Encoder, TileSource
+from geoanchor.space import EmbeddingSpace
+from geoanchor.tiling import TILE_SIZE_PX
+from indexer.engines import local
+from indexer.journal import Intent, Journal
+from indexer.lock import writing
+from indexer.pipeline import Pipeline
+from indexer.plan import Origin, Plan, StoredRow, make_plan
+from indexer.report import BuildReport, Progress, Tally, merged
+from indexer.store import IndexStore, Stores
+from indexer.textgallery import refresh_texts
+from indexer.writer import Writer
+
+Finish = Callable[[Path, IndexStore, Manifest], Manifest]
+"""Derives the serving files of an index and gives the manifest back with their checksums."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How to build.
+
+    Attributes:
+        batch_size: pictures encoded at once. threads: readers; 0 takes the number of cores.
+        max_nodata: a picture with a larger share without data gets no row.
+        prune: remove rows that their source no longer lists.
+        commit_rows, commit_s: write when so many rows wait or so many seconds have passed; a kill loses no more.
+        h3_resolution: of the `cell` column. tile_size_px: side of the tiles, for the manifest.
+    """
+
+    batch_size: int = 64
+    threads: int = 0
+    max_nodata: float = 0.5
+    prune: bool = True
+    commit_rows: int = 4096
+    commit_s: float = 10.0
+    h3_resolution: int = 10
+    tile_size_px: int = TILE_SIZE_PX
+
+
+def build(
+    folder: Path,
+    sources: Sequence[TileSource],
+    encoder: Encoder,
+    stores: Stores,
+    finish: Finish,
+    options: BuildOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> BuildReport:
+    """Bring an index in line with its sources: embed what is new or changed, remove what is gone, keep the rest.
+
+    Run again after an interruption, it goes on where it stopped and encodes the same batches, so that the vectors are
+    the same bit for bit. The manifest is written last.
+
+    Raises SpaceMismatch when the index holds vectors of another model, IndexLocked when another process writes to it,
+    UsageError for impossible sources, GeoAnchorError when the disk or the memory is full.
+    """
+    if not sources:
+        raise UsageError(f"{folder}: name at least one source to index")
+    with _plainly(folder), writing(folder):
+        job = _Job(folder, sources, encoder, stores, options or BuildOptions())
+        return job.run(finish, progress or (lambda _: None))
+
+
+class _Job:
+    def __init__(
+        self, folder: Path, sources: Sequence[TileSource], encoder: Encoder, stores: Stores, options: BuildOptions
+    ) -> None:
+        self.folder = folder
+        self.sources = sources
+        self.encoder = encoder
+        self.stores = stores
+        self.options = options
+        self.origins = tuple(Origin(source.uri, source.layer, source.zoom) for source in sources)
+        self.journal = Journal(folder)
+        self.manifest = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else None
+
+    def run(self, finish: Finish, progress: Callable[[Progress], None]) -> BuildReport:
+        start = time.perf_counter()
+        intent = self._intent()
+        resumed = self.journal.exists()
+        plan, intent = self._plan(intent)
+        store = self._store()
+        writer = Writer(store, self.journal, len(self.origins), self.options.commit_rows, self.options.commit_s)
+        done = writer.resume() if resumed else 0
+        self._embed(plan, intent, store, writer, done, progress)
+        for number, ids in enumerate(plan.vanished):
+            writer.remove(number, ids)
+        texts = refresh_texts(store, self.encoder)
+        manifest = finish(self.folder, store, self._sealed(store, writer.tallies, texts))
+        seconds = time.perf_counter() - start
+        report = _report(manifest, writer.tallies, plan, resumed, seconds, len(plan.tasks) - done * intent.batch_size)
+        report.write(self.folder)
+        write_manifest(self.folder, manifest)
+        self.journal.finish()
+        return report
+
+    def _intent(self) -> Intent:
+        """What is to be done; refused where it does not fit what the folder holds."""
+        spaces = dict(self.encoder.spaces)
+        if self.manifest is not None:
+            require_spaces(self.manifest.spaces, spaces, self.folder)
+        elif not self.journal.exists() and (self.folder / "tiles.lance").exists():
+            raise IndexCorrupt(f"{self.folder}: holds tables but no manifest; delete it and build the index again")
+        if not self.journal.exists():
+            return Intent(
+                model=self.encoder.name, spaces=spaces, sources=self.origins, batch_size=self.options.batch_size,
+                start_version=self._store().version if self.manifest is not None else 0,
+            )  # fmt: skip
+        intent = self.journal.intent()
+        require_spaces(intent.spaces, spaces, self.folder)
+        if intent.sources != self.origins:
+            raise UsageError(
+                f"{self.folder}: a build of {', '.join(origin.uri for origin in intent.sources)} was interrupted here; "
+                "run it again with just these sources to finish it, then add others"
+            )
+        return intent
+
+    def _plan(self, intent: Intent) -> tuple[Plan, Intent]:
+        """The plan as it was when the build began, or a new one where the sources have changed since."""
+        plan = self._plan_at(intent.start_version)
+        if plan.digest == intent.digest:
+            return plan, intent
+        if intent.digest and (self.folder / "tiles.lance").exists():
+            intent = intent.model_copy(update={"start_version": self._store().version})
+            plan = self._plan_at(intent.start_version)
+        intent = intent.model_copy(update={"digest": plan.digest})
+        self.journal.start(intent)
+        return plan, intent
+
+    def _plan_at(self, version: int) -> Plan:
+        stored: dict[str, StoredRow] = {}
+        if version:
+            rows = self.stores.open(self.folder, version).columns(["id", "stamp", "origin", "layer", "z"])
+            names = ("id", "stamp", "origin", "layer", "z")
+            for id_, *facts in zip(*(rows[name].to_pylist() for name in names), strict=True):
+                stored[id_] = StoredRow(*facts)
+        refs = [source.plan() for source in self.sources]
+        return make_plan(self.origins, refs, stored, resolution=self.options.h3_resolution, prune=self.options.prune)
+
+    def _store(self) -> IndexStore:
+        if (self.folder / "tiles.lance").exists():
+            return self.stores.open(self.folder)
+        return self.stores.create(self.folder, self.encoder.spaces)
+
+    def _embed(
+        self,
+        plan: Plan,
+        intent: Intent,
+        store: IndexStore,
+        writer: Writer,
+        done: int,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        options = self.options
+        hashes = _lasting_hashes(store, plan, done * intent.batch_size)
+        pipeline = Pipeline(
+            self.sources, self.encoder, hashes, max_nodata=options.max_nodata, resolution=options.h3_resolution
+        )
+        start, first, total = time.perf_counter(), done * intent.batch_size, len(plan.tasks)
+        batches = plan.batches(intent.batch_size, done)
+        with writer:
+            for batch in local.run(batches, pipeline.read, pipeline.encode, options.threads or os.cpu_count() or 1):
+                writer.write(batch)
+                handled = min(total, writer.batches * intent.batch_size)
+                progress(_progress(handled, first, total, time.perf_counter() - start))
+
+    def _sealed(self, store: IndexStore, tallies: Sequence[Tally], texts: int) -> Manifest:
+        """The manifest of what the store holds now, without the serving files."""
+        table = store.columns(["origin", "layer", "z"])
+        owned = Counter(zip(*(table[name].to_pylist() for name in ("origin", "layer", "z")), strict=True))
+        layers: Counter[Layer] = Counter()
+        for (_, layer, _), count in owned.items():
+            layers[layer] += count
+        former = self.manifest
+        records = {Origin(r.uri, r.layer, r.zoom): r for r in (former.sources if former else ())}
+        for origin, source, tally in zip(self.origins, self.sources, tallies, strict=True):
+            records[origin] = SourceRecord(
+                uri=origin.uri, layer=origin.layer, zoom=origin.zoom, attribution=source.attribution,
+                skipped=tally.skipped, quarantined=len(tally.quarantined),
+            )  # fmt: skip
+        counted = []
+        for origin, record in records.items():
+            rows = sum(n for (uri, layer, z), n in owned.items() if origin.owns(StoredRow("", uri, layer, z)))
+            counted.append(record.model_copy(update={"rows": rows}))
+        now = datetime.now(UTC)
+        return Manifest(
+            created=former.created if former else now, updated=now, model=self.encoder.name,
+            spaces=dict(self.encoder.spaces), h3_resolution=self.options.h3_resolution,
+            tile_size_px=self.options.tile_size_px, sources=tuple(counted), rows=store.count(), layers=dict(layers),
+            texts=texts, table_version=store.version, texts_version=store.texts_version,
+        )  # fmt: skip
+
+
+def require_spaces(held: Mapping[str, EmbeddingSpace], made: Mapping[str, EmbeddingSpace], folder: Path) -> None:
+    """Raise SpaceMismatch unless a model makes the very spaces that an index holds."""
+    if set(held) != set(made):
+        raise SpaceMismatch(
+            f"{folder} holds vectors of {', '.join(sorted(held))}, but the model makes {', '.join(sorted(made))}: "
+            "use the model it was built with, or build a new index"
+        )
+    for name, space in held.items():
+        space.require(made[name], where=str(folder))
+
+
+def _lasting_hashes(store: IndexStore, plan: Plan, first: int) -> list[str]:
+    """Content hashes of the rows that neither vanish nor are among the tasks from `first` on."""
+    rows = store.columns(["id", "content_hash"])
+    going = {id_ for ids in plan.vanished for id_ in ids} | {task.ref.id for task in plan.tasks[first:]}
+    pairs = zip(rows["id"].to_pylist(), rows["content_hash"].to_pylist(), strict=True)
+    return [hashed for id_, hashed in pairs if id_ not in going]
+
+
+def _progress(done: int, first: int, total: int, elapsed_s: float) -> Progress:
+    handled = done - first
+    return Progress(done, total, elapsed_s, elapsed_s / handled * (total - done) if handled else 0.0)
+
+
+def _report(
+    manifest: Manifest, tallies: Sequence[Tally], plan: Plan, resumed: bool, seconds: float, handled: int
+) -> BuildReport:
+    return BuildReport(
+        rows=manifest.rows, added=sum(t.added for t in tallies), updated=sum(t.updated for t in tallies),
+        unchanged=sum(plan.unchanged), removed=sum(t.removed for t in tallies),
+        skipped=merged(t.skipped for t in tallies), quarantined=tuple(q for t in tallies for q in t.quarantined),
+        sources=manifest.sources, texts=manifest.texts, resumed=resumed, seconds=seconds,
+        tiles_per_s=max(handled, 0) / seconds if seconds else 0.0,
+    )  # fmt: skip
+
+
+@contextmanager
+def _plainly(folder: Path) -> Iterator[None]:
+    """Say in one sentence what the machine ran out of."""
+    try:
+        yield
+    except MemoryError as error:
+        raise GeoAnchorError(
+            f"{folder}: not enough memory; run the same command with a smaller batch size, it goes on where it stopped"
+        ) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = "the disk is full; free some space and run the same command again, it goes on where it stopped"
+        else:
+            reason = f"cannot be written ({error.strerror or error})"
+        raise GeoAnchorError(f"{folder}: {reason}") from error
