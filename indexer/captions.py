@@ -43,6 +43,7 @@ _BESIDE = {
 _NEXT_TO = ("next to", "beside", "by", "adjacent to", "right by")
 _NEAR = ("near", "close to", "not far from", "in the vicinity of")
 _INSIDE = ("in", "inside", "within")
+_THROUGH = ("through", "across", "passing through")
 _TOUCH_M, _NEAR_M = 40.0, 300.0
 _EMPTY = ("open land", "empty land", "open ground without buildings", "undeveloped land")
 
@@ -266,7 +267,7 @@ def _relation(subject: Thing, mate: Thing, choice: _Choice) -> str:
         return choice.of(("on", "with"))
     gap = subject.distance_m(mate)
     if gap == 0.0 and mate.concept.kind in ("cover", "landmark", "group") and subject.within(mate):
-        return choice.of(_INSIDE)
+        return choice.of(_THROUGH if subject.concept.kind == "line" else _INSIDE)
     if gap <= _TOUCH_M:
         return choice.of(_BESIDE.get(mate.concept.kind, _NEXT_TO))
     east, north = subject.bearing_from(mate)

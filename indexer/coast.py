@@ -27,11 +27,11 @@ def sea_of(coastlines: Sequence[BaseGeometry], frame: Bounds) -> list[BaseGeomet
     """
     box = shapely.box(*frame)
     lines = shapely.get_parts(shapely.intersection(np.array(coastlines, dtype=object), box))
-    lines = lines[shapely.get_type_id(lines) == shapely.GeometryType.LINESTRING]
+    lines = lines[(shapely.get_type_id(lines) == shapely.GeometryType.LINESTRING) & ~shapely.is_empty(lines)]
     if not len(lines):
         return []
     coast = shapely.union_all(lines)
-    edges = shapely.node(shapely.GeometryCollection([coast, box.boundary, *_loose_ends(coast, box.boundary)]))
+    edges = shapely.union_all([coast, box.boundary, *_loose_ends(coast, box.boundary)])
     faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(edges)))
     right, left, length = _sides(lines)
     sea = [face for face in faces if _is_sea(face, right, left, length)]

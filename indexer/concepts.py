@@ -107,7 +107,8 @@ shop             group    5  shop, retail building, store, supermarket | buildin
 office           group    5  office building, office block, commercial building | building=office,commercial,public,government,civic
 farm             group    5  farm building, barn, farm | building=farm,barn,farm_auxiliary,cowshed,stable,sty
 garage           group    2  garage, lock-up garage, parking garage | building=garage,garages,carport
-building         group    3  building, house, structure | building=*
+small_building   group    3  building, house, small building, home | building=yes&small_building
+building         group    3  building, structure | building=*
 farmland         cover    5  ~farmland, field, ~agricultural land, crop field, ~cropland | landuse=farmland
 orchard          cover    6  orchard, fruit orchard, ~fruit trees | landuse=orchard
 vineyard         cover    6  vineyard, ~vines | landuse=vineyard
@@ -137,7 +138,7 @@ canal            water    7  canal, waterway, channel | waterway=canal,dock natu
 stream           water    4  stream, brook, creek, small watercourse | waterway=stream,tidal_channel natural=water&water=stream
 ditch            water    2  ditch/ditches, drain, drainage channel | waterway=ditch,drain
 reservoir        water    7  reservoir, storage lake | landuse=reservoir natural=water&water=reservoir
-pond             water    6  pond, small lake, pool of water/pools of water | natural=water&water=pond natural=water&small landuse=basin natural=water&water=basin
+pond             water    6  pond, small lake, pool of water/pools of water | natural=water&water=pond natural=water&small_water landuse=basin natural=water&water=basin
 lake             water    7  lake, body of water/bodies of water, lakeside water | natural=water
 railway          line     7  railway, railway line, train line, rail track, railroad | railway=rail,preserved,narrow_gauge
 tram             line     4  tram line, tramway, light rail line | railway=tram,light_rail,monorail
@@ -176,7 +177,7 @@ def _plural(noun: str) -> str:
 class _Selector:
     concept: Concept
     condition: str
-    """"", "key=value", "tall" or "small"."""
+    """"", "key=value", or one of "tall", "small_building", "small_water"."""
 
 
 def _read(table: str) -> tuple[dict[str, Concept], dict[tuple[str, str], list[_Selector]]]:
@@ -199,7 +200,8 @@ def _read(table: str) -> tuple[dict[str, Concept], dict[tuple[str, str], list[_S
 CONCEPTS, _INDEX = _read(_TABLE)
 """Every concept by name."""
 _KEYS = frozenset(key for key, _ in _INDEX)
-_SMALL_M2 = 8_000.0
+_SIZES_M2 = {"small_building": (40.0, 220.0), "small_water": (0.0, 8_000.0)}
+"""Condition -> smallest and largest area: an unnamed building of a house's size may be called one, a small lake a pond."""
 _TALL_LEVELS = 8
 _TALL_M = 25.0
 
@@ -236,8 +238,9 @@ def _holds(condition: str, tags: Mapping[str, str], area_m2: float) -> bool:
         return True
     if condition == "tall":
         return _number(tags, "building:levels") >= _TALL_LEVELS or _number(tags, "height") >= _TALL_M
-    if condition == "small":
-        return 0 < area_m2 < _SMALL_M2
+    if condition in _SIZES_M2:
+        smallest, largest = _SIZES_M2[condition]
+        return smallest < area_m2 < largest
     key, _, value = condition.partition("=")
     return tags.get(key) == value
 

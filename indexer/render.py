@@ -67,7 +67,7 @@ def render_map(features: FeatureSource, tile: Tile, size_px: int = TILE_SIZE_PX,
     look = find_style(style)
     if size_px < 1:
         raise UsageError(f"a tile must be at least 1 px wide, not {size_px}")
-    zoom = tile.z + math.log2(size_px / TILE_SIZE_PX)
+    zoom = max(0.0, tile.z + math.log2(size_px / TILE_SIZE_PX))
     found = features.features(_margin_bounds(tile, look.reach_px(zoom) / size_px))
     picture = np.empty((size_px, size_px, 4), np.uint8)
     canvas = skia.Surface(picture, skia.kRGBA_8888_ColorType).getCanvas()
