@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from geoanchor.errors import GeoAnchorError, IndexCorrupt, SpaceMismatch, UsageError
-from geoanchor.image import Layer
+from geoanchor.errors import IndexCorrupt, SpaceMismatch, UsageError
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
 from geoanchor.manifest import Manifest, SourceRecord, read_manifest, write_manifest
 from geoanchor.protocols import Encoder, TileSource
@@ -25,8 +20,10 @@ from indexer.lock import writing
 from indexer.pipeline import Pipeline
 from indexer.plan import Origin, Plan, StoredRow, make_plan
 from indexer.report import BuildReport, Progress, Tally, merged
+from indexer.seal import origin_of, recounted
 from indexer.store import IndexStore, Stores
 from indexer.textgallery import refresh_texts
+from indexer.trouble import said_plainly
 from indexer.writer import Writer
 
 Finish = Callable[[Path, IndexStore, Manifest], Manifest]
@@ -74,7 +71,7 @@ def build(
     """
     if not sources:
         raise UsageError(f"{folder}: name at least one source to index")
-    with _plainly(folder), writing(folder):
+    with said_plainly(folder), writing(folder):
         job = _Job(folder, sources, encoder, stores, options or BuildOptions())
         return job.run(finish, progress or (lambda _: None))
 
@@ -103,8 +100,8 @@ class _Job:
         self._embed(plan, intent, store, writer, done, progress)
         for number, ids in enumerate(plan.vanished):
             writer.remove(number, ids)
-        texts = refresh_texts(store, self.encoder)
-        manifest = finish(self.folder, store, self._sealed(store, writer.tallies, texts))
+        refresh_texts(store, self.encoder)
+        manifest = finish(self.folder, store, recounted(self._manifest(writer.tallies), store))
         seconds = time.perf_counter() - start
         report = _report(manifest, writer.tallies, plan, resumed, seconds, len(plan.tasks) - done * intent.batch_size)
         report.write(self.folder)
@@ -182,31 +179,21 @@ class _Job:
                 handled = min(total, writer.batches * intent.batch_size)
                 progress(_progress(handled, first, total, time.perf_counter() - start))
 
-    def _sealed(self, store: IndexStore, tallies: Sequence[Tally], texts: int) -> Manifest:
-        """The manifest of what the store holds now, without the serving files."""
-        table = store.columns(["origin", "layer", "z"])
-        owned = Counter(zip(*(table[name].to_pylist() for name in ("origin", "layer", "z")), strict=True))
-        layers: Counter[Layer] = Counter()
-        for (_, layer, _), count in owned.items():
-            layers[layer] += count
-        former = self.manifest
-        records = {Origin(r.uri, r.layer, r.zoom): r for r in (former.sources if former else ())}
+    def _manifest(self, tallies: Sequence[Tally]) -> Manifest:
+        """The manifest with these sources in it, before anything is counted."""
+        former = self.manifest or Manifest(model=self.encoder.name, spaces=dict(self.encoder.spaces))
+        records = {origin_of(record): record for record in former.sources}
         for origin, source, tally in zip(self.origins, self.sources, tallies, strict=True):
             records[origin] = SourceRecord(
                 uri=origin.uri, layer=origin.layer, zoom=origin.zoom, attribution=source.attribution,
                 skipped=tally.skipped, quarantined=len(tally.quarantined),
             )  # fmt: skip
-        counted = []
-        for origin, record in records.items():
-            rows = sum(n for (uri, layer, z), n in owned.items() if origin.owns(StoredRow("", uri, layer, z)))
-            counted.append(record.model_copy(update={"rows": rows}))
-        now = datetime.now(UTC)
-        return Manifest(
-            created=former.created if former else now, updated=now, model=self.encoder.name,
-            spaces=dict(self.encoder.spaces), h3_resolution=self.options.h3_resolution,
-            tile_size_px=self.options.tile_size_px, sources=tuple(counted), rows=store.count(), layers=dict(layers),
-            texts=texts, table_version=store.version, texts_version=store.texts_version,
-        )  # fmt: skip
+        settings = {
+            "h3_resolution": self.options.h3_resolution,
+            "tile_size_px": self.options.tile_size_px,
+            "sources": tuple(records.values()),
+        }
+        return former.model_copy(update=settings)
 
 
 def require_spaces(held: Mapping[str, EmbeddingSpace], made: Mapping[str, EmbeddingSpace], folder: Path) -> None:
@@ -243,20 +230,3 @@ def _report(
         sources=manifest.sources, texts=manifest.texts, resumed=resumed, seconds=seconds,
         tiles_per_s=max(handled, 0) / seconds if seconds else 0.0,
     )  # fmt: skip
-
-
-@contextmanager
-def _plainly(folder: Path) -> Iterator[None]:
-    """Say in one sentence what the machine ran out of."""
-    try:
-        yield
-    except MemoryError as error:
-        raise GeoAnchorError(
-            f"{folder}: not enough memory; run the same command with a smaller batch size, it goes on where it stopped"
-        ) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = "the disk is full; free some space and run the same command again, it goes on where it stopped"
-        else:
-            reason = f"cannot be written ({error.strerror or error})"
-        raise GeoAnchorError(f"{folder}: {reason}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from geoanchor.tiling import cell_at
 from indexer.plan import Task
 from indexer.report import Quarantined, Tally
 from indexer.screen import content_hash, copy_key, reason_to_skip, thumbnail
+from indexer.trouble import FULL
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,7 @@ class Pipeline:
         except (GeoAnchorError, MemoryError):
             raise
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in FULL:
                 raise
             return _quarantine(task, error.filename or task.ref.key, error.strerror or str(error))
         except Exception as error:  # one picture must not end a build of a million, whatever its reader trips over

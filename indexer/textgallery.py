@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
 
 from geoanchor.protocols import Encoder, Vectors
 from indexer.store import IndexStore
@@ -22,18 +21,40 @@ def tag_phrase(tag: str) -> str:
     return (key if value in ("yes", "") else value).replace("_", " ").replace(":", " ")
 
 
-def refresh_texts(store: IndexStore, encoder: Encoder) -> int:
-    """Make the texts those of the rows there are now, encoding only new ones; returns how many there are."""
+def refresh_texts(store: IndexStore, encoder: Encoder) -> None:
+    """Make the texts those of the rows that there are now; only new ones are encoded."""
     counts = _count(store)
-    known = store.texts(["text", "kind", "count"])
-    present = {(row["kind"], row["text"]): row["count"] for row in known.to_pylist()}
-    if present == counts:
-        return len(counts)
+    if counts == _present(store):
+        return
+    spaces = [name for name, space in encoder.spaces.items() if "text" in space.modalities and name in store.spaces]
+    known = _known_vectors(store)
+    missing = sorted({text for _, text in counts} - set(known))
+    for start in range(0, len(missing) if spaces else 0, _BATCH):
+        texts = missing[start : start + _BATCH]
+        encoded = encoder.encode(texts, "text", "gallery")
+        for row, text in enumerate(texts):
+            known[text] = {name: encoded[name][row] for name in spaces}
+    _replace(store, counts, known)
+
+
+def drop_texts(store: IndexStore) -> None:
+    """Forget the texts that no row bears any more, after rows were removed."""
+    counts, present = _count(store), _present(store)
+    if counts != present:
+        _replace(store, {entry: count for entry, count in counts.items() if entry in present}, _known_vectors(store))
+
+
+def _replace(store: IndexStore, counts: Mapping[_Entry, int], vectors: Mapping[str, Mapping[str, Vectors]]) -> None:
     entries = sorted(counts)
-    vectors = _vectors(store, encoder, entries)
+    spaces = sorted({name for made in vectors.values() for name in made})
+    stacked = {name: np.stack([vectors[text][name] for _, text in entries]) for name in spaces if entries}
     kinds, texts = [kind for kind, _ in entries], [text for _, text in entries]
-    store.replace_texts(texts, kinds, [counts[entry] for entry in entries], vectors)
-    return len(entries)
+    store.replace_texts(texts, kinds, [counts[entry] for entry in entries], stacked)
+
+
+def _present(store: IndexStore) -> dict[_Entry, int]:
+    known = store.texts(["text", "kind", "count"])
+    return {(row["kind"], row["text"]): row["count"] for row in known.to_pylist()}
 
 
 def _count(store: IndexStore) -> dict[_Entry, int]:
@@ -44,28 +65,14 @@ def _count(store: IndexStore) -> dict[_Entry, int]:
     return counted | {("tag", text): count for text, count in phrases.items()}
 
 
-def _vectors(store: IndexStore, encoder: Encoder, entries: Sequence[_Entry]) -> dict[str, Vectors]:
-    """(n, d) by space, of every space that knows text; kept from the present gallery where the text is in it."""
-    spaces = [name for name, space in encoder.spaces.items() if "text" in space.modalities and name in store.spaces]
-    if not spaces or not entries:
-        return {}
-    kept = _present_vectors(store.texts(), spaces)
-    missing = sorted({text for _, text in entries} - set(kept))
-    for start in range(0, len(missing), _BATCH):
-        texts = missing[start : start + _BATCH]
-        encoded = encoder.encode(texts, "text", "gallery")
-        for row, text in enumerate(texts):
-            kept[text] = {name: encoded[name][row] for name in spaces}
-    return {name: np.stack([kept[text][name] for _, text in entries]) for name in spaces}
-
-
-def _present_vectors(table: pa.Table, spaces: Sequence[str]) -> dict[str, Mapping[str, Vectors]]:
-    columns = {}
-    for name in spaces:
-        column = table[f"vector_{name}"].combine_chunks()
-        if column.null_count:
-            return {}
-        columns[name] = (
-            column.flatten().to_numpy().reshape(len(column), -1) if len(column) else np.zeros((0, 0), np.float32)
-        )
-    return {text: {name: columns[name][row] for name in spaces} for row, text in enumerate(table["text"].to_pylist())}
+def _known_vectors(store: IndexStore) -> dict[str, dict[str, Vectors]]:
+    """text -> space -> (d,), of the texts there are."""
+    table = store.texts().combine_chunks()
+    known: dict[str, dict[str, Vectors]] = {text: {} for text in table["text"].to_pylist()}
+    for name in store.spaces:
+        column = table[f"vector_{name}"]
+        if len(column) and not column.null_count:
+            dense = column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
+            for text, vector in zip(table["text"].to_pylist(), dense, strict=True):
+                known[text][name] = vector
+    return known

@@ -1,0 +1,81 @@
+"""Changes to a finished index that embed nothing: removing rows, compaction, and deriving its serving files anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from geoanchor.errors import UsageError
+from geoanchor.manifest import Manifest, read_manifest, write_manifest
+from indexer.build import Finish
+from indexer.journal import Journal
+from indexer.lock import writing
+from indexer.seal import recounted
+from indexer.store import IndexStore, Stores
+from indexer.textgallery import drop_texts
+from indexer.trouble import said_plainly
+
+_Change = Callable[[IndexStore, Manifest], Manifest]
+
+
+def delete_rows(folder: Path, ids: Sequence[str], stores: Stores, finish: Finish) -> int:
+    """Remove rows by id; how many there were.
+
+    Raises NotAnIndex, IndexLocked, UsageError where a build is unfinished.
+    """
+
+    def change(store: IndexStore, manifest: Manifest) -> Manifest:
+        store.delete(ids)
+        drop_texts(store)
+        return manifest
+
+    return -_change(folder, stores, finish, change)
+
+
+def delete_source(folder: Path, uri: str, stores: Stores, finish: Finish) -> int:
+    """Remove the rows that came through a source, on all its layers and zooms; how many there were.
+
+    Raises UsageError when the index has no source of that name, and as `delete_rows` does.
+    """
+
+    def change(store: IndexStore, manifest: Manifest) -> Manifest:
+        staying = tuple(record for record in manifest.sources if record.uri != uri)
+        if len(staying) == len(manifest.sources):
+            known = ", ".join(sorted({record.uri for record in manifest.sources}))
+            raise UsageError(f"{folder}: has no source {uri}; its sources are {known}")
+        rows = store.columns(["id", "origin"]).to_pylist()
+        store.delete([row["id"] for row in rows if row["origin"] == uri])
+        drop_texts(store)
+        return manifest.model_copy(update={"sources": staying})
+
+    return -_change(folder, stores, finish, change)
+
+
+def compact(folder: Path, stores: Stores, finish: Finish) -> None:
+    """Put the rows in H3 order and give back the disk space of replaced and deleted ones; raises as `delete_rows`."""
+
+    def change(store: IndexStore, manifest: Manifest) -> Manifest:
+        store.compact()
+        return manifest
+
+    _change(folder, stores, finish, change)
+
+
+def reseal(folder: Path, stores: Stores, finish: Finish) -> None:
+    """Derive the serving files anew and write a manifest that agrees with the tables; raises as `delete_rows`."""
+    _change(folder, stores, finish, lambda _, manifest: manifest)
+
+
+def _change(folder: Path, stores: Stores, finish: Finish, change: _Change) -> int:
+    """Change an index under the lock and seal it; how many rows more it has."""
+    manifest = read_manifest(folder)
+    with said_plainly(folder), writing(folder):
+        if Journal(folder).exists():
+            raise UsageError(
+                f"{folder}: a build was interrupted here; run the same `geoanchor index` command again first"
+            )
+        store = stores.open(folder)
+        before = store.count()
+        manifest = change(store, manifest)
+        write_manifest(folder, finish(folder, store, recounted(manifest, store)))
+        return store.count() - before
