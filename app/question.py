@@ -61,11 +61,11 @@ class Question:
     image: Picture | Sequence[Picture] | None = None
     map: Picture | Sequence[Picture] | None = None
     ground: Picture | Sequence[Picture] | None = None
-    at: Sequence[float] | None = None
+    at: Sequence[float] | str | None = None
     like: str | Sequence[str] | None = None
     not_: str | Sequence[str] | None = None
     within: Where | None = None
-    near: Sequence[float] | None = None
+    near: Sequence[float] | str | None = None
     layer: Layer | None = None
     since: str | datetime | None = None
     until: str | datetime | None = None

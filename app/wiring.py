@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from app.mosaic import Mosaic
 from app.question import Picture, Question, Where, file_bytes
+from geoanchor.errors import UsageError
 from geoanchor.image import Layer
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
 from geoanchor.manifest import Manifest, read_manifest
@@ -90,11 +91,11 @@ class Index:
         image: Picture | Sequence[Picture] | None = None,
         map: Picture | Sequence[Picture] | None = None,
         ground: Picture | Sequence[Picture] | None = None,
-        at: Sequence[float] | None = None,
+        at: Sequence[float] | str | None = None,
         like: str | Sequence[str] | None = None,
         not_: str | Sequence[str] | None = None,
         within: Where | None = None,
-        near: Sequence[float] | None = None,
+        near: Sequence[float] | str | None = None,
         layer: Layer | None = None,
         since: str | datetime | None = None,
         until: str | datetime | None = None,
@@ -243,3 +244,38 @@ def _captioned(sources: Sequence[TileSource], path: Path) -> list[TileSource]:
 
     captions = {item.image: item.captions[0] for item in read_captions(path)}
     return [CaptionedSource(source, captions) for source in sources]
+
+
+def remove(folder: str | Path, names: Sequence[str]) -> int:
+    """Take rows out of an index: all that came from a source, or single rows by id; how many there were.
+
+    Raises UsageError when a name is neither.
+    """
+    from indexer.upkeep import delete_rows, delete_source
+    from retrieval.index.lance import LanceStore
+
+    folder = Path(folder)
+    sources = {record.uri for record in read_manifest(folder).sources}
+    ids = [name for name in names if name not in sources]
+    if ids:
+        known = set(LanceStore.open(folder).columns(["id"])["id"].to_pylist())
+        if unknown := [name for name in ids if name not in known]:
+            named = ", ".join(sorted(sources))
+            raise UsageError(f"{folder}: {unknown[0]} is neither a source nor a row of it; its sources: {named}")
+    removed = delete_rows(folder, ids, LanceStore, derive_serving) if ids else 0
+    return removed + sum(delete_source(folder, name, LanceStore, derive_serving) for name in names if name in sources)
+
+
+def compact(folder: str | Path) -> tuple[int, int]:
+    """Rewrite an index in its best order; bytes on disk before and after."""
+    from indexer import upkeep
+    from retrieval.index.lance import LanceStore
+
+    folder = Path(folder)
+    before = _bytes_below(folder)
+    upkeep.compact(folder, LanceStore, derive_serving)
+    return before, _bytes_below(folder)
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

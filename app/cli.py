@@ -1,0 +1,105 @@
+"""The `geoanchor` command: what is common to all commands, and the way errors leave the program.
+
+stdout carries results only. Exit codes: 0 success, 2 wrong use, 1 failure, each with one sentence on stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from app.commands import evaluate, index, info, search, serve, train
+from geoanchor import __version__
+from geoanchor.errors import GeoAnchorError
+
+app = typer.Typer(
+    name="geoanchor",
+    help="A search engine for places in aerial imagery and maps.",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    serve.demo, index.index, search.search, search.describe, train.train, train.models, serve.serve, info.info,
+    info.doctor, info.compact, info.export,
+):  # fmt: skip
+    app.command()(command)
+app.add_typer(evaluate.app, name="evaluate")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"geoanchor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything, and show where an error came from.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    context.obj = {"debug": debug}
+    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; its exit code."""
+    debug = "--debug" in arguments
+    try:
+        result: Any = typer.main.get_command(app).main(arguments, prog_name="geoanchor", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except GeoAnchorError as error:
+        return _fail(str(error), error.exit_code, error if debug else None)
+    except typer.TyperException as error:
+        return _fail(_wrong_use(error), error.exit_code, None)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("stopped; an interrupted build goes on where it was when it is run again", 130, None)
+    except BrokenPipeError:
+        return _close_quietly()
+    except Exception as error:
+        hint = "" if debug else "; run `geoanchor --debug ...` to see where"
+        return _fail(f"unexpected {type(error).__name__}: {_one_line(error)}{hint}", 1, error if debug else None)
+
+
+def _fail(sentence: str, code: int, error: BaseException | None) -> int:
+    if error is not None:
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    print(f"geoanchor: {_one_line(sentence)}", file=sys.stderr)
+    return code
+
+
+def _wrong_use(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "geoanchor"
+    message = str(error.format_message() or "").rstrip(".")
+    return f"{message}; see `{path} --help`" if message else f"name a command; see `{path} --help`"
+
+
+def _one_line(words: object) -> str:
+    return " ".join(str(words).split())
+
+
+def _close_quietly() -> int:
+    """The reader of stdout has gone (`| head`): nothing is wrong, and nothing more can be said to it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    main()

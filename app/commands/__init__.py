@@ -1,0 +1,1 @@
+"""The commands, one file per noun; heavy imports only inside commands."""

@@ -1,0 +1,72 @@
+"""`geoanchor info`, `doctor`, `compact` and `export`: an index as a thing of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from app.commands.options import Folder, Out, Summary
+from app.commands.output import emit, emit_json
+
+
+def info(folder: Folder, format: Summary = "table") -> None:
+    """Say what an index holds: rows of each layer, sources, spaces, model."""
+    from geoanchor.manifest import read_manifest
+
+    manifest = read_manifest(folder)
+    if format == "json":
+        emit_json(manifest.model_dump(mode="json"))
+        return
+    layers = ", ".join(f"{count} {layer}" for layer, count in manifest.layers.items()) or "none"
+    updated = f"{manifest.updated:%Y-%m-%d %H:%M}"
+    print(f"{folder}: {manifest.rows} rows ({layers}), {manifest.texts} texts, updated {updated}")
+    print(f"model {manifest.model}")
+    for name, space in manifest.spaces.items():
+        print(f"space {name}: {space.dim} numbers, {', '.join(space.modalities)}, fingerprint {space.fingerprint}")
+    for source in manifest.sources:
+        zoom = "" if source.zoom is None else f", zoom {source.zoom}"
+        skipped = "".join(f", {count} {reason}" for reason, count in sorted(source.skipped.items()))
+        bad = f", {source.quarantined} not usable" if source.quarantined else ""
+        print(f"source {source.uri}: {source.layer}{zoom}, {source.rows} rows{skipped}{bad}")
+        if source.attribution:
+            print(f"  {source.attribution}")
+
+
+def doctor(folder: Folder, format: Summary = "table") -> None:
+    """Check that the parts of an index fit together, put right what can be, and say what to do about the rest."""
+    from app.wiring import check
+
+    findings = check(folder)
+    if format == "json":
+        emit_json({"findings": findings})
+    elif not findings:
+        print(f"{folder}: all is well")
+    for finding in findings if format == "table" else []:
+        print(finding)
+    if findings:
+        raise typer.Exit(1)
+
+
+def compact(folder: Folder, format: Summary = "table") -> None:
+    """Rewrite an index in its best order and drop what only older versions need."""
+    from app import wiring
+
+    before, after = wiring.compact(folder)
+    if format == "json":
+        emit_json({"bytes_before": before, "bytes_after": after})
+    else:
+        print(f"{folder}: {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB now")
+
+
+def export(
+    folder: Folder,
+    format: Annotated[
+        Literal["geoparquet", "geojson"], typer.Option(help="GeoParquet carries the vectors, too.")
+    ] = "geoparquet",
+    out: Out = None,
+) -> None:
+    """Give out all rows of an index: facts and outlines, and in GeoParquet the vectors."""
+    from app.export import to_geojson, to_geoparquet
+
+    emit(to_geoparquet(folder) if format == "geoparquet" else to_geojson(folder), out)

@@ -1,0 +1,94 @@
+"""Where a command's words go: results to stdout or a file, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geoanchor.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PIPE_WIDTH = 160
+"""Columns of a table that is not printed on a terminal."""
+_SECONDS_BETWEEN_LINES = 10.0
+
+Advance = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
+
+def emit(result: str | bytes, out: Path | None = None) -> None:
+    """Print a result, or write it to a file and say so. Raises UsageError for bytes that would go to a terminal."""
+    if out is not None:
+        data = result if isinstance(result, bytes) else result.encode()
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(data)
+        except OSError as error:
+            raise UsageError(f"{out}: cannot be written ({error.strerror})") from error
+        say(f"wrote {out}")
+    elif isinstance(result, str):
+        print(result)
+    elif sys.stdout.isatty():
+        raise UsageError("this format is no text: send it to a file with --out FILE")
+    else:
+        sys.stdout.buffer.write(result)
+        sys.stdout.buffer.flush()
+
+
+def emit_json(value: Any) -> None:
+    """Print a value as JSON."""
+    emit(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def emit_table(table: Table, out: Path | None = None) -> None:
+    """Print a table, as wide as the terminal."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    if out is None:
+        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+    else:
+        text = StringIO()
+        Console(file=text, width=PIPE_WIDTH).print(table)
+        emit(text.getvalue(), out)
+
+
+def say(sentence: str) -> None:
+    """Tell the user something that is no result."""
+    print(sentence, file=sys.stderr)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Advance]:
+    """A bar with the time left on a terminal; elsewhere a line every ten seconds."""
+    if not sys.stderr.isatty():
+        yield _lines(what)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> Advance:
+    start = last = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES and done:
+            last = now
+            say(f"{what}: {done} of {total}, {(now - start) / done * (total - done):.0f} s left")
+
+    return advance

@@ -1,0 +1,135 @@
+"""`geoanchor search` and `geoanchor describe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from app.commands.options import Config, Folder, LayerName, ModelName, Offline, Out, Summary, settings_of
+from app.commands.output import emit, emit_json, emit_table, say
+
+if TYPE_CHECKING:
+    from app.wiring import Hits, Index
+
+Format = Literal["table", "json", "geojson", "geoparquet", "html"]
+
+
+def search(
+    folder: Folder,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help='Words, e.g. "stadium by the river".', show_default=False)
+    ] = None,
+    image: Annotated[list[Path] | None, typer.Option(help="Aerial picture to match.", metavar="FILE")] = None,
+    map_: Annotated[list[Path] | None, typer.Option("--map", help="Map picture to match.", metavar="FILE")] = None,
+    ground: Annotated[list[Path] | None, typer.Option(help="Street photo to match.", metavar="FILE")] = None,
+    at: Annotated[str | None, typer.Option(help="Near this coordinate.", metavar="LAT,LNG")] = None,
+    like: Annotated[list[str] | None, typer.Option(help="More like the row with this id.", metavar="ID")] = None,
+    not_: Annotated[list[str] | None, typer.Option("--not", help="Unlike these words.", metavar="TEXT")] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How much a kind of part counts: text, image, map, ground, at, like (1) or not (-0.5).",
+            metavar="KIND=NUMBER",
+        ),
+    ] = None,
+    query: Annotated[Path | None, typer.Option(help="A saved query, the JSON that REST takes.", metavar="FILE")] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            help="Only here: a box in degrees, H3 cells, or the polygons of a vector file.",
+            metavar="FILE|WEST,SOUTH,EAST,NORTH|CELL,CELL",
+        ),
+    ] = None,
+    near: Annotated[str | None, typer.Option(help="Only within so many metres.", metavar="LAT,LNG,METRES")] = None,
+    layer: Annotated[LayerName | None, typer.Option(help="Only this layer.", show_default="all")] = None,
+    since: Annotated[str | None, typer.Option(help="Only taken on this day or later.", metavar="DATE")] = None,
+    until: Annotated[str | None, typer.Option(help="Only taken on this day or before.", metavar="DATE")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many hits.", min=1)] = 10,
+    offset: Annotated[int, typer.Option(help="How many of the best to pass over first.", min=0)] = 0,
+    suppress: Annotated[
+        float, typer.Option(help="Of hits nearer to each other than this, only the best.", metavar="METRES", min=0)
+    ] = 0.0,
+    relations: Annotated[bool, typer.Option(help='Read "A by B" as two things and their distance.')] = True,
+    rerank: Annotated[str | None, typer.Option(help="Reorder the hits.", metavar="RERANKER")] = None,
+    model: ModelName = None,
+    offline: Offline = False,
+    config: Config = None,
+    format: Annotated[Format, typer.Option(help="How to print the hits.")] = "table",
+    out: Out = None,
+) -> None:
+    """Find places by words, pictures, a coordinate, a row of the index, or a weighted mixture of them.
+
+    Parts may be repeated and mixed. Filters (--within, --near, --layer, --since, --until) apply before the search.
+    """
+    from app.question import Question, read_query
+    from app.wiring import open as open_index
+    from geoanchor.errors import UsageError
+
+    question = Question(
+        text=text, image=image, map=map_, ground=ground, at=at, like=like, not_=not_, within=within, near=near,
+        layer=layer, since=since, until=until, k=k, offset=offset, relations=relations, suppress=suppress,
+        rerank=rerank, weights=_weights(weight or []),
+    )  # fmt: skip
+    if query is not None and any((text, image, map_, ground, at, like, not_)):
+        raise UsageError("--query replays a saved query: give no other parts beside it")
+    asked = read_query(query) if query is not None else question.query()
+    index = open_index(folder, model, settings_of(config, offline=offline))
+    _print(index, index.query(asked), format, out)
+
+
+def describe(
+    folder: Folder,
+    *,
+    image: Annotated[Path, typer.Option(help="The picture.", metavar="FILE")],
+    layer: Annotated[LayerName, typer.Option(help="What kind of picture it is.")] = "aerial",
+    k: Annotated[int, typer.Option("-k", help="How many texts.", min=1)] = 5,
+    model: ModelName = None,
+    offline: Offline = False,
+    config: Config = None,
+    format: Summary = "table",
+) -> None:
+    """Say in words what a picture shows: the captions and phrases of the index that suit it best."""
+    from app.wiring import open as open_index
+
+    index = open_index(folder, model, settings_of(config, offline=offline))
+    found = index.describe(image, layer=layer, k=k)
+    if format == "json":
+        emit_json({"texts": [{"text": item.text, "score": item.score} for item in found]})
+        return
+    for item in found:
+        print(f"{item.score:.4f}  {item.text}")
+    if not found:
+        say(f"{folder}: the index holds no texts; they come from captions and tags")
+
+
+def _print(index: Index, hits: Hits, format: Format, out: Path | None) -> None:
+    from app import render
+
+    if hits.note:
+        say(hits.note)
+    if format == "table":
+        emit_table(render.to_table(hits.answer), out)
+    elif format == "html":
+        from app.report import report_page, section_of
+
+        emit(report_page("Search", str(index.folder), [section_of(index, hits)]), out)
+    else:
+        writers: dict[str, Any] = {
+            "json": render.to_json, "geojson": render.to_geojson, "geoparquet": render.to_geoparquet
+        }  # fmt: skip
+        emit(writers[format](hits.answer), out)
+
+
+def _weights(given: list[str]) -> dict[str, float]:
+    from geoanchor.errors import UsageError
+
+    weights = {}
+    for item in given:
+        kind, _, number = item.partition("=")
+        try:
+            weights[kind] = float(number)
+        except ValueError as error:
+            raise UsageError(f"--weight {item}: give a kind and a number, like text=0.5") from error
+    return weights

@@ -1,0 +1,44 @@
+"""`geoanchor train` and `geoanchor models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.options import Summary
+from app.commands.output import emit_json, say
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.", show_default=False)],
+    *,
+    smoke: Annotated[bool, typer.Option("--smoke", help="A minute's work, to see that all is in place.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a setting; may be repeated.", metavar="A.B=C"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the run.", metavar="DIR", show_default="runs/<recipe's name>")
+    ] = None,
+) -> None:
+    """Train a model by a recipe; prints the folder of the bundle it made."""
+    from training.loop import train as run_training
+
+    print(run_training(recipe, run, overrides=set_ or [], smoke=smoke, resume=resume, log=say))
+
+
+def models(format: Summary = "table") -> None:
+    """List the models that are at hand, with what is known of their quality."""
+    from models.bundle import known_names, list_bundles
+
+    bundles = list_bundles()
+    if format == "json":
+        emit_json({"bundles": [bundle.model_dump(mode="json") for bundle in bundles], "names": known_names()})
+        return
+    for bundle in bundles:
+        print(f"{bundle.name}: {bundle.description}")
+        print(f"  {', '.join(bundle.branches)}; {bundle.licence}")
+    print("names that --model takes: " + ", ".join(known_names()) + ", or a bundle folder")
