@@ -201,7 +201,7 @@ CONCEPTS, _INDEX = _read(_TABLE)
 """Every concept by name."""
 _KEYS = frozenset(key for key, _ in _INDEX)
 _SIZES_M2 = {"small_building": (40.0, 220.0), "small_water": (0.0, 8_000.0)}
-"""Condition -> smallest and largest area: an unnamed building of a house's size may be called one, a small lake a pond."""
+"""Condition -> smallest and largest area: a plain building of a house's size may be called one, a small lake a pond."""
 _TALL_LEVELS = 8
 _TALL_M = 25.0
 

@@ -13,7 +13,7 @@ from geoanchor.errors import UsageError
 from geoanchor.feature import Feature, FeatureSource
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.protocols import TileRef
-from geoanchor.tiling import Bounds, Tile, tile_at
+from geoanchor.tiling import MAX_ZOOM, Bounds, Tile, tile_at
 from indexer.captions import describe_tile
 from indexer.render import drawable, find_style, render_map
 from indexer.sources.registry import SourceOptions
@@ -53,13 +53,15 @@ class VectorTiles:
         self.attribution = attribution
         self.layer: Layer = options.layer or default_layer
         self.zoom: int = DEFAULT_ZOOM if options.zoom is None else options.zoom
+        if not 0 <= self.zoom <= MAX_ZOOM:
+            raise UsageError(f"{uri}: zoom must be 0..{MAX_ZOOM}, not {self.zoom}")
         if self.layer == "ground":
             raise UsageError(f"{uri}: vector features can be drawn as layer map or aerial, not ground")
         self._options = options
         self._style = find_style(options.style)
         self._look = look
         self._seed = seed
-        self._stamp = stamp
+        self._stamp = f"{stamp}@{options.size_px}"
         self._prefix = "/".join(self._id_parts())
 
     def _id_parts(self) -> Iterator[str]:

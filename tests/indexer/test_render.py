@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -108,8 +109,8 @@ def _town(seed: int) -> list[Feature]:
     rng = random.Random(seed)
     kinds: list[dict[str, str]] = [
         {"building": "yes"}, {"landuse": "forest"}, {"natural": "water"}, {"leisure": "park"}, {"highway": "primary"},
-        {"highway": "residential"}, {"railway": "rail"}, {"waterway": "river"}, {"highway": "footway"}, {"natural": "tree"},
-        {"highway": "secondary", "bridge": "yes", "layer": "1"}, {"barrier": "hedge"}, {"highway": "track"},
+        {"highway": "residential"}, {"railway": "rail"}, {"waterway": "river"}, {"highway": "footway"},
+        {"natural": "tree"}, {"highway": "secondary", "bridge": "yes", "layer": "1"}, {"barrier": "hedge"}, {"highway": "track"},
     ]  # fmt: skip
     made = []
     for i in range(120):
@@ -163,7 +164,7 @@ def test_roads_grow_with_zoom_and_never_shrink() -> None:
     for style in STYLES.values():
         for name, symbol in style.lines.items():
             widths = [symbol.width_px(z / 4) for z in range(4 * 8, 4 * 23)]
-            assert all(a <= b + 1e-9 for a, b in zip(widths, widths[1:], strict=False)), (style.name, name)
+            assert all(a <= b + 1e-9 for a, b in pairwise(widths)), (style.name, name)
 
 
 def test_wide_roads_outside_the_tile_still_reach_into_it() -> None:
@@ -177,7 +178,7 @@ def test_wide_roads_outside_the_tile_still_reach_into_it() -> None:
 
 
 def test_huge_geometries_are_drawn_exactly_at_deep_zooms() -> None:
-    west, south, east, north = TILE.bounds
+    west, _, east, _ = TILE.bounds
     half = Bounds(-120.0, -60.0, (west + east) / 2, 80.0)
     deep = Tile(24, TILE.x * 128 + 64, TILE.y * 128 + 64)
     left = Tile(24, deep.x - 1, deep.y)

@@ -1,0 +1,121 @@
+"""VectorTiles: only tiles that show something, stable ids, tags and captions filled."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import shapely
+
+from geoanchor.errors import UsageError
+from geoanchor.feature import Feature
+from geoanchor.tiling import Bounds, tile_at, tiles_in
+from indexer.featurestore import FeatureStore
+from indexer.render import STYLES, render_map
+from indexer.sources.registry import SourceOptions
+from indexer.sources.vector import VectorTiles, covered_tiles, source_name
+
+LAKE = Feature("lake", shapely.Point(7.42, 43.73).buffer(0.004), {"natural": "water"})
+ROAD = Feature("road", shapely.LineString([(7.40, 43.70), (7.41, 43.74), (7.45, 43.735)]), {"highway": "primary"})
+BORDER = Feature("border", shapely.box(0, 40, 20, 50), {"boundary": "administrative"})
+STORE = FeatureStore([LAKE, ROAD, BORDER])
+
+
+def _source(**options: object) -> VectorTiles:
+    return VectorTiles("data/My Town.osm.pbf", STORE, SourceOptions(**options), "© somebody")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("feature", [LAKE, ROAD, BORDER], ids=lambda f: f.id)
+def test_covered_tiles_are_those_the_geometry_meets(feature: Feature) -> None:
+    zoom = 11 if feature is BORDER else 17
+    box = Bounds(*feature.geometry.bounds)
+    shapely.prepare(feature.geometry)
+    expected = {t for t in tiles_in(box, zoom) if feature.geometry.intersects(shapely.box(*t.bounds))}
+    found = covered_tiles([feature], zoom)
+    assert expected <= set(found)
+    # Beyond the plain scan only tiles that the geometry touches at an edge may appear.
+    assert all(feature.geometry.distance(shapely.box(*t.bounds)) == 0 for t in set(found) - expected)
+    assert found == sorted(found, key=lambda t: (t.y, t.x))
+
+
+def test_plan_lists_what_is_drawn_and_nothing_that_is_not() -> None:
+    tiles = [ref.tile for ref in _source(zoom=15).plan()]
+    assert tiles == covered_tiles([LAKE, ROAD], 15)
+    background = tuple(int(STYLES["standard"].background[i : i + 2], 16) for i in (1, 3, 5))
+    for tile in tiles:
+        assert tile is not None
+        assert (render_map(STORE, tile, 64) != background).any()
+
+
+def test_within_keeps_tiles_whose_centre_lies_there() -> None:
+    within = Bounds(7.415, 43.725, 7.425, 43.735)
+    tiles = [ref.tile for ref in _source(zoom=17, within=within).plan()]
+    assert tiles
+    assert set(tiles) == {
+        t for t in covered_tiles([LAKE, ROAD], 17) if shapely.box(*within).covers(shapely.Point(t.center))
+    }
+
+
+def test_within_across_the_antimeridian() -> None:
+    isles = FeatureStore(
+        [Feature(str(x), shapely.Point(x, -17).buffer(0.01), {"natural": "wood"}) for x in (179.9, -179.9, 100.0)]
+    )
+    options = SourceOptions(zoom=12, within=Bounds(179, -18, -179, -16))
+    tiles = {ref.tile for ref in VectorTiles("isles.geojson", isles, options).plan()}
+    assert {tile_at(179.9, -17, 12), tile_at(-179.9, -17, 12)} <= tiles
+    assert tile_at(100, -17, 12) not in tiles
+
+
+def test_ids_name_layer_source_style_and_tile() -> None:
+    first = next(iter(_source(zoom=15).plan()))
+    assert first.id == f"map/My-Town/{first.tile}"
+    assert next(iter(_source(zoom=15, style="google").plan())).id == f"map/My-Town/google/{first.tile}"
+    assert _source().zoom == 17
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("a/b/monaco.osm.pbf", "monaco"), ("north-bayreuth.osm.gz", "north-bayreuth"), ("C:\\x\\a.v2.geojson", "a.v2"),
+        ("city:7", "city-7"), ("https://example.org/tiles/area.pmtiles", "area"),
+    ],
+)  # fmt: skip
+def test_source_names(uri: str, name: str) -> None:
+    assert source_name(uri) == name
+
+
+def test_read_fills_in_everything_and_is_the_same_in_every_thread() -> None:
+    source = _source(zoom=16, size_px=128)
+    refs = list(source.plan())
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(source.read, refs))
+    for ref, image in zip(refs, images, strict=True):
+        assert (image.id, image.tile, image.attribution) == (ref.id, ref.tile, "© somebody")
+        assert image.gsd_m == pytest.approx(ref.tile.gsd_m(128))  # type: ignore[union-attr]
+        assert np.array_equal(image.pixels, render_map(STORE, image.tile, 128))  # type: ignore[arg-type]
+    lake = source.read(next(ref for ref in refs if ref.tile == tile_at(7.42, 43.73, 16)))
+    assert "natural=water" in lake.tags
+    assert "lake" in lake.caption
+
+
+def test_stamp_changes_with_what_changes_the_picture() -> None:
+    stamps = {
+        next(iter(VectorTiles("a.osm", STORE, options, stamp=stamp).plan())).stamp
+        for options in (SourceOptions(zoom=15), SourceOptions(zoom=15, size_px=128))
+        for stamp in ("1", "2")
+    }
+    assert len(stamps) == 4
+
+
+def test_wrong_use_is_refused() -> None:
+    with pytest.raises(UsageError, match="map or aerial, not ground"):
+        _source(layer="ground")
+    with pytest.raises(UsageError, match="no map style"):
+        _source(style="neon")
+    with pytest.raises(UsageError, match="zoom must be 0\\.\\.30, not 99"):
+        _source(zoom=99)
+
+
+def test_empty_source_plans_nothing() -> None:
+    assert list(VectorTiles("none.geojson", FeatureStore([]), SourceOptions()).plan()) == []
