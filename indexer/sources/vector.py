@@ -112,9 +112,11 @@ class VectorTiles:
 
 
 def source_name(uri: str) -> str:
-    """Short name of a source for tile ids: a file's stem, "city-7" of "city:7"."""
-    name = re.split(r"[/\\]", uri.rstrip("/"))[-1]
-    name = re.sub(r"\.(osm\.pbf|osm\.gz|osm\.bz2|\w+)$", "", name)
+    """Short name of a source for tile ids: a file's stem, "city-7-B" of "city:7/B"."""
+    name = uri
+    if not re.match(r"[a-z]{2,}:(?!//)", uri):
+        name = re.split(r"[/\\]", uri.rstrip("/"))[-1]
+        name = re.sub(r"\.(osm\.pbf|osm\.gz|osm\.bz2|\w+)$", "", name)
     return re.sub(r"[^\w.=+-]+", "-", name)
 
 

@@ -110,7 +110,8 @@ def _town(seed: int) -> list[Feature]:
     kinds: list[dict[str, str]] = [
         {"building": "yes"}, {"landuse": "forest"}, {"natural": "water"}, {"leisure": "park"}, {"highway": "primary"},
         {"highway": "residential"}, {"railway": "rail"}, {"waterway": "river"}, {"highway": "footway"},
-        {"natural": "tree"}, {"highway": "secondary", "bridge": "yes", "layer": "1"}, {"barrier": "hedge"}, {"highway": "track"},
+        {"natural": "tree"}, {"highway": "secondary", "bridge": "yes", "layer": "1"}, {"barrier": "hedge"},
+        {"highway": "track"},
     ]  # fmt: skip
     made = []
     for i in range(120):

@@ -91,8 +91,10 @@ def test_the_crs_member_is_honoured(tmp_path: Path) -> None:
 def test_broken_features_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bow_tie = {"type": "Polygon", "coordinates": [[[16, 48], [16.1, 48.1], [16.1, 48], [16, 48.1], [16, 48]]]}
     items = [
-        _house(), _item(None), _item({"type": "Polygon", "coordinates": []}), _item({"type": "Blob", "coordinates": [1]}),
-        _item({"type": "Point", "coordinates": ["a", "b"]}), _item({"type": "Point", "coordinates": [500, 95]}), "no feature",
+        _house(), _item(None), _item({"type": "Polygon", "coordinates": []}),
+        _item({"type": "Blob", "coordinates": [1]}),
+        _item({"type": "Point", "coordinates": ["a", "b"]}), _item({"type": "Point", "coordinates": [500, 95]}),
+        "no feature",
         _item(bow_tie), _item({"type": "Point", "coordinates": [16, 48, 250]}),
     ]  # fmt: skip
     features = read_features(_write(tmp_path / "a.geojson", _collection(*items)))

@@ -73,11 +73,13 @@ def test_nodes_ways_areas_and_holes_of_every_format(
 @pytest.mark.parametrize(
     ("tags", "expected"),
     [
-        ({"building": "yes"}, True), ({"highway": "residential"}, False), ({"highway": "pedestrian", "area": "yes"}, True),
+        ({"building": "yes"}, True), ({"highway": "residential"}, False),
+        ({"highway": "pedestrian", "area": "yes"}, True),
         ({"natural": "coastline"}, False), ({"natural": "water"}, True), ({"barrier": "fence"}, False),
         ({"barrier": "fence", "landuse": "farmland"}, True), ({"leisure": "track"}, False), ({"leisure": "park"}, True),
         ({"landuse": "grass", "area": "no"}, False), ({"railway": "rail"}, False), ({"railway": "platform"}, True),
-        ({"building": "no"}, False), ({"name": "ring"}, False), ({"waterway": "dam"}, True), ({"waterway": "river"}, False),
+        ({"building": "no"}, False), ({"name": "ring"}, False), ({"waterway": "dam"}, True),
+        ({"waterway": "river"}, False),
     ],
 )  # fmt: skip
 def test_which_closed_ways_are_areas(tags: dict[str, str], expected: bool) -> None:

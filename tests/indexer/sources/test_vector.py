@@ -78,7 +78,7 @@ def test_ids_name_layer_source_style_and_tile() -> None:
     ("uri", "name"),
     [
         ("a/b/monaco.osm.pbf", "monaco"), ("north-bayreuth.osm.gz", "north-bayreuth"), ("C:\\x\\a.v2.geojson", "a.v2"),
-        ("city:7", "city-7"), ("https://example.org/tiles/area.pmtiles", "area"),
+        ("city:7", "city-7"), ("city:7/B@1", "city-7-B-1"), ("https://example.org/tiles/area.pmtiles", "area"),
     ],
 )  # fmt: skip
 def test_source_names(uri: str, name: str) -> None:
