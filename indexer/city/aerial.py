@@ -136,7 +136,9 @@ def _exposed(sheet: Sheet, tile: Tile, size_px: int, seed: int) -> Pixels:
     picture = sheet.read().astype(np.float32)
     if look.blur:
         for axis in (0, 1):
-            picture = picture * (1 - 2 * look.blur) + look.blur * (np.roll(picture, 1, axis) + np.roll(picture, -1, axis))
+            picture = picture * (1 - 2 * look.blur) + look.blur * (
+                np.roll(picture, 1, axis) + np.roll(picture, -1, axis)
+            )
     picture = picture[PAD_PX:-PAD_PX, PAD_PX:-PAD_PX]
     picture = picture * (1 - look.haze) + np.array([188, 196, 206], np.float32) * look.haze
     if look.noise:

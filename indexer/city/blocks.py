@@ -10,7 +10,7 @@ import shapely
 
 from indexer.city.country import Country
 from indexer.city.frame import place, rect
-from indexer.city.lots import Ground, Row, apart, line_up, long_side, scatter
+from indexer.city.lots import Ground, Row, apart, line_up, long_side, parts, scatter
 
 Fill = Callable[[shapely.Polygon, Country, Ground, bool], None]
 
@@ -112,7 +112,14 @@ def works(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -
     """Halls with yards; some roofs carry solar panels, some yards stacks of goods."""
     ground.add(block.buffer(-1), {"landuse": "industrial"})
     row = Row((34.0, 78.0), (26.0, 52.0), 9.0, 9.0, notch=0.2, skip=0.08)
-    for shape in line_up(block, row, ground.dice):
+    halls = line_up(block, row, ground.dice)
+    yard = block.buffer(-12).difference(shapely.buffer(shapely.union_all(halls), 8)).buffer(-6).buffer(4)
+    for piece in parts(yard, 700):
+        if ground.dice.random() < 0.7:
+            ground.add(
+                piece, {"amenity": "parking"} if ground.dice.random() < 0.6 else {"landuse": "container_terminal"}
+            )
+    for shape in halls:
         kind = "warehouse" if ground.dice.random() < 0.4 else "industrial"
         ground.build(shape, {"building": kind, "building:levels": _levels(ground.dice, 1, 3)}, new)
         if ground.dice.random() < 0.28:
@@ -124,18 +131,25 @@ def retail(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
     """A big box behind a car park."""
     ground.add(block.buffer(-1), {"landuse": "retail"})
     angle = long_side(block)
-    left, bottom, right, top = block.minimum_rotated_rectangle.bounds
-    center = block.representative_point()
     cos, sin = math.cos(angle), math.sin(angle)
-    for share in (0.5, 0.4, 0.3, 0.22):
-        side = math.sqrt(block.area) * share
-        hall = rect((center.x - sin * side * 0.35, center.y + cos * side * 0.35), side * 1.35, side * 0.9, angle)
-        lot = rect((center.x + sin * side * 0.62, center.y - cos * side * 0.62), side * 1.4, side * 0.85, angle)
+    turned = shapely.get_coordinates(block) @ np.array([[cos, -sin], [sin, cos]])
+    length, width = np.ptp(turned, axis=0)
+    middle = tuple((turned.min(0) + turned.max(0)) / 2 @ np.array([[cos, sin], [-sin, cos]]))
+    front = 1 if ground.dice.random() < 0.5 else -1
+    for share in (0.94, 0.82, 0.7, 0.55):
+        deep = width * share * 0.44
+        hall = rect(_beside(middle, angle, front * width * share * 0.25), length * share * 0.9, deep, angle)
+        lot = rect(_beside(middle, angle, -front * width * share * 0.25), length * share * 0.94, deep, angle)
         if block.buffer(-3).contains(hall) and block.buffer(-2).contains(lot):
             ground.build(hall, {"building": "retail", "shop": "supermarket", "building:levels": "2"}, new)
             ground.add(lot, {"amenity": "parking"})
+            trees(ground, block.buffer(-3).difference(hall.union(lot).buffer(2.5)), 11, 0.5)
             return
-    houses(block, country, ground, new)
+    downtown(block, country, ground, new)
+
+
+def _beside(middle: tuple[float, float], angle: float, off: float) -> tuple[float, float]:
+    return middle[0] - math.sin(angle) * off, middle[1] + math.cos(angle) * off
 
 
 def park(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
@@ -169,7 +183,9 @@ def school(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
         wing = np.array([(-w / 2, 3), (w / 2, 3), (w / 2, 3 + d), (w / 2 - 13 * scale, 3 + d), (w / 2 - 13 * scale, 16 * scale),
                          (13 * scale - w / 2, 16 * scale), (13 * scale - w / 2, 3 + d), (-w / 2, 3 + d)])  # fmt: skip
         hall = shapely.Polygon(place(wing, (center.x, center.y), angle))
-        field = rect((center.x + math.sin(angle) * d * 0.75, center.y - math.cos(angle) * d * 0.75), w * 1.05, d * 1.1, angle)
+        field = rect(
+            (center.x + math.sin(angle) * d * 0.75, center.y - math.cos(angle) * d * 0.75), w * 1.05, d * 1.1, angle
+        )
         if inside.contains(hall) and inside.contains(field):
             ground.build(hall, {"building": "school", "building:levels": _levels(ground.dice, 2, 3)})
             ground.add(field, {"leisure": "pitch", "sport": "soccer"})
@@ -181,7 +197,9 @@ def church(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
     """A church on a square, or a mosque in country C."""
     angle, center = long_side(block), block.representative_point()
     faith = {"A": "christian", "B": "christian", "C": "muslim"}[country.name]
-    ground.add(block.buffer(-1), {"amenity": "grave_yard" if country.name == "A" else "place_of_worship", "religion": faith})
+    ground.add(
+        block.buffer(-1), {"amenity": "grave_yard" if country.name == "A" else "place_of_worship", "religion": faith}
+    )
     nave = np.array([(-17, -6), (5, -6), (5, -12), (13, -12), (13, -6), (19, -4), (21, 0), (19, 4), (13, 6), (13, 12), (5, 12),
                      (5, 6), (-17, 6)], float)  # fmt: skip
     hall = shapely.Polygon(place(nave, (center.x, center.y), angle))

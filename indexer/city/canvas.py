@@ -104,7 +104,9 @@ def fill(color: Rgb, alpha: int = 255) -> skia.Paint:
 
 def stroke(color: Rgb, width: float, alpha: int = 255, dash: Sequence[float] = (), square: bool = False) -> skia.Paint:
     """Plain paint for lines; width and dashes in sheet metres."""
-    paint = skia.Paint(AntiAlias=True, Color=skia.Color(*color, alpha), Style=skia.Paint.kStroke_Style, StrokeWidth=width)
+    paint = skia.Paint(
+        AntiAlias=True, Color=skia.Color(*color, alpha), Style=skia.Paint.kStroke_Style, StrokeWidth=width
+    )
     paint.setStrokeJoin(skia.Paint.kRound_Join)
     paint.setStrokeCap(skia.Paint.kButt_Cap if dash or square else skia.Paint.kRound_Cap)
     if dash:

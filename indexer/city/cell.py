@@ -236,7 +236,7 @@ class Cell:
     def _purpose(self, block: shapely.Polygon) -> str:
         usual = {"suburb": "houses", "culdesac": "houses", "village": "houses", "forest": "wood", "commons": "park"}
         purpose = usual.get(self.use, self.use)
-        slim = block.area < 0.18 * block.length**2 / 4
+        slim = block.area < 0.1 * block.length**2 / 4
         if purpose in ("fields", "wood", "scrub"):
             return purpose
         if block.area < 1500 or slim and block.area < 4000:

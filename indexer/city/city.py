@@ -123,7 +123,9 @@ class City:
         items = makers[kind]() if kind in makers else self._site(kind, a)
         prefix = f"city/{self.seed}/{self.country.name}/{kind}/{a}/{b}"
         placed = shapely.transform(np.array([item.geometry for item in items], object), self.frame.to_degrees)
-        features = [Feature(f"{prefix}/{n}", g, item.tags) for n, (g, item) in enumerate(zip(placed, items, strict=True))]
+        features = [
+            Feature(f"{prefix}/{n}", g, item.tags) for n, (g, item) in enumerate(zip(placed, items, strict=True))
+        ]
         return _Chunk(features), {f.id: item.when for f, item in zip(features, items, strict=True)}
 
     def _site(self, kind: str, number: int) -> list[Item]:

@@ -49,7 +49,9 @@ class Frame:
 
     def window(self, bounds: Bounds) -> tuple[float, float, float, float]:
         """The box in metres (left, bottom, right, top) that holds a box in degrees."""
-        corners = [self.to_metres(lng, lat) for lng in (bounds.west, bounds.east) for lat in (bounds.south, bounds.north)]
+        corners = [
+            self.to_metres(lng, lat) for lng in (bounds.west, bounds.east) for lat in (bounds.south, bounds.north)
+        ]
         xs, ys = zip(*corners, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
 

@@ -17,7 +17,7 @@ from indexer.city.textures import CROWN_PX, CROWNS, SMOOTH, crowns_image, leaf_c
 
 # material: (spacing in metres, share of places taken, (least, most) radius in metres)
 STANDS: Mapping[str, tuple[float, float, tuple[float, float]]] = {
-    "forest": (5.6, 0.97, (3.0, 5.6)), "garden": (8.5, 0.26, (1.2, 3.9)), "grass": (17.0, 0.12, (2.2, 4.4)),
+    "forest": (5.6, 0.97, (3.0, 5.6)), "garden": (8.5, 0.26, (1.3, 4.6)), "grass": (17.0, 0.12, (2.2, 4.4)),
     "scrub": (7.5, 0.4, (0.8, 2.2)), "orchard": (8.0, 0.92, (1.8, 2.4)),
 }  # fmt: skip
 
@@ -77,4 +77,4 @@ def draw_trees(sheet: Sheet, points: Points, radius: Points, pick: Points, shado
 def _bright(color: int) -> int:
     """Crowns are greys around 0.7: leaf colours are raised so that their middle comes out right."""
     r, g, b = ((color >> s) & 255 for s in (16, 8, 0))
-    return int(skia.Color(*(min(255, round(c * 1.5)) for c in (r, g, b))))
+    return int(skia.Color(*(min(255, round(c * 1.68)) for c in (r, g, b))))

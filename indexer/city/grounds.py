@@ -12,7 +12,7 @@ import skia
 from geoanchor.feature import Feature
 from indexer.city.canvas import Points, Sheet, add_ring, box_of, fill, path_of, shade, stroke
 from indexer.city.greenery import draw_stand
-from indexer.city.hashing import chance
+from indexer.city.hashing import chance, field
 from indexer.city.looks import Rgb
 from indexer.city.roofs import sun_vector
 from indexer.city.surfaces import LEVELS, area_material, pitch_material
@@ -24,9 +24,20 @@ Shape = tuple[Feature, shapely.Geometry]
 
 def draw_grounds(sheet: Sheet, shapes: list[Shape], seed: int) -> None:
     """Every area that is no building, from the ground up."""
+    shapes = _one_water(shapes)
     found = [(LEVELS.get(m, 0), -g.area, f.id, m, f, g) for f, g in shapes if (m := area_material(f.tags))]
     for _, _, _, material, feature, geometry in sorted(found, key=lambda entry: entry[:3]):
         _area(sheet, material, feature, geometry, seed)
+
+
+def _one_water(shapes: list[Shape]) -> list[Shape]:
+    """Waters that touch are one: no shore shows where a river is cut into pieces."""
+    wet = [s for s in shapes if area_material(s[0].tags) == "water"]
+    if len(wet) < 2:
+        return shapes
+    whole = shapely.union_all(shapely.make_valid([geometry for _, geometry in wet]), grid_size=1e-3)
+    ids = {id(feature) for feature, _ in wet}
+    return [s for s in shapes if id(s[0]) not in ids] + [(wet[0][0], part) for part in shapely.get_parts(whole)]
 
 
 def _area(sheet: Sheet, material: str, feature: Feature, geometry: shapely.Geometry, seed: int) -> None:
@@ -118,7 +129,7 @@ class _Box:
     """A polygon's own axes: u along its long side, v across, in ground metres from its centre."""
 
     def __init__(self, sheet: Sheet, polygon: shapely.Polygon) -> None:
-        self.scale = sheet.scale
+        self.scale, self.side = sheet.scale, sheet.side
         self.center, angle, length, width = box_of(polygon)
         self.along = np.array([math.cos(angle), math.sin(angle)])
         self.across = np.array([-self.along[1], self.along[0]])
@@ -129,10 +140,25 @@ class _Box:
         return point
 
     def ring(self, u: float, v: float, length: float, width: float) -> Points:
-        return np.array([self.at(u + a * length / 2, v + b * width / 2) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
+        return np.array(
+            [self.at(u + a * length / 2, v + b * width / 2) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        )
 
     def box(self, path: skia.Path, u: float, v: float, length: float, width: float) -> None:
         add_ring(path, self.ring(u, v, length, width))
+
+    def grid(self, id: str, step: tuple[float, float], start: tuple[float, float]) -> tuple[Points, Points]:
+        """Places in rows: (n, 2) sheet metres within the sheet's reach, and (3, n) numbers in [0, 1) that stay theirs."""
+        u, v = (np.arange(s - size / 2, size / 2 - s * 0.8, d)
+                for size, d, s in zip((self.length, self.width), step, start, strict=True))  # fmt: skip
+        ij = np.stack(np.meshgrid(np.arange(len(u)), np.arange(len(v))), -1).reshape(-1, 2)
+        if not len(ij):
+            return np.empty((0, 2)), np.empty((3, 0))
+        offsets = u[ij[:, :1]] * self.along + v[ij[:, 1:]] * self.across
+        spots = self.center + offsets * self.scale
+        near = ((spots > -20 * self.scale) & (spots < self.side + 20 * self.scale)).all(1)
+        ij, key = ij[near], int(chance(id) * 2**31)
+        return spots[near], np.array([field(ij[:, 0], ij[:, 1], key + n) for n in range(3)])
 
     def line(self, path: skia.Path, *points: tuple[float, float]) -> None:
         path.addPoly([skia.Point(*self.at(u, v).tolist()) for u, v in points], False)
@@ -188,7 +214,9 @@ def _baseball(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
     infield.addCircle(*middle.tolist(), 29 * sheet.scale)
     canvas.drawPath(infield, sheet.ground("clay", (186, 142, 102)))
     lawn = skia.Path()
-    add_ring(lawn, np.array([home + (ea + eb) * 3, home + ea * 25 + eb * 3, home + (ea + eb) * 25, home + ea * 3 + eb * 25]))
+    add_ring(
+        lawn, np.array([home + (ea + eb) * 3, home + ea * 25 + eb * 3, home + (ea + eb) * 25, home + ea * 3 + eb * 25])
+    )
     canvas.drawPath(lawn, sheet.ground("turf"))
     for p, r in ((home, 6.0), (home + (ea + eb) * 13, 3.0)):
         spot = skia.Path()
@@ -219,47 +247,51 @@ _BOXES: tuple[Rgb, ...] = ((142, 66, 54), (58, 88, 128), (70, 112, 86), (186, 12
 
 def _containers(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
     box = _Box(sheet, polygon)
-    stacks, shadows = [skia.Path() for _ in _BOXES], skia.Path()
-    n = 0
+    spots, rolls = box.grid(id, (13.4, 2.7), (8.0, 3.0))
+    keep = (rolls[0] < 0.8) & (rolls[2] < 0.85)
+    spots, picks = spots[keep], (rolls[1][keep] * len(_BOXES)).astype(int)
+    inside = shapely.contains_xy(polygon.buffer(-6 * sheet.scale), spots[:, 0], spots[:, 1])
+    spots, picks = spots[inside], picks[inside]
+    corners = box.ring(0, 0, 12.2, 2.4) - box.center
     drop = sun_vector(sheet.look, sheet.scale) * 5
-    for u in np.arange(8 - box.length / 2, box.length / 2 - 7, 13.4):
-        for v in np.arange(3 - box.width / 2, box.width / 2 - 2, 2.7):
-            n += 1
-            if chance(id, n) < 0.78 and int(n / 5) % 4:
-                box.box(stacks[int(chance(id, n + 999) * len(_BOXES))], float(u), float(v), 12.2, 2.4)
-                add_ring(shadows, box.ring(float(u), float(v), 12.2, 2.4) + drop)
+    shadows = skia.Path()
+    for spot in spots:
+        add_ring(shadows, spot + corners + drop)
     sheet.canvas.drawPath(shadows, fill((18, 22, 30), 120))
-    for color, path in zip(_BOXES, stacks, strict=True):
+    for n, color in enumerate(_BOXES):
+        path = skia.Path()
+        for spot in spots[picks == n]:
+            add_ring(path, spot + corners)
         sheet.canvas.drawPath(path, fill(color))
         sheet.canvas.drawPath(path, stroke(shade(color, 0.7), 0.2 * sheet.scale))
 
 
 def _graves(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
     box, stones = _Box(sheet, polygon), skia.Path()
-    for row, u in enumerate(np.arange(4 - box.length / 2, box.length / 2 - 3, 4.6)):
-        for n, v in enumerate(np.arange(4 - box.width / 2, box.width / 2 - 3, 2.6)):
-            if (row * 7 + n * 13 + n // 9) % 5:
-                box.box(stones, float(u), float(v), 1.9, 1.0)
+    spots, rolls = box.grid(id, (4.6, 2.6), (4.0, 4.0))
+    corners = box.ring(0, 0, 1.9, 1.0) - box.center
+    for spot in spots[rolls[0] < 0.75]:
+        add_ring(stones, spot + corners)
     sheet.canvas.drawPath(stones, fill((186, 184, 178), 200))
 
 
 def _parking(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
     box = _Box(sheet, polygon)
-    marks, spots = skia.Path(), []
-    inner = polygon.buffer(-1.0 * sheet.scale)
-    rows = np.arange(-box.width / 2 + 4, box.width / 2 - 3, 8.2)
-    for row, v in enumerate(rows):
-        for n, u in enumerate(np.arange(2.5 - box.length / 2, box.length / 2 - 2, 2.7)):
-            box.line(marks, (float(u) - 1.35, float(v) - 2.4), (float(u) - 1.35, float(v) + 2.4))
-            if chance(id, row * 500 + n) < 0.62:
-                spots.append((*box.at(float(u), float(v)).tolist(), row * 500 + n))
+    spots, rolls = box.grid(id, (2.7, 8.2), (2.5, 4.0))
+    inside = shapely.contains_xy(polygon.buffer(-1.6 * sheet.scale), spots[:, 0], spots[:, 1])
+    spots, rolls = spots[inside], rolls[:, inside]
     if sheet.gsd < 1.1:
+        marks = skia.Path()
+        a, b = box.at(-1.35, -2.4) - box.center, box.at(-1.35, 2.4) - box.center
+        for (x0, y0), (x1, y1) in zip((spots + a).tolist(), (spots + b).tolist(), strict=True):
+            marks.moveTo(x0, y0)
+            marks.lineTo(x1, y1)
         sheet.canvas.drawPath(marks, stroke((198, 198, 194), 0.22 * sheet.scale, 150, square=True))
-    if sheet.gsd < 2.0 and spots:
-        at = np.array(spots)
-        at = at[shapely.contains_xy(inner, at[:, 0], at[:, 1])]
-        park_cars(sheet, at[:, :2], np.full(len(at), math.atan2(box.across[1], box.across[0])),
-                  np.array([chance(id, int(n) + 7) for n in at[:, 2]]))  # fmt: skip
+    if sheet.gsd < 2.0:
+        full = rolls[0] < 0.62
+        park_cars(
+            sheet, spots[full], np.full(int(full.sum()), math.atan2(box.across[1], box.across[0])), rolls[1][full]
+        )
 
 
 _DETAILS: Mapping[str, Callable[[Sheet, str, shapely.Polygon], None]] = {

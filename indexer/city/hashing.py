@@ -7,10 +7,15 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+_MASK = (1 << 64) - 1
+
 
 def chance(id: str, n: int = 0) -> float:
-    """A number in [0, 1) for a feature's id."""
-    return zlib.crc32(f"{id}|{n}".encode()) / 2**32
+    """The n-th number in [0, 1) of a feature's id; splitmix64's finaliser over its CRC, which alone is too regular."""
+    h = (zlib.crc32(id.encode()) * 0x9E3779B97F4A7C15 + (n + 1) * 0xD1B54A32D192ED03) & _MASK
+    h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
+    h = (h ^ (h >> 27)) * 0x94D049BB133111EB & _MASK
+    return (h ^ (h >> 31)) / 2**64
 
 
 def field(x: NDArray[np.int64], y: NDArray[np.int64], key: int) -> NDArray[np.float64]:

@@ -96,7 +96,9 @@ class Plan:
         """(n, 2) points of the middle of the motorway of district column `column` at ordinates `v`."""
         a = self._phases[4, 0] * 2 * math.pi
         side = 1 if self._phases[4, 1] < 0.5 else -1
-        return np.column_stack([column * DISTRICT_M + side * 1800 + 170 * np.sin(v * (2 * math.pi / 5200) + a + column), v])
+        return np.column_stack(
+            [column * DISTRICT_M + side * 1800 + 170 * np.sin(v * (2 * math.pi / 5200) + a + column), v]
+        )
 
     def river_normal(self, u: float, row: int) -> tuple[Points, float]:
         """Unit vector across the river (towards +v) and its direction in radians at abscissa `u`."""
@@ -190,7 +192,9 @@ class _Siting:
                 self.done.append(trial)
                 return
 
-    def keep(self, kind: str, center: tuple[float, float], angle: float, length: float, width: float, side: int) -> None:
+    def keep(
+        self, kind: str, center: tuple[float, float], angle: float, length: float, width: float, side: int
+    ) -> None:
         self.done.append(Site(kind, center, angle, length, width, len(self.done), side))
 
     def free(self, site: Site) -> bool:

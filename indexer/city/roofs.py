@@ -132,7 +132,9 @@ def _roof(sheet: Sheet, building: Building, outline: skia.Path) -> None:
         _bowl(sheet, building, outline)
     elif building.tags.get("man_made") == "storage_tank":
         canvas.drawPath(outline, fill((214, 213, 208)))
-        canvas.drawPath(path_of(building.footprint.buffer(-2 * sheet.scale)), stroke((176, 174, 168), 0.7 * sheet.scale))
+        canvas.drawPath(
+            path_of(building.footprint.buffer(-2 * sheet.scale)), stroke((176, 174, 168), 0.7 * sheet.scale)
+        )
     elif _is_pitched(sheet, building, area):
         _pitched(sheet, building, outline)
     else:
@@ -171,7 +173,11 @@ def _gable(sheet: Sheet, shape: shapely.Polygon, color: Rgb, sun: Points, hipped
                  shade(color, light))  # fmt: skip
         if hipped:
             light = 1.0 + 0.24 * float(along @ sun) * sign
-            _polygon(sheet, [center + half * sign + side, center + half * sign - side, center + ends * sign], shade(color, light))
+            _polygon(
+                sheet,
+                [center + half * sign + side, center + half * sign - side, center + ends * sign],
+                shade(color, light),
+            )
     ridge = skia.Path()
     ridge.addPoly([skia.Point(*(center - ends).tolist()), skia.Point(*(center + ends).tolist())], False)
     sheet.canvas.drawPath(ridge, stroke(shade(color, 1.16), 0.4 * sheet.scale, 150, square=True))
@@ -237,7 +243,10 @@ def _plant(sheet: Sheet, building: Building, color: Rgb, area: float) -> None:
     for n in range(min(9, 2 + int(area / 260))):
         u, v = (chance(building.id, 20 + n) - 0.5) * 0.8, (chance(building.id, 40 + n) - 0.5) * 0.7
         at = center + along * (u * length) + across * (v * width)
-        a, b = along * (1.0 + 1.6 * chance(building.id, 60 + n)) * sheet.scale, across * (1.0 + chance(building.id, 80 + n)) * sheet.scale
+        a, b = (
+            along * (1.0 + 1.6 * chance(building.id, 60 + n)) * sheet.scale,
+            across * (1.0 + chance(building.id, 80 + n)) * sheet.scale,
+        )
         box = [at - a - b, at + a - b, at + a + b, at - a + b]
         _polygon(sheet, [p + drop for p in box], shade(color, 0.62))
         _polygon(sheet, box, shade(color, 1.12 if n % 3 else 0.8))

@@ -27,7 +27,9 @@ def river_run(plan: Plan, n: int, row: int) -> list[Item]:
     across = np.column_stack([-along[:, 1], along[:, 0]]) / np.hypot(along[:, 0], along[:, 1])[:, None]
 
     def band(near: Points, far: Points) -> shapely.Polygon:
-        return shapely.Polygon(np.vstack([(middle + across * near[:, None])[own], (middle + across * far[:, None])[own][::-1]]))
+        return shapely.Polygon(
+            np.vstack([(middle + across * near[:, None])[own], (middle + across * far[:, None])[own][::-1]])
+        )
 
     bank = half + QUAY_M - 5.5
     return [
@@ -64,13 +66,23 @@ def rail_run(plan: Plan, n: int, row: int) -> list[Item]:
     middle = plan.rail(u, row)
     items = [Item(strip(middle[own], 9.0), {"landuse": "railway"})]
     items += [Item(_offset(middle, by, own), {"railway": "rail"}) for by in (-2.3, 2.3)]
-    if n % 7 == 0:
-        items += _station(middle[own])
+    if n % 3 == 0:
+        for k in (7, 21, 11, 17):
+            if _clear_of_roads(plan, middle[own][k]):
+                return items + _station(middle[own], k)
     return items
 
 
-def _station(middle: Points) -> list[Item]:
-    k = len(middle) // 2
+def _clear_of_roads(plan: Plan, place: Points) -> bool:
+    size = plan.country.cell
+    i, j = (round(float(c) / size) for c in place)
+    spot = shapely.Point(place).buffer(60)
+    lines = [plan.edge(a, b, way) for a in (i - 1, i) for b in (j - 1, j, j + 1) for way in (True, False)]
+    lines += [plan.edge(i + 1, b, False) for b in (j - 1, j)]
+    return not any(spot.intersects(shapely.LineString(line)) for line in lines)
+
+
+def _station(middle: Points, k: int) -> list[Item]:
     x, y = middle[k]
     step = middle[k + 1] - middle[k]
     angle = float(np.arctan2(step[1], step[0]))
@@ -100,7 +112,9 @@ def motorway_run(plan: Plan, column: int, n: int) -> list[Item]:
     for by in (-8.5, 8.5):
         line = _offset(middle, by, own)
         items += [Item(p, tags) for p in parts_of_line(line.difference(below), 0.1)]
-        items += [Item(p, {**tags, "bridge": "yes", "layer": "1"}) for p in parts_of_line(line.intersection(below), 0.1)]
+        items += [
+            Item(p, {**tags, "bridge": "yes", "layer": "1"}) for p in parts_of_line(line.intersection(below), 0.1)
+        ]
     return items
 
 

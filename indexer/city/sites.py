@@ -100,11 +100,11 @@ def _port(y: _Yard) -> None:
     dry = dry.buffer(-5)
     for n, x in enumerate(np.arange(-length + 45, length - 44, 92)):
         stacks = y.box(float(x), toward * 16, 78, 40).intersection(dry)
-        if n % 2 == 0 and isinstance(stacks, shapely.Polygon):
+        if n % 3 and isinstance(stacks, shapely.Polygon):
             y.ground.add(stacks, {"landuse": "container_terminal"})
         for hall, kind in ((y.box(float(x), toward * (24 - depth), 72, 36), "warehouse"),
                            (y.box(float(x), toward * 14, 46, 26), "industrial")):  # fmt: skip
-            if dry.contains(hall) and (n % 2 == 1 or kind == "warehouse"):
+            if dry.contains(hall) and (n % 3 == 0 or kind == "warehouse"):
                 y.ground.build(hall, {"building": kind, "building:levels": "2"})
 
 
@@ -136,7 +136,9 @@ def _park(y: _Yard) -> None:
     loop = y.oval(0, 0, y.half[0] * 1.6, y.half[1] * 1.6)
     y.ground.add(loop.exterior, {"highway": "footway"})
     for a, b in (((-1, -1), (1, 1)), ((-1, 1), (1, -1))):
-        path = y.line((a[0] * y.half[0], a[1] * y.half[1]), (b[0] * y.half[0], b[1] * y.half[1])).difference(pond.buffer(3))
+        path = y.line((a[0] * y.half[0], a[1] * y.half[1]), (b[0] * y.half[0], b[1] * y.half[1])).difference(
+            pond.buffer(3)
+        )
         for piece in shapely.get_parts(path):
             y.ground.add(piece, {"highway": "footway"})
     grove = y.oval(-y.half[0] * 0.45, y.half[1] * 0.35, 95, 80)
@@ -149,7 +151,9 @@ def _sports(y: _Yard) -> None:
     y.ground.add(y.inside, {"leisure": "sports_centre"})
     y.ground.add(y.box(-75, 35, 105, 68), {"leisure": "pitch", "sport": "soccer"})
     diamond = [(0.0, 0.0)] + [(82 * math.cos(a), 82 * math.sin(a)) for a in np.linspace(0, math.pi / 2, 12)]
-    y.ground.add(y.shape([(22 + px, -y.half[1] + 14 + py) for px, py in diamond]), {"leisure": "pitch", "sport": "baseball"})
+    y.ground.add(
+        y.shape([(22 + px, -y.half[1] + 14 + py) for px, py in diamond]), {"leisure": "pitch", "sport": "baseball"}
+    )
     for n in range(4):
         y.ground.add(y.box(-118 + n * 22.0, -52, 17, 34), {"leisure": "pitch", "sport": "tennis"})
     y.ground.add(y.box(88, y.half[1] - 22, 46, 30), {"amenity": "parking"})
@@ -182,8 +186,23 @@ def _cemetery(y: _Yard) -> None:
 
 def _hospital(y: _Yard) -> None:
     y.ground.add(y.inside, {"amenity": "hospital"})
-    cross = [(-55, -9), (-9, -9), (-9, -45), (9, -45), (9, -9), (55, -9), (55, 9), (9, 9), (9, 45), (-9, 45), (-9, 9), (-55, 9)]
-    y.ground.build(y.shape([(px - 20.0, py + 5.0) for px, py in cross]), {"building": "hospital", "building:levels": "7"})
+    cross = [
+        (-55, -9),
+        (-9, -9),
+        (-9, -45),
+        (9, -45),
+        (9, -9),
+        (55, -9),
+        (55, 9),
+        (9, 9),
+        (9, 45),
+        (-9, 45),
+        (-9, 9),
+        (-55, 9),
+    ]
+    y.ground.build(
+        y.shape([(px - 20.0, py + 5.0) for px, py in cross]), {"building": "hospital", "building:levels": "7"}
+    )
     y.ground.add(y.box(74, 10, 44, 90), {"amenity": "parking"})
     y.ground.add(y.oval(-80, -52, 22, 22), {"aeroway": "helipad"})
     blocks.trees(y.ground, y.inside.difference(y.box(0, 5, 210, 110)), 11, 0.5)

@@ -22,7 +22,7 @@ AREAS: Rules = (
     ("man_made", {"pier": "concrete", "breakwater": "concrete", "wastewater_plant": "grass", "bridge": "concrete"}),
     ("power", {"plant": "scrub", "substation": "ballast"}),
     ("railway", {"platform": "concrete"}),
-    ("landuse", {"grass": "grass", "meadow": "grass", "forest": "forest", "residential": "garden", "commercial": "paved",
+    ("landuse", {"grass": "grass", "meadow": "grass", "forest": "forest", "residential": "garden", "commercial": "yard",
                  "retail": "yard", "industrial": "yard", "railway": "ballast", "port": "concrete", "farmland": "field",
                  "farmyard": "soil", "orchard": "grass", "vineyard": "field", "allotments": "garden", "cemetery": "grass",
                  "recreation_ground": "grass", "village_green": "grass", "construction": "soil", "brownfield": "soil",

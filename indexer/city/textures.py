@@ -31,7 +31,7 @@ def noise(key: int, falloff: float, side: int = SIDE, floor: float = 1.0) -> Gre
 
 GRAIN = {
     # material: (fine contrast, coarse contrast, warm tint) in grey levels
-    "grass": (5.0, 7.0, 5.0), "garden": (8.0, 11.0, 7.0), "land": (6.0, 9.0, 5.0), "scrub": (11.0, 11.0, 7.0),
+    "grass": (4.5, 5.0, 3.0), "garden": (7.0, 7.0, 4.0), "land": (6.0, 9.0, 5.0), "scrub": (10.0, 9.0, 5.0),
     "forest": (13.0, 8.0, 3.0), "water": (1.4, 2.6, 0.0), "pool": (2.0, 1.0, 0.0), "sand": (3.0, 5.0, 1.0),
     "soil": (6.0, 9.0, 2.0), "turf": (3.0, 4.0, 2.0), "ballast": (7.0, 4.0, 1.0),
 }  # fmt: skip

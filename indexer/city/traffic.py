@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoanchor.feature import Feature
 from indexer.city.canvas import Points, Sheet, path_of, shade, stroke
-from indexer.city.hashing import chance
+from indexer.city.hashing import chance, field
 from indexer.city.looks import Rgb
 from indexer.city.roofs import sun_vector
 from indexer.city.surfaces import CARRIAGEWAYS, KERBED, ROADS, STREAMS
@@ -82,7 +82,9 @@ def _surfaces(sheet: Sheet, roads: list[Road], kerbs: bool) -> None:
             if feature.tags["highway"] in KERBED:
                 canvas.drawPath(path, stroke(ground_color(sheet.look, "kerb"), (width + 3.2) * scale))
     for feature, path, width, material in roads:
-        color = shade(ground_color(sheet.look, material), 0.95 + 0.08 * chance(feature.id, 1) if material != "asphalt" else 1.0)
+        color = shade(
+            ground_color(sheet.look, material), 0.95 + 0.08 * chance(feature.id, 1) if material != "asphalt" else 1.0
+        )
         canvas.drawPath(path, stroke(color, width * scale))
 
 
@@ -113,14 +115,14 @@ def _rails(sheet: Sheet, shapes: list[Shape]) -> None:
              and g.geom_type.endswith("LineString")]  # fmt: skip
     canvas, scale = sheet.canvas, sheet.scale
     for path in lines:
-        canvas.drawPath(path, stroke(shade(ground_color(sheet.look, "ballast"), 0.92), 4.4 * scale))
+        canvas.drawPath(path, stroke(shade(ground_color(sheet.look, "ballast"), 0.8), 4.0 * scale))
     for path in lines:
         if sheet.gsd < 0.6:
             canvas.drawPath(path, stroke((92, 82, 74), 2.5 * scale, 255, (0.3 * scale, 0.36 * scale)))
         else:
-            canvas.drawPath(path, stroke((98, 88, 80), 2.4 * scale, 150))
+            canvas.drawPath(path, stroke((84, 74, 66), 2.4 * scale, 200))
         if sheet.gsd < 1.3:
-            _rail_pair(sheet, path, 1.45 * scale, 0.18 * scale, ())
+            _rail_pair(sheet, path, 1.45 * scale, max(0.18, sheet.gsd * 0.25) * scale, ())
 
 
 def _runways(sheet: Sheet, shapes: list[Shape]) -> None:
@@ -175,7 +177,8 @@ def _along(sheet: Sheet, feature: Feature, line: shapely.LineString, kind: str) 
     scale = sheet.scale
     step = {"motorway": 34.0, "primary": 30.0, "secondary": 38.0}.get(kind, 15.0) * scale
     count = int(line.length / step)
-    rolls = np.array([[chance(feature.id, n * 3 + k) for k in (0, 1, 2)] for n in range(count)]).reshape(-1, 3)
+    numbers, key = np.arange(count), int(chance(feature.id) * 2**31)
+    rolls = np.column_stack([field(numbers, np.full(count, k), key) for k in range(3)])
     along = (np.arange(count) + 0.2 + 0.6 * rolls[:, 0]) * step
     a, b = (shapely.get_coordinates(shapely.line_interpolate_point(line, along + d * scale)) for d in (-0.4, 0.4))
     ahead = (b - a) / np.maximum(np.hypot(*(b - a).T), 1e-9)[:, None]
@@ -209,5 +212,8 @@ def park_cars(sheet: Sheet, at: Points, turn: Points, pick: NDArray[np.float64])
     cut = [skia.Rect.MakeWH(*CAR_PX)] * len(at)
     for dx, dy, colors in ((*drop.tolist(), [int(skia.Color(14, 16, 20, 120))] * len(at)),
                            (0.0, 0.0, [int(skia.Color(*PAINTS[int(p * 97) % len(PAINTS)])) for p in pick])):  # fmt: skip
-        forms = [skia.RSXform(*form) for form in zip(cos.tolist(), sin.tolist(), (x + dx).tolist(), (y + dy).tolist(), strict=True)]
+        forms = [
+            skia.RSXform(*form)
+            for form in zip(cos.tolist(), sin.tolist(), (x + dx).tolist(), (y + dy).tolist(), strict=True)
+        ]
         sheet.canvas.drawAtlas(car_image(), forms, cut, colors, skia.BlendMode.kModulate, SMOOTH, None, None)
