@@ -23,14 +23,14 @@ from indexer.city.greenery import draw_trees
 from indexer.city.grounds import draw_grounds
 from indexer.city.hashing import chance
 from indexer.city.looks import LOOKS, Look, Palette
-from indexer.city.roofs import buildings_of, cast, draw_buildings, sun_vector
+from indexer.city.roofs import buildings_of, cast, draw_buildings, shadow_reach, sun_vector
 from indexer.city.textures import SIDE, ground_color, noise, tone_image
 from indexer.city.traffic import draw_ways
 
 __all__ = ["LOOKS", "Look", "Palette", "render_aerial"]
 
-MARGIN_M = 75.0
-"""How far beyond the tile features are asked for, ground metres: the reach of a tall building's shadow."""
+MARGIN_M = 20.0
+"""How far beyond the tile features are asked for, besides the longest shadow, ground metres."""
 
 
 def render_aerial(
@@ -50,13 +50,13 @@ def render_aerial(
     if size_px < 1:
         raise UsageError(f"a tile must be at least 1 px wide, not {size_px}")
     sheet = Sheet(tile, size_px, look)
-    shapes = _shapes(sheet, features.features(sheet.window(MARGIN_M)))
+    shapes = _shapes(sheet, features.features(sheet.window(MARGIN_M + shadow_reach(look))))
     areas = [s for s in shapes if s[1].geom_type in ("Polygon", "MultiPolygon")]
     roofed = [s for s in areas if s[0].tags.get("building", "no") != "no"]
     open_air = [s for s in areas if s[0].tags.get("building", "no") == "no" and not _is_line(s[0])]
     sheet.canvas.drawPaint(sheet.ground("land"))
     draw_grounds(sheet, open_air, seed)
-    draw_ways(sheet, shapes, kerbs=bool(roofed))
+    draw_ways(sheet, shapes)
     sheet.wash(tone_image(), sheet.texel * 9)
     draw_buildings(sheet, buildings_of(roofed, sheet))
     _roof_panels(sheet, areas)

@@ -24,6 +24,8 @@ STOREYS: Mapping[str, float] = {
     "school": 3, "hospital": 6, "hotel": 6, "stadium": 7, "barn": 2, "roof": 1.2, "greenhouse": 1.2, "hangar": 4,
 }  # fmt: skip
 STOREY_M = 3.1
+TALLEST_M = 60.0
+"""Shadows grow no longer than those of such a building, so that a tile need not know its wide surroundings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ def sun_vector(look: Look, scale: float) -> Points:
     return np.array([-math.sin(azimuth), math.cos(azimuth)]) * reach
 
 
+def shadow_reach(look: Look) -> float:
+    """Ground metres from a building to the end of the longest shadow."""
+    return TALLEST_M / math.tan(math.radians(look.sun_elevation))
+
+
 def cast(path: skia.Path, polygon: shapely.Polygon, shift: Points) -> None:
     """Add the ground that a footprint's outline sweeps; every piece winds the same way, so that they unite."""
     for ring in (polygon.exterior, *polygon.interiors):
@@ -97,7 +104,7 @@ def draw_buildings(sheet: Sheet, buildings: list[Building]) -> None:
         shadows, roofs = skia.Path(), skia.Path()
         shadows.setFillType(skia.PathFillType.kWinding)
         for building in group:
-            cast(shadows, building.footprint, sun * building.height)
+            cast(shadows, building.footprint, sun * min(building.height, TALLEST_M))
         if group:
             sheet.canvas.drawPath(shadows, fill((18, 22, 34), 128))
         for building in group:

@@ -25,7 +25,7 @@ PAINTS: tuple[Rgb, ...] = ((236, 236, 234), (206, 208, 210), (40, 42, 46), (96, 
 _ORDER = {name: n for n, name in enumerate(reversed(list(ROADS)))}
 
 
-def draw_ways(sheet: Sheet, shapes: list[Shape], kerbs: bool) -> None:
+def draw_ways(sheet: Sheet, shapes: list[Shape]) -> None:
     """Streams, railways and roads; what runs over a bridge last."""
     _streams(sheet, shapes)
     over = [shape for shape in shapes if shape[0].tags.get("bridge", "no") != "no"]
@@ -35,7 +35,7 @@ def draw_ways(sheet: Sheet, shapes: list[Shape], kerbs: bool) -> None:
         roads = _roads(visible)
         if bridge:
             _decks(sheet, roads)
-        _surfaces(sheet, roads, kerbs and not bridge)
+        _surfaces(sheet, roads, not bridge)
         _rails(sheet, visible)
         _runways(sheet, visible)
         if sheet.gsd < 2.2:
