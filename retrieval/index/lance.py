@@ -6,6 +6,7 @@ that only needs a thumbnail should not wait for more.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -268,7 +269,8 @@ class _Table:
 
     def add(self, rows: pa.Table) -> None:
         with self._writing() as table:
-            table.add(rows)
+            # One after the other, so that rows keep their order.
+            table.add(rows, write_parallelism=1)
 
     def upsert(self, rows: pa.Table, key: str) -> None:
         with self._writing() as table:
@@ -300,6 +302,9 @@ class _Table:
         self._handle.checkout_latest()
         try:
             yield self._handle
+        except RuntimeError as error:  # Lance's word for whatever the file system refused
+            code = errno.ENOSPC if "No space left" in str(error) else errno.EIO
+            raise OSError(code, str(error).splitlines()[0], str(self._path)) from error
         finally:
             self._dataset = self._at = None
             self._cached.clear()

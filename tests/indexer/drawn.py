@@ -92,7 +92,7 @@ def nothing_to_derive(folder: Path, store: IndexStore, manifest: Manifest) -> Ma
     return manifest
 
 
-def killable_build(folder: Path, encoder: ToyEncoder, count: int = 400) -> BuildReport:
+def killable_build(folder: Path, encoder: ToyEncoder, count: int = 300) -> BuildReport:
     """A build with everything in it: two layers, broken and blank pictures, many small commits."""
     aerial = drawn(count, broken=frozenset(range(5, count, 41)), blank=frozenset(range(3, count, 29)))
     maps = drawn(count // 2, layer="map", broken=frozenset({7}))
@@ -101,6 +101,7 @@ def killable_build(folder: Path, encoder: ToyEncoder, count: int = 400) -> Build
 
 
 if __name__ == "__main__":
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.readline()
     killable_build(Path(sys.argv[1]), SlowToy(float(sys.argv[2])))
