@@ -92,12 +92,11 @@ def _geometry_boxes(table: pa.Table, name: str) -> NDArray[np.float64]:
         shapes = shapely.from_wkt(column.to_numpy(zero_copy_only=False))
     else:
         shapes = shapely.from_wkb(column.to_numpy(zero_copy_only=False))
-    boxes = np.asarray(shapely.bounds(shapes), np.float64)
     crs = _crs(table, name)
-    if crs is None or crs.equals(CRS.from_epsg(4326), ignore_axis_order=True):
-        return boxes
-    to_degrees = Transformer.from_crs(crs, 4326, always_xy=True)
-    return np.column_stack(to_degrees.transform_bounds(*boxes.T)) if len(boxes) else boxes
+    if crs is not None and not crs.equals(CRS.from_epsg(4326), ignore_axis_order=True):
+        to_degrees = Transformer.from_crs(crs, 4326, always_xy=True)
+        shapes = shapely.transform(shapes, lambda points: np.column_stack(to_degrees.transform(*points.T)))
+    return np.asarray(shapely.bounds(shapes), np.float64)
 
 
 def _crs(table: pa.Table, name: str) -> CRS | None:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import pystac
 
-from geoanchor.errors import BadInput, OfflineError, UsageError
+from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Layer, TileImage
 from geoanchor.protocols import TileRef, TileSource
-from geoanchor.settings import Settings
 from geoanchor.tiling import Bounds
+from indexer.sources.catalog import Documents, is_remote, resolve
 from indexer.sources.grid import boxes_meet, without_secrets
 from indexer.sources.raster import open_raster
 from indexer.sources.registry import SourceOptions
-from indexer.sources.web import Web
+from indexer.sources.remote import local_view
 
-_MOST_DOCUMENTS = 100_000
 _RGB = ("red", "green", "blue")
-Json = dict[str, Any]
 
 
 def open_stac(uri: str, options: SourceOptions) -> StacImages:
@@ -35,26 +31,40 @@ def open_stac(uri: str, options: SourceOptions) -> StacImages:
     the network is off.
     """
     where = uri.partition(":")[2]
+    if not is_remote(where) and not Path(where).is_file():
+        raise UsageError(f"{where}: no such file")
     documents = Documents(options.settings)
     try:
-        items = [item for item in documents.items(where) if _wanted(item, options.within)]
+        found = [item for item in documents.items(where) if _wanted(item, options.within)]
+        credits = {id(item): documents.credit(item) for item in found if isinstance(item, pystac.Item)}
     finally:
         documents.close()
-    if not items:
+    if not found:
         box = "" if options.within is None else " within the box asked for"
         raise BadInput(without_secrets(where), f"holds no STAC items{box}")
-    return StacImages(uri, items, options)
+    return StacImages(uri, found, [credits.get(id(item), "") for item in found], options)
 
 
 class StacImages:
-    """A TileSource over items; each opens its picture when first needed, and a bad one harms only itself."""
+    """A TileSource over items; each opens its picture when first needed, and a bad one harms only itself.
 
-    def __init__(self, uri: str, items: list[pystac.Item], options: SourceOptions) -> None:
+    Args:
+        items: in their order, or why one cannot be read; an id that comes again, as on overlapping pages, is one item.
+        credits: attribution of each.
+    """
+
+    def __init__(
+        self, uri: str, items: Sequence[pystac.Item | BadInput], credits: Sequence[str], options: SourceOptions
+    ) -> None:
         self.uri, self.zoom = uri, options.zoom
         self.layer: Layer = options.layer or "aerial"
         self._options = options
-        self._items = {_item_id(item): item for item in items}
-        self.attribution = "; ".join(sorted({_attribution(item) for item in items} - {""}))
+        self._items: dict[str, pystac.Item | BadInput] = {}
+        self._credits: dict[str, str] = {}
+        for item, credit in zip(items, credits, strict=True):
+            self._items.setdefault(_name(item), item)
+            self._credits.setdefault(_name(item), credit)
+        self.attribution = "; ".join(sorted(set(self._credits.values()) - {""}))
         self._opened: dict[str, TileSource] = {}
         self._lock = threading.Lock()
 
@@ -63,7 +73,8 @@ class StacImages:
         for name in self._items:
             try:
                 for ref in self._open(name).plan():
-                    yield replace(ref, id=self._id(name, ref), key=f"{name}\n{ref.id}\n{ref.key}")
+                    tail = ref.tile or ref.id
+                    yield replace(ref, id=f"{self.layer}/{name}/{tail}", key=f"{name}\n{ref.id}\n{ref.key}")
             except BadInput:
                 yield TileRef(id=f"{self.layer}/{name}", key=name)
 
@@ -71,13 +82,14 @@ class StacImages:
         """One tile of one item. Raises BadInput when its asset is missing or cannot be read."""
         name, _, rest = ref.key.partition("\n")
         inner_id, _, inner_key = rest.partition("\n")
-        item = self._items[name]
-        image = self._open(name).read(replace(ref, id=inner_id, key=inner_key))
+        source, item = self._open(name), self._item(name)
+        image = source.read(replace(ref, id=inner_id, key=inner_key))
         return replace(
             image,
             id=ref.id,
+            source=without_secrets(_place(item, pick_asset(item)[0])),
             acquired=_acquired(item) or image.acquired,
-            attribution=_attribution(item) or image.attribution,
+            attribution=self._credits[name] or image.attribution,
         )
 
     def close(self) -> None:
@@ -87,51 +99,23 @@ class StacImages:
         for source in opened.values():
             source.close()
 
-    def _id(self, name: str, ref: TileRef) -> str:
-        return f"{self.layer}/{name}/{ref.tile}" if ref.tile else f"{self.layer}/{name}/{ref.id}"
+    def _item(self, name: str) -> pystac.Item:
+        item = self._items[name]
+        if isinstance(item, BadInput):
+            raise item
+        return item
 
     def _open(self, name: str) -> TileSource:
         with self._lock:
             if name not in self._opened:
-                item = self._items[name]
+                item = self._item(name)
                 asset, bands = pick_asset(item)
                 options = replace(self._options, bands=self._options.bands or bands)
-                self._opened[name] = open_raster(_place(item, asset, self._options.settings), options)
+                place = _place(item, asset)
+                if is_remote(place):
+                    place = str(local_view(place, options.settings))
+                self._opened[name] = open_raster(place, options)
             return self._opened[name]
-
-
-class Documents:
-    """Reads STAC JSON from files and the web and walks its links."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._web = Web(settings)
-        self._seen: set[str] = set()
-
-    def items(self, where: str) -> Iterator[pystac.Item]:
-        """Every item at or below a file or URL, in the order of the links, each document once."""
-        todo = [where]
-        while todo:
-            here = todo.pop()
-            if here in self._seen:
-                continue
-            self._seen.add(here)
-            if len(self._seen) > _MOST_DOCUMENTS:
-                raise BadInput(without_secrets(where), f"leads to over {_MOST_DOCUMENTS} documents; name a part of it")
-            document = self.read(here)
-            yield from _items_in(document, here)
-            # Reversed, because the last one put on the pile is read first.
-            todo += reversed(_links(document, here))
-
-    def read(self, where: str) -> Json:
-        """One JSON object. Raises BadInput when it is none."""
-        data = self._web.get(where, lambda body: _parse(body, where)) if _remote(where) else _read_file(where)
-        if data is None:
-            raise BadInput(without_secrets(where), "the server has nothing there (HTTP 404)")
-        return _parse(data, where)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._web.close()
 
 
 def pick_asset(item: pystac.Item) -> tuple[pystac.Asset, tuple[int, ...] | None]:
@@ -171,111 +155,29 @@ def _rgb_bands(asset: pystac.Asset) -> tuple[int, ...] | None:
     return tuple(colors.index(color) + 1 for color in _RGB) if set(_RGB) <= set(colors) else None
 
 
-def _place(item: pystac.Item, asset: pystac.Asset, settings: Settings) -> str:
-    """File or URL of an asset."""
-    base = item.get_self_href() or ""
-    where = _resolve(asset.href, base)
-    if not _remote(where):
-        if not Path(where).is_file():
-            raise BadInput(f"STAC item {item.id}", f"its asset {asset.href} does not exist")
-    elif settings.offline:
-        raise OfflineError(f"{without_secrets(where)}: the network is switched off; run without --offline")
+def _place(item: pystac.Item, asset: pystac.Asset) -> str:
+    """File or URL of an asset. Raises BadInput when the file does not exist."""
+    where = resolve(asset.href, item.get_self_href() or "")
+    if not is_remote(where) and not Path(where).is_file():
+        raise BadInput(f"STAC item {item.id}", f"its asset {asset.href} does not exist")
     return where
 
 
-def _resolve(href: str, base: str) -> str:
-    """A link of the document at `base` as file or URL; a document from the web cannot name files of this machine."""
-    scheme = urlsplit(href).scheme
-    if scheme in ("http", "https"):
-        return href
-    if _remote(base) and not scheme:
-        return urljoin(base, href)
-    if _remote(base) or scheme not in ("", "file"):
-        raise BadInput(without_secrets(base), f"links to {href}, which is neither http(s) nor a file beside it")
-    path = Path(unquote(urlsplit(href).path)) if scheme else Path(href)
-    return str(path if path.is_absolute() else Path(base).parent / path)
+def _name(item: pystac.Item | BadInput) -> str:
+    """Part of every id of an item's tiles."""
+    if isinstance(item, BadInput):
+        return item.where
+    return f"{item.collection_id}/{item.id}" if item.collection_id else str(item.id)
 
 
-def _remote(where: str) -> bool:
-    return urlsplit(where).scheme in ("http", "https")
-
-
-def _read_file(where: str) -> bytes:
-    try:
-        return Path(where).read_bytes()
-    except FileNotFoundError as error:
-        raise UsageError(f"{where}: no such file") from error
-    except OSError as error:
-        raise BadInput(where, f"cannot be read ({error.strerror})") from error
-
-
-def _parse(data: bytes, where: str) -> Json:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(without_secrets(where), f"not JSON ({error})") from error
-    if not isinstance(found, dict) or found.get("type") not in (
-        "Feature",
-        "FeatureCollection",
-        "Collection",
-        "Catalog",
-    ):
-        raise BadInput(without_secrets(where), "not a STAC item, item collection, collection or catalog")
-    return found
-
-
-def _items_in(document: Json, where: str) -> Iterator[pystac.Item]:
-    if document["type"] == "Feature":
-        yield _item(document, where)
-    elif document["type"] == "FeatureCollection":
-        for feature in document.get("features") or ():
-            yield _item(feature, where)
-
-
-def _item(document: Json, where: str) -> pystac.Item:
-    try:
-        item = pystac.Item.from_dict(document, preserve_dict=True)
-    except (pystac.STACError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(without_secrets(where), f"not a STAC item ({type(error).__name__}: {error})") from error
-    # Where it really lies: an item's own idea of it may be of another machine.
-    item.set_self_href(where)
-    return item
-
-
-def _links(document: Json, where: str) -> list[str]:
-    """Documents to read next: parts of a catalog, the next page of a search."""
-    follow = ("next",) if document["type"] == "FeatureCollection" else ("child", "item", "items")
-    if document["type"] == "Feature":
-        return []
-    found = []
-    for link in document.get("links") or ():
-        if isinstance(link, dict) and link.get("rel") in follow and isinstance(link.get("href"), str):
-            if str(link.get("method", "GET")).upper() != "GET":
-                raise BadInput(without_secrets(where), "its next page must be asked for by POST; give a GET search")
-            found.append(_resolve(link["href"], where))
-    return found
-
-
-def _item_id(item: pystac.Item) -> str:
-    collection = item.collection_id
-    return f"{collection}/{item.id}" if collection else str(item.id)
-
-
-def _wanted(item: pystac.Item, within: Bounds | None) -> bool:
-    if within is None or not item.bbox:
+def _wanted(item: pystac.Item | BadInput, within: Bounds | None) -> bool:
+    if within is None or isinstance(item, BadInput) or not item.bbox or len(item.bbox) not in (4, 6):
         return True
-    corners = item.bbox
     # Three-dimensional boxes have heights in the middle and at the end.
-    west, south, east, north = corners if len(corners) == 4 else (*corners[:2], *corners[3:5])
-    return boxes_meet(Bounds(west, south, east, north), within)
+    half = len(item.bbox) // 2
+    return boxes_meet(Bounds(item.bbox[0], item.bbox[1], item.bbox[half], item.bbox[half + 1]), within)
 
 
 def _acquired(item: pystac.Item) -> datetime | None:
     moment: datetime | None = item.datetime or item.common_metadata.start_datetime
     return moment
-
-
-def _attribution(item: pystac.Item) -> str:
-    names = [provider.name for provider in item.common_metadata.providers or ()]
-    licence = item.common_metadata.license or ""
-    return ", ".join([*names, *([licence] if licence else [])])

@@ -62,7 +62,7 @@ class Web:
     """
 
     def __init__(self, settings: Settings, *, attempts: int = 5, wait_s: float = 1.0, timeout_s: float = 20.0) -> None:
-        self._offline = settings.offline
+        self._settings = settings
         self._attempts, self._wait_s, self._timeout_s = attempts, wait_s, timeout_s
         self._cache = settings.cache_dir / "web"
         self._given_up = 0
@@ -81,7 +81,7 @@ class Web:
         failing, or answers with something `check` refuses.
         """
         kept = self._load(url)
-        if kept and (kept.until > time.time() or not self._may_dial(url)):
+        if kept and (kept.until > time.time() or not may_dial(url, self._settings)):
             return kept.body
         fetched = self._fetch(url, kept)
         if fetched.body is not None:
@@ -93,15 +93,9 @@ class Web:
         """Close the connections; may be called twice."""
         self._client.close()
 
-    def _may_dial(self, url: str) -> bool:
-        host = urlsplit(url).hostname or ""
-        return not self._offline or host in ("localhost", "::1") or host.startswith("127.")
-
     def _refuse_when_offline(self, request: httpx.Request) -> None:
         # As a hook of the client it sees redirects too.
-        if not self._may_dial(str(request.url)):
-            where = without_secrets(str(request.url))
-            raise OfflineError(f"{where}: not in the cache and the network is switched off; run once without --offline")
+        refuse_when_offline(str(request.url), self._settings)
 
     def _fetch(self, url: str, kept: _Kept | None) -> _Kept:
         attempts = self._attempts if self._given_up < _IN_A_ROW else 1
@@ -188,6 +182,19 @@ class Web:
                 Path(partial).replace(path)
             except OSError:
                 Path(partial).unlink(missing_ok=True)
+
+
+def may_dial(url: str, settings: Settings) -> bool:
+    """Whether a connection to this address may be opened: with the network off only one to this machine itself."""
+    host = urlsplit(url).hostname or ""
+    return not settings.offline or host in ("localhost", "::1") or host.startswith("127.")
+
+
+def refuse_when_offline(url: str, settings: Settings) -> None:
+    """Raise OfflineError unless `may_dial`."""
+    if not may_dial(url, settings):
+        where = without_secrets(url)
+        raise OfflineError(f"{where}: not in the cache and the network is switched off; run once without --offline")
 
 
 def _retry_after_s(response: httpx.Response) -> float:
