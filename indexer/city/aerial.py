@@ -55,14 +55,21 @@ def render_aerial(
     roofed = [s for s in areas if s[0].tags.get("building", "no") != "no"]
     open_air = [s for s in areas if s[0].tags.get("building", "no") == "no" and not _is_line(s[0])]
     sheet.canvas.drawPaint(sheet.ground("land"))
-    draw_grounds(sheet, open_air, seed)
-    draw_ways(sheet, shapes)
+    draw_grounds(sheet, _near(sheet, open_air, 10.0), seed)
+    draw_ways(sheet, _near(sheet, shapes, 30.0))
     sheet.wash(tone_image(), sheet.texel * 9)
     draw_buildings(sheet, buildings_of(roofed, sheet))
-    _roof_panels(sheet, areas)
-    _aircraft(sheet, areas)
-    _single_trees(sheet, shapes)
+    _roof_panels(sheet, _near(sheet, areas, 2.0))
+    _aircraft(sheet, _near(sheet, areas, 30.0))
+    _single_trees(sheet, _near(sheet, shapes, 20.0))
     return _exposed(sheet, tile, size_px, seed)
+
+
+def _near(
+    sheet: Sheet, shapes: list[tuple[Feature, shapely.Geometry]], reach_m: float
+) -> list[tuple[Feature, shapely.Geometry]]:
+    near = sheet.near(np.array([geometry for _, geometry in shapes], object), reach_m)
+    return [shape for shape, keep in zip(shapes, near.tolist(), strict=True) if keep]
 
 
 def _is_line(feature: Feature) -> bool:

@@ -55,6 +55,13 @@ class Sheet:
         east, north = from_mercator(left + self.side + reach, top + reach)
         return Bounds(west, south, east, north)
 
+    def near(self, geometries: NDArray[np.object_], reach_m: float) -> NDArray[np.bool_]:
+        """Which of (n,) geometries in sheet metres may show when drawn up to `reach_m` ground metres beyond themselves."""
+        reach = (reach_m + PAD_PX * self.gsd + math.hypot(*self.look.shift_m)) * self.scale
+        low_x, low_y, high_x, high_y = shapely.bounds(geometries).reshape(-1, 4).T
+        limit = self.side + reach
+        return (high_x > -reach) & (high_y > -reach) & (low_x < limit) & (low_y < limit)
+
     def to_sheet(self, degrees: Points) -> Points:
         """(n, 2) lng, lat -> (n, 2) sheet metres."""
         x = np.radians(degrees[:, 0]) * EARTH_RADIUS_M - self.corner[0]
@@ -124,32 +131,43 @@ def path_of(geometry: shapely.Geometry) -> skia.Path:
     """A path of any geometry in sheet metres; holes stay open."""
     path = skia.Path()
     path.setFillType(skia.PathFillType.kEvenOdd)
-    for part in shapely.get_parts(geometry):
-        if isinstance(part, shapely.Polygon):
+    for part in (geometry,) if geometry.geom_type in ("Polygon", "LineString") else shapely.get_parts(geometry):
+        if part.geom_type == "Polygon":
             for ring in (part.exterior, *part.interiors):
                 add_ring(path, shapely.get_coordinates(ring)[:-1])
-        elif isinstance(part, shapely.LineString):
-            path.addPoly([skia.Point(x, y) for x, y in shapely.get_coordinates(part).tolist()], False)
+        elif part.geom_type == "LineString":
+            add_line(path, shapely.get_coordinates(part).tolist())
     return path
 
 
 def add_ring(path: skia.Path, points: Points) -> None:
     """Close a ring of points into a path."""
-    path.addPoly([skia.Point(x, y) for x, y in points.tolist()], True)
+    add_line(path, points.tolist())
+    path.close()
+
+
+def add_line(path: skia.Path, points: Sequence[Sequence[float]]) -> None:
+    """Add a line through (x, y) points to a path."""
+    path.moveTo(*points[0])
+    for x, y in points[1:]:
+        path.lineTo(x, y)
 
 
 def box_of(polygon: shapely.Polygon) -> tuple[Points, float, float, float]:
     """(centre, direction in radians, length, width) of the box along a polygon's longest side; length >= width."""
     ring = shapely.get_coordinates(polygon.exterior)
-    steps = np.diff(ring, axis=0)
-    along = steps[int(np.argmax((steps**2).sum(1)))]
-    angle = math.atan2(along[1], along[0])
+    points = ring.tolist()
+    steps = [(bx - ax, by - ay) for (ax, ay), (bx, by) in zip(points, points[1:], strict=False)]
+    squares = [x * x + y * y for x, y in steps]
+    # The first of equally long sides, so that rounding cannot turn the box from tile to tile.
+    longest = max(squares) * (1 - 1e-6)
+    dx, dy = next(step for step, square in zip(steps, squares, strict=True) if square >= longest)
+    angle = math.atan2(dy, dx)
     cos, sin = math.cos(angle), math.sin(angle)
-    turned = ring @ np.array([[cos, -sin], [sin, cos]])
-    low, high = turned.min(0), turned.max(0)
-    middle = (low + high) / 2
-    center = np.array([middle[0] * cos - middle[1] * sin, middle[0] * sin + middle[1] * cos])
-    length, width = high - low
-    if width > length:
-        return center, angle + math.pi / 2, float(width), float(length)
-    return center, angle, float(length), float(width)
+    us, vs = [x * cos + y * sin for x, y in points], [y * cos - x * sin for x, y in points]
+    u, v = (max(us) + min(us)) / 2, (max(vs) + min(vs)) / 2
+    length, width = max(us) - min(us), max(vs) - min(vs)
+    center = np.array([u * cos - v * sin, u * sin + v * cos])
+    if width > length * (1 + 1e-6):
+        return center, angle + math.pi / 2, width, length
+    return center, angle, length, width

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import shapely
 import skia
 
 from geoanchor.feature import Feature
-from indexer.city.canvas import Points, Sheet, add_ring, box_of, fill, path_of, shade, stroke
+from indexer.city.canvas import Points, Sheet, add_line, box_of, fill, path_of, shade, stroke
 from indexer.city.hashing import chance
 from indexer.city.looks import Look, Rgb
 from indexer.city.textures import stain_image
@@ -62,8 +62,8 @@ def buildings_of(features: list[tuple[Feature, shapely.Geometry]], sheet: Sheet)
     """Everything with a roof, lowest first."""
     found = []
     for feature, geometry in features:
-        for part in shapely.get_parts(geometry):
-            if isinstance(part, shapely.Polygon) and part.area > 2:
+        for part in (geometry,) if geometry.geom_type == "Polygon" else shapely.get_parts(geometry):
+            if part.area > 2:
                 area = part.area / sheet.scale**2
                 found.append(Building(feature.id, feature.tags, part, height_of(feature.tags, area, feature.id)))
     return sorted(found, key=lambda b: (b.height, b.id))
@@ -83,17 +83,20 @@ def shadow_reach(look: Look) -> float:
 
 def cast(path: skia.Path, polygon: shapely.Polygon, shift: Points) -> None:
     """Add the ground that a footprint's outline sweeps; every piece winds the same way, so that they unite."""
-    for ring in (polygon.exterior, *polygon.interiors):
-        a = shapely.get_coordinates(ring)
-        if len(a) > 40:
-            a = shapely.get_coordinates(ring.simplify(0.4))
-        b = np.roll(a, -1, axis=0)[:-1]
-        a = a[:-1]
-        turn = (b - a)[:, 0] * shift[1] - (b - a)[:, 1] * shift[0]
-        quads = np.stack([a, b, b + shift, a + shift], 1)
-        quads[turn < 0] = quads[turn < 0][:, ::-1]
-        for quad in quads:
-            add_ring(path, quad)
+    sx, sy = float(shift[0]), float(shift[1])
+    for n, ring in enumerate((polygon.exterior, *polygon.interiors)):
+        if len(ring.coords) > 40:
+            ring = ring.simplify(0.4)
+        points = shapely.get_coordinates(ring).tolist()
+        away = 1 if shapely.is_ccw(ring) == (n == 0) else -1
+        for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+            # Edges that face the sun sweep only the building itself.
+            if away * ((bx - ax) * sy - (by - ay) * sx) < 0:
+                path.moveTo(ax, ay)
+                quad = ((bx, by), (bx + sx, by + sy), (ax + sx, ay + sy))
+                for x, y in quad if away > 0 else ((ax + sx, ay + sy), (bx + sx, by + sy), (bx, by)):
+                    path.lineTo(x, y)
+                path.close()
 
 
 def draw_buildings(sheet: Sheet, buildings: list[Building]) -> None:
@@ -107,7 +110,8 @@ def draw_buildings(sheet: Sheet, buildings: list[Building]) -> None:
             cast(shadows, building.footprint, sun * min(building.height, TALLEST_M))
         if group:
             sheet.canvas.drawPath(shadows, fill((18, 22, 34), 128))
-        for building in group:
+        shown = sheet.near(np.array([b.footprint for b in group], object), 2.0)
+        for building in (b for b, near in zip(group, shown.tolist(), strict=True) if near):
             outline = path_of(building.footprint)
             _roof(sheet, building, outline)
             roofs.addPath(outline)
@@ -152,64 +156,77 @@ def _pitched(sheet: Sheet, building: Building, outline: skia.Path) -> None:
     color = _pick(sheet.look.palette.pitched, building.id)
     shape = building.footprint
     canvas = sheet.canvas
-    _, _, length, width = box_of(shape)
-    full = shape.area / max(length * width, 1e-9)
+    box = box_of(shape)
+    full = shape.area / max(box[2] * box[3], 1e-9)
     sun = -sun_vector(sheet.look, 1.0)
     sun /= math.hypot(*sun)
-    canvas.save()
-    canvas.clipPath(outline, True)
-    canvas.drawPath(outline, fill(color))
     if full > 0.86 and not shape.interiors:
-        _gable(sheet, shape, color, sun, hipped=chance(building.id, 5) < 0.35)
+        # A rectangle's two roof faces end where it ends.
+        clipped = full < 0.99
+        draw = lambda: _gable(sheet, box, color, sun, hipped=chance(building.id, 5) < 0.35)  # noqa: E731
     else:
-        _facets(sheet, shape, color, sun)
-    canvas.restore()
+        clipped = True
+        draw = lambda: _facets(sheet, shape, color, sun)  # noqa: E731
+    canvas.drawPath(outline, fill(color))
+    if clipped:
+        canvas.save()
+        canvas.clipPath(outline, True)
+    draw()
+    if clipped:
+        canvas.restore()
     if sheet.gsd < 1.0:
         canvas.drawPath(outline, stroke(shade(color, 0.62), 0.35 * sheet.scale, 150))
 
 
-def _gable(sheet: Sheet, shape: shapely.Polygon, color: Rgb, sun: Points, hipped: bool) -> None:
-    center, angle, length, width = box_of(shape)
-    along = np.array([math.cos(angle), math.sin(angle)])
-    across = np.array([-along[1], along[0]])
-    half, side = along * (length / 2), across * (width / 2)
-    ends = along * (length / 2 - width / 2 if hipped else length / 2)
+def _gable(sheet: Sheet, box: tuple[Points, float, float, float], color: Rgb, sun: Points, hipped: bool) -> None:
+    (x, y), angle, length, width = box
+    ux, uy = math.cos(angle), math.sin(angle)
+    half, side = length / 2, width / 2
+    end = half - side if hipped else half
+    along, across = 0.24 * (ux * sun[0] + uy * sun[1]), 0.24 * (ux * sun[1] - uy * sun[0])
+
+    def at(u: float, v: float) -> tuple[float, float]:
+        return x + ux * u - uy * v, y + uy * u + ux * v
+
     for sign in (1, -1):
-        light = 1.0 + 0.24 * float(across @ sun) * sign
-        _polygon(sheet, [center - half + side * sign, center + half + side * sign, center + ends, center - ends],
-                 shade(color, light))  # fmt: skip
+        _polygon(sheet, (at(-half, side * sign), at(half, side * sign), at(end, 0), at(-end, 0)),
+                 shade(color, 1.0 + across * sign))  # fmt: skip
         if hipped:
-            light = 1.0 + 0.24 * float(along @ sun) * sign
             _polygon(
                 sheet,
-                [center + half * sign + side, center + half * sign - side, center + ends * sign],
-                shade(color, light),
+                (at(half * sign, side), at(half * sign, -side), at(end * sign, 0)),
+                shade(color, 1.0 + along * sign),
             )
     ridge = skia.Path()
-    ridge.addPoly([skia.Point(*(center - ends).tolist()), skia.Point(*(center + ends).tolist())], False)
+    add_line(ridge, (at(-end, 0), at(end, 0)))
     sheet.canvas.drawPath(ridge, stroke(shade(color, 1.16), 0.4 * sheet.scale, 150, square=True))
 
 
 def _facets(sheet: Sheet, shape: shapely.Polygon, color: Rgb, sun: Points) -> None:
     """One sloped face along every outer and inner edge, as deep as half the wing."""
-    for ring in (shape.exterior, *shape.interiors):
-        ccw = shapely.is_ccw(ring) == (ring is shape.exterior or ring.equals(shape.exterior))
-        points = shapely.get_coordinates(ring)
-        for a, b in zip(points[:-1], points[1:], strict=True):
-            step = b - a
-            length = math.hypot(*step)
+    for n, ring in enumerate((shape.exterior, *shape.interiors)):
+        turn = 1 if shapely.is_ccw(ring) == (n == 0) else -1
+        points = shapely.get_coordinates(ring).tolist()
+        for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+            length = math.hypot(bx - ax, by - ay)
             if length < 0.8 * sheet.scale:
                 continue
-            inward = np.array([-step[1], step[0]]) / length * (1 if ccw else -1)
-            deep = inward * min(6.2 * sheet.scale, length * 0.5)
-            trim = step / length * min(math.hypot(*deep), length * 0.5)
-            light = 1.0 - 0.24 * float(inward @ sun)
-            _polygon(sheet, [a, b, b + deep - trim, a + deep + trim], shade(color, light))
+            ux, uy = (bx - ax) / length, (by - ay) / length
+            deep = min(6.2 * sheet.scale, length * 0.5)
+            ix, iy = -uy * turn * deep, ux * turn * deep
+            tx, ty = ux * deep, uy * deep
+            light = 1.0 - 0.24 * (-uy * sun[0] + ux * sun[1]) * turn
+            _polygon(
+                sheet,
+                ((ax, ay), (bx, by), (bx + ix - tx, by + iy - ty), (ax + ix + tx, ay + iy + ty)),
+                shade(color, light),
+            )
 
 
-def _polygon(sheet: Sheet, points: list[Points], color: Rgb) -> None:
+def _polygon(sheet: Sheet, points: Sequence[Sequence[float]], color: Rgb) -> None:
     path = skia.Path()
-    add_ring(path, np.array(points))
+    add_line(path, points)
+    path.close()
     sheet.canvas.drawPath(path, fill(color))
 
 
@@ -255,8 +272,8 @@ def _plant(sheet: Sheet, building: Building, color: Rgb, area: float) -> None:
             across * (1.0 + chance(building.id, 80 + n)) * sheet.scale,
         )
         box = [at - a - b, at + a - b, at + a + b, at - a + b]
-        _polygon(sheet, [p + drop for p in box], shade(color, 0.62))
-        _polygon(sheet, box, shade(color, 1.12 if n % 3 else 0.8))
+        _polygon(sheet, [(p + drop).tolist() for p in box], shade(color, 0.62))
+        _polygon(sheet, [p.tolist() for p in box], shade(color, 1.12 if n % 3 else 0.8))
 
 
 def _bowl(sheet: Sheet, building: Building, outline: skia.Path) -> None:
