@@ -1,0 +1,106 @@
+"""Batches as a pure function of seed and step, so that a resumed run sees what an uninterrupted one would."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.bundle import Branch
+from models.text import SentenceEncoder
+from models.tower_encoder import normalise
+from training.augment import augment
+from training.data import TilePairs, keyword_phrases
+from training.recipe import Schedule
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """One step's input.
+
+    Attributes:
+        aerial, map: (n, 3, size, size) normalised pictures of the same n places.
+        captions: (n, 384) sentence vectors, one a tile; keywords: (m, 384), one for each concept in sight.
+        caption_of: (n, n), keyword_of: (n, m): 1 where the words are true of the tile.
+    """
+
+    aerial: Tensor
+    map: Tensor
+    captions: Tensor
+    keywords: Tensor
+    caption_of: Tensor
+    keyword_of: Tensor
+
+
+class Batches:
+    """Draws batches: a few places, several tiles of each, rare things more often than they occur.
+
+    Args:
+        pairs: training tiles; branch: preprocessing of both towers.
+    """
+
+    def __init__(self, pairs: TilePairs, branch: Branch, schedule: Schedule) -> None:
+        self._pairs = pairs
+        self._branch = branch
+        self._schedule = schedule
+        self._tiles = [np.flatnonzero(pairs.place == place) for place in range(len(pairs.names))]
+        self._weights = _rarity(pairs.concepts)
+        encoder, occurs = SentenceEncoder(), pairs.concepts.any(axis=0)
+        self._phrases = [
+            encoder.encode(ways if there else ()) for ways, there in zip(keyword_phrases(), occurs, strict=True)
+        ]
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of one step, the same whenever it is asked for."""
+        rng = np.random.default_rng([self._schedule.seed, step])
+        rows = self._draw(rng)
+        aerial = torch.from_numpy(self._pairs.aerial(rows.tolist()))
+        maps = torch.from_numpy(self._pairs.map(rows.tolist(), rng.integers(2, size=len(rows)).tolist()))
+        generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
+        chosen, turnable = self._captions(rows, rng)
+        aerial, maps = augment(aerial, maps, turnable, self._branch.size_px, generator)
+        present = np.flatnonzero(self._pairs.concepts[rows].any(axis=0))
+        keywords = np.stack([ways[rng.integers(len(ways))] for ways in (self._phrases[k] for k in present)])
+        return Batch(
+            aerial=normalise(aerial, self._branch),
+            map=normalise(maps, self._branch),
+            captions=torch.from_numpy(self._pairs.sentences[chosen]),
+            keywords=torch.from_numpy(keywords),
+            caption_of=torch.from_numpy(true_of(self._pairs.captions[rows], chosen)),
+            keyword_of=torch.from_numpy(self._pairs.concepts[rows][:, present].astype(np.float32)),
+        )
+
+    def _captions(self, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[NDArray[np.int64], torch.Tensor]:
+        """A caption of each tile, and (n,) whether it stays true when the picture is turned."""
+        chosen = np.array([rng.choice(own[own >= 0]) for own in self._pairs.captions[rows]])
+        return chosen, torch.from_numpy(~self._pairs.oriented[chosen])
+
+    def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Rows of one batch, none twice."""
+        sizes = np.array([len(tiles) for tiles in self._tiles])
+        count = min(self._schedule.places, len(sizes))
+        places = rng.choice(len(sizes), count, replace=False, p=sizes / sizes.sum())
+        pool = np.concatenate([self._some(place, self._schedule.batch // count + 1, rng) for place in places])
+        return rng.permutation(pool)[: self._schedule.batch]
+
+    def _some(self, place: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        tiles = self._tiles[place]
+        weights = self._weights[tiles]
+        return rng.choice(tiles, min(count, len(tiles)), replace=False, p=weights / weights.sum())
+
+
+def true_of(captions: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n, c) captions of each tile, -1 for none, and (m,) captions -> (n, m): 1 where it is one of the tile's."""
+    own: NDArray[np.bool_] = (captions[:, :, None] == chosen[None, None, :]).any(axis=1)
+    return own.astype(np.float32)
+
+
+def _rarity(concepts: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(n,) how often to draw each tile, 1 to 6: by the rarest thing in it."""
+    share = np.maximum(concepts.mean(axis=0), 1e-9)
+    rarest = np.where(concepts, share, 1.0).min(axis=1)
+    weights: NDArray[np.float64] = np.clip(np.sqrt(0.1 / rarest), 1.0, 6.0)
+    return weights

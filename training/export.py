@@ -1,0 +1,116 @@
+"""A trained model as a bundle folder: half-precision safetensors, bundle.json and a card."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from models.bundle import CARD_NAME, MANIFEST_NAME, WEIGHTS_NAME, Branch, BundleManifest, SpaceSpec
+from models.text import MINILM_SHA256, SentenceEncoder, file_sha256
+from training.model import PairModel, branch_of
+from training.recipe import Recipe
+
+LIMITS = (
+    "Learned from synthetic pictures only: the procedural city, and real OpenStreetMap geometry drawn with the same "
+    "aerial look. Expect far lower figures on real imagery.",
+    "Zoom 16 to 18 and middle latitudes; a tile of another ground size is out of what it saw.",
+    "Text is English; words for things that the captions never name are guesses of the sentence encoder.",
+)
+
+
+def export(model: PairModel, recipe: Recipe, folder: Path) -> Path:
+    """Write the bundle in a fresh folder and rename it into place; what was at `folder` is replaced.
+
+    Scales are left out: they matter to training only. Quality is empty until `training.quality` measures it.
+    """
+    partial = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    tensors = {name: _half(t) for name, t in model.state_dict().items() if "_scale." not in name}
+    save_file(tensors, partial / WEIGHTS_NAME)
+    write_manifest(partial, describe(recipe, file_sha256(partial / WEIGHTS_NAME)))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return folder
+
+
+def describe(recipe: Recipe, weights_sha256: str) -> BundleManifest:
+    """The manifest of a freshly trained bundle."""
+    picture = branch_of(recipe.towers)
+    words = Branch(
+        architecture="all-MiniLM-L6-v2",
+        weights_sha256=MINILM_SHA256,
+        tokeniser_sha256=SentenceEncoder().tokeniser_sha256,
+    )
+    data = recipe.data
+    extracts = ", ".join((*data.osm_train, *data.osm_val))
+    return BundleManifest(
+        name=recipe.name,
+        description=recipe.description,
+        backend="towers",
+        branches={"aerial": picture, "map": picture, "text": words},
+        spaces={"semantic": SpaceSpec(dim=recipe.towers.dim, modalities=("aerial", "map", "text"))},
+        weights_sha256=weights_sha256,
+        licence=recipe.licence,
+        training_data=(
+            f"procedural cities of the countries {', '.join(data.countries)}",
+            *(
+                [f"OpenStreetMap extracts drawn as maps and with the city's aerial look: {extracts}"]
+                if extracts
+                else []
+            ),
+        ),
+        attribution=("© OpenStreetMap contributors, ODbL",) if extracts else (),
+        limits=LIMITS,
+        seeds={
+            "train": f"{data.train_seeds[0]}..{data.train_seeds[1]}",
+            "validation": f"{data.val_seeds[0]}..{data.val_seeds[1]}",
+        },
+        recipe=recipe.model_dump(mode="json", exclude={"data": {"osm_folder", "workers"}}),
+    )
+
+
+def write_manifest(folder: Path, manifest: BundleManifest) -> None:
+    """Write bundle.json and the card that says the same in words."""
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
+    (folder / CARD_NAME).write_text(card(manifest), "utf-8")
+
+
+def card(manifest: BundleManifest) -> str:
+    """The model card in Markdown."""
+    parts = [f"# {manifest.name}", manifest.description, "## Branches", _table(manifest)]
+    for title, lines in (
+        ("Learned from", manifest.training_data),
+        ("Attribution", manifest.attribution),
+        ("Limits", manifest.limits),
+        ("Seeds", tuple(f"{split}: {seeds}" for split, seeds in manifest.seeds.items())),
+    ):
+        if lines:
+            parts += [f"## {title}", "\n".join(f"- {line}" for line in lines)]
+    parts += ["## Quality", _quality(manifest.quality)]
+    parts += ["## Licence", manifest.licence, "## Recipe", f"See `recipe` in {MANIFEST_NAME}."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(manifest: BundleManifest) -> str:
+    rows = [f"| {m} | {b.architecture} | {b.size_px or '-'} |" for m, b in manifest.branches.items()]
+    return "\n".join(["| modality | architecture | side, px |", "| --- | --- | --- |", *rows])
+
+
+def _quality(quality: dict[str, Any]) -> str:
+    if not quality:
+        return "Not measured."
+    header = ["| task | R@1 | R@5 | R@10 |", "| --- | --- | --- | --- |"]
+    rows = [
+        f"| {task} | " + " | ".join(f"{figures[f'R@{k}']}" for k in (1, 5, 10)) + " |"
+        for task, figures in quality["recall"].items()
+    ]
+    return "\n\n".join([quality["protocol"], "\n".join(header + rows), *quality.get("notes", ())])
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
