@@ -268,6 +268,8 @@ def _relation(subject: Thing, mate: Thing, choice: _Choice) -> str:
     gap = subject.distance_m(mate)
     if gap == 0.0 and mate.concept.kind in ("cover", "landmark", "group") and subject.within(mate):
         return choice.of(_THROUGH if subject.concept.kind == "line" else _INSIDE)
+    if gap == 0.0 and subject.concept.kind in ("cover", "landmark") and mate.within(subject):
+        return "with"
     if gap <= _TOUCH_M:
         return choice.of(_BESIDE.get(mate.concept.kind, _NEXT_TO))
     east, north = subject.bearing_from(mate)

@@ -39,7 +39,8 @@ _AREAS: dict[Stage, dict[str, str]] = {
         "residential": "landuse=residential|garages",
         "commercial": "landuse=commercial amenity=marketplace",
         "retail": "landuse=retail",
-        "industrial": "landuse=industrial|port|railway man_made=works|wastewater_plant|water_works power=substation",
+        "industrial": "landuse=industrial|port|container_terminal|railway man_made=works|wastewater_plant|water_works "
+        "power=substation",
         "military": "landuse=military",
         "education": "landuse=education|religious amenity=school|university|college|kindergarten|hospital|clinic",
         "aerodrome": "aeroway=aerodrome|heliport",
@@ -67,7 +68,7 @@ _AREAS: dict[Stage, dict[str, str]] = {
         "plaza": "highway=pedestrian|footway|service|living_street|residential|path|platform|steps|corridor|services|"
         "rest_area|cycleway|unclassified|track place=square public_transport=platform railway=platform",
         "apron": "aeroway=apron|helipad",
-        "solar": "power=plant|generator",
+        "solar": "power=plant",
     },
     Stage.WATER: {
         "water": "natural=water|sea|bay|strait|spring place=sea|ocean waterway=riverbank|dock|river|canal|stream "
@@ -80,6 +81,7 @@ _AREAS: dict[Stage, dict[str, str]] = {
     Stage.BUILDING: {
         "building": "building=* building:part=* aeroway=terminal|hangar",
         "tank": "man_made=storage_tank|silo|gasometer|water_tower|tower|chimney",
+        "panel": "power=generator",
     },
 }
 

@@ -54,6 +54,7 @@ station          landmark 8  railway station, train station, station | railway=s
 bus_station      landmark 6  bus station, bus terminal | amenity=bus_station
 fuel             landmark 5  petrol station, gas station, filling station | amenity=fuel
 port             landmark 9  port, harbour, docks/docks, container port | landuse=port industrial=port harbour=yes
+container_yard   landmark 5  container yard, container depot, storage yard, container park | landuse=container_terminal
 marina           landmark 8  marina, yacht harbour, boat harbour | leisure=marina
 pier             landmark 6  pier, jetty/jetties, quay, wharf/wharves | man_made=pier,quay,breakwater,groyne
 castle           landmark 7  castle, fortress/fortresses, palace | historic=castle,fort building=castle,palace

@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import shapely
@@ -129,7 +130,7 @@ def _clipped(parts: NDArray[np.object_], tile: Tile) -> NDArray[np.object_]:
 
 def _outlines(parts: NDArray[np.object_], tile: Tile, size_px: int) -> dict[int, list[Ring]]:
     """Rings and lines in pixels, by position in `parts`."""
-    simple, whole = shapely.get_parts(parts, return_index=True)
+    simple, whole = shapely.get_parts(shapely.orient_polygons(parts), return_index=True)
     is_area = shapely.get_dimensions(simple) == 2
     rings, area = shapely.get_rings(simple[is_area], return_index=True)
     lines = np.concatenate((rings, simple[~is_area]))
@@ -196,8 +197,10 @@ def _draw(canvas: skia.Canvas, shapes: Sequence[_Shape], zoom: float) -> None:
 
 def _draw_plain(canvas: skia.Canvas, shapes: Iterable[_Shape], zoom: float) -> None:
     """Areas and lines without levels, in the order given."""
-    for shape in shapes:
-        symbol, path = shape.symbol, _path((shape,))
+    for _, neighbours in groupby(shapes, key=lambda shape: (shape.kind, type(shape.symbol))):
+        # As one path, areas that share an edge meet without a hairline of what lies below.
+        group = list(neighbours)
+        symbol, path = group[0].symbol, _path(group)
         if isinstance(symbol, LineSymbol):
             canvas.drawPath(path, _paint(symbol.color, symbol.width_px(zoom)))
             continue
@@ -250,7 +253,6 @@ def _paint(color: str, width_px: float = 0.0, dash: tuple[float, ...] = ()) -> s
 
 def _path(shapes: Iterable[_Shape]) -> skia.Path:
     path = skia.Path()
-    path.setFillType(skia.PathFillType.kEvenOdd)
     for shape in shapes:
         for ring in shape.rings:
             (x, y), *rest = ring.tolist()

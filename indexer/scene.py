@@ -23,6 +23,11 @@ MIN_LENGTH = 0.12
 MIN_INSIDE = 0.5
 """... and anything that lies in the tile with this share of its own size."""
 
+_JOIN_M = {"landmark": 8.0, "water": 8.0, "extra": 8.0, "line": 15.0, "cover": 20.0}
+"""By concept kind: pieces within twice this many metres are one thing."""
+_COUNTED = 40
+"""With more pieces than this their exact number is not worth its cost."""
+
 Geometries = NDArray[np.object_]
 
 
@@ -199,9 +204,7 @@ def _thing(concept: Concept, rows: NDArray[np.intp], found: Presence) -> Thing:
 
 
 def _count(concept: Concept, parts: Geometries) -> int:
-    """How many things the pieces are; touching pieces of a landmark are one (a school and its yard)."""
-    if concept.kind == "group" or len(parts) == 1:
+    """How many things the pieces are; pieces that all but touch are one (a motorway's two sides)."""
+    if concept.kind == "group" or not 1 < len(parts) <= _COUNTED:
         return len(parts)
-    if len(parts) > 40:
-        return len(parts)
-    return len(shapely.get_parts(shapely.union_all(shapely.buffer(parts, 8.0, quad_segs=1))))
+    return len(shapely.get_parts(shapely.union_all(shapely.buffer(parts, _JOIN_M[concept.kind], quad_segs=1))))

@@ -131,7 +131,7 @@ def _lines(**colors: str | tuple[str, str]) -> dict[str, LineSymbol]:
 
 def _areas(**colors: str | tuple[str, str]) -> dict[str, AreaSymbol]:
     symbols = {name: AreaSymbol(c) if isinstance(c, str) else AreaSymbol(*c) for name, c in colors.items()}
-    for name in {"building", "tank"} & symbols.keys():
+    for name in {"building", "tank", "panel"} & symbols.keys():
         symbols[name] = replace(symbols[name], min_zoom=13.5)
     return symbols
 
@@ -147,6 +147,7 @@ _STANDARD = Style(
         sport=("#dffce2", "#b0dcb8"), camp="#e4f6d8", playground="#dffce2", pitch=("#88e0be", "#7acbad"),
         parking=("#eeeeee", "#d6d0d0"), plaza=("#dddde8", "#bdbdc8"), apron="#dadae0", solar=("#d6c6d6", "#b8a6b8"),
         water="#aad3df", pier="#f2efe9", runway="#bbbbcc", building=("#d9d0c9", "#b9a99c"), tank=("#c9c3bd", "#a39a91"),
+        panel=("#b4aebf", "#9a93a8"),
     ),
     _lines(
         river="#aad3df", canal="#aad3df", stream="#aad3df", runway_line="#bbbbcc", taxiway="#bbbbcc",
@@ -174,6 +175,7 @@ _LIGHT = Style(
         park="#e1ebdb", cemetery="#e3eadd", golf="#e3ecdc", sport="#e6eee0", playground="#e6eee0", pitch="#dce8d6",
         parking="#eeeeee", plaza="#fafafa", apron="#e6e6e8", solar="#e4e4ea",
         water="#cad2d3", pier="#f6f6f4", runway="#dcdcde", building=("#e4e4e1", "#d8d8d4"), tank=("#e0e0dd", "#d2d2ce"),
+        panel=("#d3d6da", "#c6c9ce"),
     ),
     _lines(
         river="#cad2d3", canal="#cad2d3", stream="#cad2d3", runway_line="#dcdcde", taxiway="#e0e0e2",
@@ -196,6 +198,7 @@ _GOOGLE = Style(
         park="#c9dfab", cemetery="#cfdfba", golf="#c9dfab", sport="#d2e4b6", playground="#d0e3b4", pitch="#bfdc9c",
         parking="#e0e0e2", plaza="#efece4", apron="#d9d9de", solar="#dcdbe0", military="#dedad0",
         water="#a5bffd", pier="#e8e4dc", runway="#cfcfd6", building=("#f2efe8", "#dedad1"), tank=("#eeebe4", "#d8d4cb"),
+        panel=("#d5d6dc", "#c4c6ce"),
     ),
     _lines(
         river="#a5bffd", canal="#a5bffd", stream="#a5bffd", runway_line="#cfcfd6", taxiway="#d6d6dc",
@@ -210,22 +213,23 @@ _GOOGLE = Style(
 
 _DARK = Style(
     "dark",
-    "#15191f",
+    "#171c23",
     _areas(
         residential="#191e25", commercial="#1c2129", retail="#1e222a", industrial="#1b1f26", education="#1d222a",
         aerodrome="#1a1f27", farmland="#171c20", orchard="#17231d", allotments="#17231d", grass="#18251e",
-        forest="#14261c", scrub="#16231c", wetland="#16242a", sand="#232219", rock="#1f2226", park="#17291f",
-        cemetery="#17261e", golf="#182a1f", sport="#1a2a22", playground="#1a2a22", pitch="#1d3328", parking="#1f242c",
+        forest="#173023", scrub="#16231c", wetland="#16242a", sand="#232219", rock="#1f2226", park="#1b3627",
+        cemetery="#17261e", golf="#182a1f", sport="#1d3327", playground="#1a2a22", pitch="#23432f", parking="#1f242c",
         plaza="#232932", apron="#20252e", solar="#1c2638",
-        water="#0c2a3f", pier="#1b2027", runway="#2b313b", building=("#262d37", "#303945"), tank=("#2c343f", "#38424f"),
+        water="#123a56", pier="#1b2027", runway="#2b313b", building=("#2c3542", "#3a4553"), tank=("#2c343f", "#38424f"),
+        panel=("#2b3c58", "#364a6b"),
     ),
     _lines(
-        river="#0c2a3f", canal="#0c2a3f", stream="#0c2a3f", runway_line="#2b313b", taxiway="#272d36",
+        river="#123a56", canal="#123a56", stream="#123a56", runway_line="#2b313b", taxiway="#272d36",
         pier_line="#1b2027",
         path="#2a323c", track="#2c3138", pedestrian="#2d3540", tram="#4a4f58", rail="#50565f",
-        service=("#343c48", "#15191f"), residential_road=("#3b4451", "#15191f"), tertiary=("#4a5463", "#15191f"),
-        secondary=("#57606e", "#15191f"), primary=("#6d6a5c", "#15191f"), link=("#7d6c4b", "#15191f"),
-        trunk=("#8c754a", "#15191f"), motorway=("#a5813f", "#15191f"),
+        service=("#3d4654", "#15191f"), residential_road=("#4a5566", "#15191f"), tertiary=("#5b687c", "#15191f"),
+        secondary=("#6b7789", "#15191f"), primary=("#8b8468", "#15191f"), link=("#94794b", "#15191f"),
+        trunk=("#a5854a", "#15191f"), motorway=("#c2933c", "#15191f"),
     ),
     {},
 )  # fmt: skip

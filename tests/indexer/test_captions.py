@@ -77,6 +77,16 @@ def test_a_thing_inside_an_area_is_in_it() -> None:
     assert tile_captions([park, thing(box(0.4, 0.4, 0.6, 0.6), amenity="school")], TILE)[0] == "a school in a park"
 
 
+def test_an_airport_has_a_runway_and_the_two_sides_of_a_motorway_are_one() -> None:
+    field = thing(box(-0.5, -0.5, 1.5, 1.5), aeroway="aerodrome")
+    runway = thing(box(0.1, 0.3, 0.6, 0.4), aeroway="runway")
+    assert tile_captions([field, runway], TILE)[0] == "an airport with a runway"
+    sides = [thing(way((0, y), (1, y)), highway="motorway") for y in (0.5, 0.5 + 20 / SIDE_M)]
+    assert tile_captions(sides, TILE)[0] == "a motorway"
+    apart = [thing(way((0, y), (1, y)), highway="motorway") for y in (0.2, 0.8)]
+    assert tile_captions(apart, TILE)[0] == "two motorways"
+
+
 def test_far_things_are_told_apart_by_direction_not_as_neighbours() -> None:
     told = tile_captions(
         [thing(box(0.0, 0.8, 0.2, 1.0), amenity="school"), thing(box(0.8, 0, 1, 0.2), leisure="park")], TILE

@@ -210,6 +210,22 @@ def test_geometry_collections_and_multipolygons_are_drawn_whole() -> None:
         assert at(pixels, x, y) == STYLES["standard"].areas["building"].fill
 
 
+def test_areas_of_one_kind_that_share_an_edge_show_no_hairline() -> None:
+    west, east = area(0.1, 0.1, 0.5013, 0.9), area(0.5013, 0.1, 0.9, 0.9)
+    pixels = drawn(feature(west, "west", natural="water"), feature(east, "east", natural="water"))
+    inner = pixels[40:200, 40:200].reshape(-1, 3)
+    assert len(np.unique(inner, axis=0)) == 1
+
+
+def test_overlapping_areas_and_holes_of_one_kind_are_their_union() -> None:
+    ring = feature(area(0.1, 0.1, 0.6, 0.6, (0.2, 0.2, 0.5, 0.5)), "ring", natural="wood")
+    other = feature(area(0.4, 0.4, 0.9, 0.9), "other", natural="wood")
+    pixels, forest = drawn(ring, other), STYLES["standard"].areas["forest"].fill
+    assert [at(pixels, *xy) == forest for xy in ((0.3, 0.3), (0.45, 0.45), (0.55, 0.55), (0.15, 0.15))] == [
+        False, True, True, True,
+    ]  # fmt: skip
+
+
 def test_unknown_style_and_size_are_refused() -> None:
     with pytest.raises(UsageError, match="no map style 'neon'; styles: standard, light, google"):
         drawn(style="neon")

@@ -1,0 +1,68 @@
+"""Contact sheets for the documentation: what GeoAnchor draws, side by side. Only the procedural city is shown.
+
+python scripts/contact_sheets.py [SHEET ...]      writes docs/images/SHEET.webp; without a name, every sheet
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from geoanchor.feature import FeatureSource
+from geoanchor.image import Pixels
+from geoanchor.tiling import Tile, tile_at
+from indexer.city.city import City
+from indexer.render import STYLES, render_map
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
+ZOOM = 16
+SIDE_PX = 256
+GAP_PX = 6
+PLACES: tuple[tuple[str, str], ...] = (
+    ("leisure", "stadium"), ("highway", "motorway"), ("landuse", "port"), ("aeroway", "terminal"),
+    ("building", "train_station"), ("natural", "beach"),
+)  # fmt: skip
+"""Tags of the first thing each column is centred on."""
+
+
+def places(town: FeatureSource, zoom: int = ZOOM) -> list[Tile]:
+    """A tile for each of PLACES that the town has."""
+    features = town.features(town.extent)
+    centres = [next((f.geometry.centroid for f in features if f.tags.get(key) == value), None) for key, value in PLACES]
+    return [tile_at(centre.x, centre.y, zoom) for centre in centres if centre is not None]
+
+
+def sheet(rows: Sequence[Sequence[Pixels]]) -> Pixels:
+    """Pictures of one size in a grid on white."""
+    height, width, _ = rows[0][0].shape
+    page = np.full((len(rows) * (height + GAP_PX) + GAP_PX, len(rows[0]) * (width + GAP_PX) + GAP_PX, 3), 255, np.uint8)
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            top, left = GAP_PX + i * (height + GAP_PX), GAP_PX + j * (width + GAP_PX)
+            page[top : top + height, left : left + width] = picture
+    return page
+
+
+def map_styles() -> Pixels:
+    """Rows: cartographic styles; columns: places."""
+    town = City(7)
+    tiles = places(town)
+    return sheet([[render_map(town, tile, SIDE_PX, style) for tile in tiles] for style in STYLES])
+
+
+SHEETS: dict[str, Callable[[], Pixels]] = {"map_styles": map_styles}
+
+
+def main(names: Sequence[str]) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in names or SHEETS:
+        Image.fromarray(SHEETS[name]()).save(FOLDER / f"{name}.webp", quality=85, method=6)
+        print(FOLDER / f"{name}.webp")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
