@@ -29,7 +29,9 @@ Mask = NDArray[np.bool_]
 _BLOCK = 128
 """Rows of a block: small enough to be a patch, large enough that boxes are few."""
 _DOUBT = 0.02
-"""Share of a cell's size near its border within which H3 itself is asked; its edges are not quite great circles."""
+"""Share of a cell's size near its border within which H3 itself is asked."""
+_HEXAGON = 6
+"""Corners of a cell whose edges are great circles; a cell over an edge of H3's icosahedron has more, and bulges."""
 
 
 class Places:
@@ -230,9 +232,10 @@ def _cell_rows(names: Sequence[str], places: Places) -> RowIds:
     unknown = [name for name in names if not h3.is_valid_cell(name)]
     if unknown:
         raise UsageError(f"region: {unknown[0]!r} is no H3 cell; give names such as '8a2a1072b59ffff'")
-    own = [h3.str_to_int(name) for name in names if h3.get_resolution(name) == places.resolution]
-    first = np.searchsorted(places.cells, np.array(sorted(set(own)), np.uint64), side="left")
-    last = np.searchsorted(places.cells, np.array(sorted(set(own)), np.uint64), side="right")
+    # H3 reads capitals and trailing blanks too.
+    names = sorted({h3.int_to_str(h3.str_to_int(name)) for name in names})
+    own = np.array([h3.str_to_int(name) for name in names if h3.get_resolution(name) == places.resolution], np.uint64)
+    first, last = (np.searchsorted(places.cells, own, side=side) for side in ("left", "right"))
     others = (name for name in names if h3.get_resolution(name) != places.resolution)
     return _union([_ranges(first, last - first), *(_rows_in_cell(name, places) for name in others)])
 
@@ -251,9 +254,10 @@ def _rows_in_cell(name: str, places: Places) -> RowIds:
     normals = np.cross(corners, np.roll(corners, -1, axis=0))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     depth = (unit_vectors(places.lng[rows], places.lat[rows]) @ normals.T).min(axis=1) * MEAN_EARTH_RADIUS_M / reach
-    kept = depth > _DOUBT
+    doubt = _DOUBT if len(border) == _HEXAGON else np.inf
+    kept: Mask = depth > doubt
     resolution = h3.get_resolution(name)
-    for i in np.flatnonzero(np.abs(depth) <= _DOUBT):
+    for i in np.flatnonzero(np.abs(depth) <= doubt):
         row = rows[i]
         kept[i] = h3.latlng_to_cell(places.lat[row], places.lng[row], resolution) == name
     return rows[kept]

@@ -29,9 +29,7 @@ _CANDIDATES = 2_000
 """Rows with the strongest subject whose surroundings are looked at; the others keep their rank by subject, below."""
 _REACH = 2.5
 """Decay lengths after which a neighbour counts for nothing."""
-_STRONGEST = 5
-"""Scores whose mean stands for what the phrase can reach in this gallery."""
-_HALF, _LEAST_Z, _STEEPNESS = 0.5, 1.5, 4.0
+_HALF, _LEAST_Z, _STEEPNESS = 0.6, 1.5, 4.0
 """Belief is one half at this share of the strongest score's distance from the background, but at least at this many
 standard deviations; and how steeply it turns there."""
 _ALONE = 0.02
@@ -90,7 +88,8 @@ def parse_relation(text: str) -> Relation | None:
 
 def _relation(match: re.Match[str], decay_m: float) -> Relation | None:
     subject, thing = _ARTICLE.sub("", match["subject"]), _ARTICLE.sub("", match["object"])
-    if thing.split()[0] in _NOT_PLACES or thing.replace(".", "").isdigit() or decay_m <= 0:
+    # "one by one", "step by step" repeat; they do not relate.
+    if thing.split()[0] in {*_NOT_PLACES, subject} or thing.replace(".", "").isdigit() or decay_m <= 0:
         return None
     return Relation(subject, thing, decay_m)
 
@@ -111,7 +110,7 @@ def beliefs(scores: Scores, groups: Iterable[RowIds]) -> Scores:
 def _belief(scores: Scores) -> Scores:
     middle, spread = np.median(scores), scores.std() + 1e-9
     z = (scores - middle) / spread
-    strongest = np.sort(z)[-min(_STRONGEST, len(z)) :].mean()
+    strongest = float(z.max())
     threshold = max(_LEAST_Z, _HALF * strongest)
     return np.asarray(1 / (1 + np.exp(-_STEEPNESS * (z - threshold) / max(strongest - threshold, 1.0))))
 

@@ -1,0 +1,105 @@
+"""Reading "A by B" and scoring it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from geoanchor.tiling import Tile, cell_at, distance_m, tile_at
+from retrieval.region import Places
+from retrieval.relations import Relation, beliefs, match_relation, parse_relation
+
+
+@pytest.mark.parametrize(("text", "subject", "thing", "decay_m"), [
+    ("stadium by the river", "stadium", "river", 250),
+    ("Stadium by the River.", "stadium", "river", 250),
+    ("a stadium by a river", "stadium", "river", 250),
+    ("school next to a park", "school", "park", 150),
+    ("houses along the railway", "houses", "railway", 250),
+    ("car park near the airport", "car park", "airport", 400),
+    ("terraced houses close to the port", "terraced houses", "port", 400),
+    ("factory beside the canal", "factory", "canal", 150),
+    ("port on the river", "port", "river", 250),
+    ("hotel at the lake", "hotel", "lake", 250),
+    ("school right next to the stadium", "school", "stadium", 150),
+    ("school just near the stadium", "school", "stadium", 400),
+    ("pitch within 500 m of a school", "pitch", "school", 500),
+    ("pitch within 1.5 km of the motorway", "pitch", "motorway", 1500),
+    ("park not far from the lake", "park", "lake", 400),
+    ("school next to a park by the river", "school", "park by the river", 150),
+    ("houses alongside a canal", "houses", "canal", 250),
+    ("pond adjacent to the forest", "pond", "forest", 150),
+    ("a church nearby the market", "church", "market", 400),
+    ("swimming pool close to a hotel", "swimming pool", "hotel", 400),
+])  # fmt: skip
+def test_relations_are_read(text: str, subject: str, thing: str, decay_m: float) -> None:
+    assert parse_relation(text) == Relation(subject, thing, decay_m)
+
+
+@pytest.mark.parametrize("text", [
+    "stadium", "stand-by generator", "stadium by night", "city at dusk", "river", "by the river", "stadium by",
+    "nearby", "standby area", "airport at night", "land on fire", "people on foot", "a river between two hills", "",
+    "step by step by", "lake within the forest", "within 500 m of a school", "building at 5", "byway", "onsite parking",
+    "one by one", "houses on", "near", "pitch within 0 m of a school", "lighthouse atlas", "day by day",
+])  # fmt: skip
+def test_other_texts_are_left_alone(text: str) -> None:
+    assert parse_relation(text) is None
+
+
+def row_of_tiles(count: int) -> tuple[Places, np.ndarray]:
+    """Tiles side by side, about 200 m each, as places in serving order, and the order's positions of the tiles."""
+    first = tile_at(14.5, 48.2, 17)
+    points = np.array([Tile(17, first.x + i, first.y).center for i in range(count)])
+    cells = np.array([cell_at(lng, lat, 10) for lng, lat in points], np.uint64)
+    order = np.argsort(cells, kind="stable")
+    places = np.empty(count, np.int64)
+    places[order] = np.arange(count)
+    return Places(cells[order], points[order, 0], points[order, 1]), places
+
+
+def test_both_must_hold_and_the_nearest_counts() -> None:
+    places, at = row_of_tiles(40)
+    subject, thing = np.zeros(40), np.zeros(40)
+    subject[at[[5, 20, 35]]] = 0.9
+    thing[at[[6, 23]]] = 0.8
+    found = match_relation(subject, thing, 250.0, places, np.arange(40))
+    order = np.argsort(-found.scores)
+    assert order[:3].tolist() == at[[5, 20, 35]].tolist()
+    assert found.scores[at[5]] > 5 * found.scores[at[20]] > 5 * found.scores[at[35]]
+    assert found.partner[at[5]] == at[6]
+    here, there = at[5], at[6]
+    metres = distance_m(places.lng[here], places.lat[here], places.lng[there], places.lat[there])
+    assert found.distance_m[at[5]] == pytest.approx(metres)
+    assert found.scores[at[5]] == pytest.approx(0.9 * (0.02 + 0.98 * 0.8 * np.exp(-((metres / 250) ** 2) / 2)))
+
+
+def test_rows_without_a_place_have_only_themselves() -> None:
+    places = Places(np.zeros(3, np.uint64), np.full(3, np.nan), np.full(3, np.nan))
+    found = match_relation(np.array([0.9, 0.8, 0.1]), np.array([0.0, 0.9, 1.0]), 250.0, places, np.arange(3))
+    assert found.scores.argmax() == 1
+    assert found.partner.tolist() == [0, 1, 2]
+
+
+def test_the_object_may_lie_outside_the_rows_that_are_scored() -> None:
+    places, at = row_of_tiles(10)
+    subject, thing = np.zeros(10), np.zeros(10)
+    subject[at[4]], thing[at[5]] = 1.0, 1.0
+    found = match_relation(subject, thing, 250.0, places, np.array([at[4]]))
+    assert found.partner[0] == at[5]
+    assert found.scores[0] > 0.5
+
+
+def test_beliefs_find_the_rare_strong_scores_of_each_group() -> None:
+    random = np.random.default_rng(0)
+    scores = np.concatenate([random.normal(0.2, 0.02, 500), random.normal(0.6, 0.05, 500)])
+    scores[[10, 11]], scores[[700, 701]] = 0.4, 1.1
+    found = beliefs(scores, [np.arange(500), np.arange(500, 1000)])
+    assert (found[[10, 11, 700, 701]] > 0.7).all()
+    assert np.sort(found)[-5] < 0.5
+    order = np.argsort(scores[:500])
+    assert (np.diff(found[:500][order]) >= 0).all()
+
+
+def test_beliefs_of_a_phrase_that_fits_nothing_in_particular_are_finite() -> None:
+    assert np.isfinite(beliefs(np.full(5, 0.3), [np.arange(5)])).all()
+    assert beliefs(np.empty(0), [np.empty(0, np.int64)]).shape == (0,)
