@@ -91,12 +91,13 @@ class Pipeline:
     def _picture(self, task: Task, image: TileImage) -> Picture:
         ready = {name: self._ready_made(image, name) for name in image.vectors}
         made_from_pixels = image.pixels.size and set(self._spaces_of(image.layer)) - set(ready)
-        key = copy_key(image)
+        hashed = content_hash(image)
+        key = copy_key(image, hashed)
         row = Row(
             image=_without_pixels(image),
             cell=0 if image.point is None else cell_at(*image.point, self._resolution),
             stamp=task.ref.stamp,
-            content_hash=f"{content_hash(image)}-{key}",
+            content_hash=f"{hashed}-{key}",
             thumbnail=thumbnail(image),
             vectors=ready,
             origin=self._sources[task.source].uri,

@@ -62,14 +62,20 @@ def look(image: TileImage) -> str:
     return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex() + colour.tobytes().hex()
 
 
-def copy_key(image: TileImage) -> str:
+def copy_key(image: TileImage, hashed: str) -> str:
     """Equal for pictures that are copies of each other, so that only one of them need get a row; 16 hex digits.
 
-    Two tiles that look alike are two places, and both stay: only pictures without position are compared with each
-    other, and pictures of the same place, layer and time.
+    Two tiles that look alike are two places, and both stay; nor is a place that hardly changed the same picture twice.
+    So pictures without position are copies when they look the same, others when layer, place, time and content agree.
+
+    Args:
+        hashed: `content_hash` of the picture.
     """
-    place = "" if image.point is None else f"{image.tile or image.bounds or image.point}/{image.acquired}"
-    return hashlib.blake2b(f"{image.layer}/{place}/{look(image)}".encode(), digest_size=8).hexdigest()
+    if image.point is None:
+        same = look(image)
+    else:
+        same = f"{image.tile or image.bounds or image.point}/{image.acquired}/{hashed}"
+    return hashlib.blake2b(f"{image.layer}/{same}".encode(), digest_size=8).hexdigest()
 
 
 def thumbnail(image: TileImage) -> bytes:

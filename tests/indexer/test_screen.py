@@ -12,7 +12,8 @@ from PIL import Image
 
 from geoanchor.image import Pixels, TileImage
 from geoanchor.tiling import Tile
-from indexer.screen import content_hash, copy_key, reason_to_skip, thumbnail
+from indexer import screen
+from indexer.screen import content_hash, reason_to_skip, thumbnail
 
 
 def scene(seed: int = 0, side: int = 96) -> Pixels:
@@ -23,6 +24,10 @@ def scene(seed: int = 0, side: int = 96) -> Pixels:
 
 def image(pixels: Pixels, **facts: Any) -> TileImage:
     return TileImage("a", pixels, facts.pop("layer", "aerial"), **facts)
+
+
+def copy_key(picture: TileImage) -> str:
+    return screen.copy_key(picture, content_hash(picture))
 
 
 def recompressed(pixels: Pixels, quality: int = 70, side: int | None = None) -> Pixels:
@@ -71,6 +76,7 @@ def test_the_same_picture_of_two_places_or_days_is_two_rows() -> None:
                 *(image(scene(), tile=here, acquired=day) for day in days)]  # fmt: skip
     assert len({copy_key(variant) for variant in variants}) == len(variants)
     assert copy_key(image(scene(), tile=here)) == copy_key(image(scene(), tile=here))
+    assert copy_key(image(scene(), tile=here)) != copy_key(image(recompressed(scene()), tile=here))
 
 
 def test_content_hash_follows_the_content() -> None:
