@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 import stat
 import tarfile
 import tempfile
@@ -171,7 +170,9 @@ def _expanded(path: Path) -> tuple[BinaryIO, bool]:
     plain, cut = tempfile.TemporaryFile(), False  # noqa: SIM115
     with file, gzip.open(file) as unpacked:
         try:
-            shutil.copyfileobj(unpacked, plain, 1 << 20)
+            # `read` would lose the last whole piece before a cut.
+            while piece := unpacked.read1(1 << 20):
+                plain.write(piece)
         except (EOFError, gzip.BadGzipFile, zlib.error):
             cut = True
     plain.seek(0)

@@ -112,7 +112,7 @@ class Pictures:
         return self._files.read(name)
 
     def _where(self, name: str) -> str:
-        return f"{self._base}/{name}"
+        return plain_name(f"{self._base}/{name}")
 
     def _stamp(self, name: str) -> str:
         entries = self._files.entries

@@ -11,8 +11,8 @@ from pathlib import Path
 def source_name(path: Path) -> str:
     """A readable name that no other file or folder on this machine shares, e.g. "orthos-3f2a9c".
 
-    The last part of the path without a file's suffix, and six hex digits of the SHA-256 of the absolute path: the same from whichever working
-    directory the source is named, different for `2019/orthos` and `2023/orthos`.
+    The last part of the path without a file's suffix, and six hex digits of the SHA-256 of the absolute path: the same
+    from whichever working directory the source is named, different for `2019/orthos` and `2023/orthos`.
     """
     absolute = path.resolve()
     digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:6]

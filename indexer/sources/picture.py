@@ -130,5 +130,5 @@ class Stretch:
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Stretch (bands, h, w); what is no number becomes 0."""
         low, high = self.low[:, None, None], self.high[:, None, None]
-        scaled = (np.nan_to_num(values, posinf=0.0, neginf=0.0) - low) * (255.0 / (high - low))
-        return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+        within = np.clip(np.nan_to_num(values), low, high)
+        return ((within - low) * (255.0 / (high - low)) + 0.5).astype(np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from indexer.sources.grid import in_box
 from indexer.sources.identity import joint_stamp, source_name
 from indexer.sources.picture import Stretch
 from indexer.sources.registry import SourceOptions
-from indexer.sources.scene import Reader, Rgba, Scene, open_scene
+from indexer.sources.scene import Reader, Rgba, Scene, interleaved, open_scene
 
 NOT_PLACED = "has no georeference; assign one with gdal_edit -a_srs -a_ullr"
 _SAMPLED_SCENES = 16
@@ -66,9 +67,11 @@ class RasterTiles:
         for number, scene in enumerate(self._scenes):
             for tile in _placed(scene).tiles(self.zoom, self._options.size_px):
                 over.setdefault(tile, []).append(number)
-        for tile in sorted(over):
-            if in_box(tile.center, self._options.within):
-                yield TileRef(f"{self._prefix}/{tile}", tile=tile, stamp=self._stamp(over[tile]))
+        within = self._options.within
+        stamp = cache(self._stamp)
+        for tile in sorted(over, key=lambda tile: (tile.z, tile.x, tile.y)):
+            if within is None or in_box(tile.center, within):
+                yield TileRef(f"{self._prefix}/{tile}", tile=tile, stamp=stamp(tuple(over[tile])))
         for name, error in self._broken.items():
             yield TileRef(name, key=error.where)
 
@@ -104,7 +107,7 @@ class RasterTiles:
         scene = self._scenes[first or 0]
         return TileImage(
             id=ref.id,
-            pixels=np.ascontiguousarray(np.moveaxis(canvas[:3], 0, -1)),
+            pixels=interleaved(canvas),
             layer=self.layer,
             tile=ref.tile,
             gsd_m=self._gsd_m[first or 0],
@@ -146,7 +149,7 @@ class RasterTiles:
                 samples.append(self._reader.sample(scene))
         return np.concatenate(samples, axis=1)
 
-    def _stamp(self, numbers: Iterable[int]) -> str:
+    def _stamp(self, numbers: tuple[int, ...]) -> str:
         chosen = [self._scenes[number] for number in numbers]
         # One stretch serves all scenes, so that a change of any of them changes every tile.
         if any(scene.is_stretched for scene in chosen):

@@ -26,6 +26,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from geoanchor.errors import BadInput
+from geoanchor.image import Pixels
 from geoanchor.tiling import Tile
 from indexer.sources.exif import exif_time
 from indexer.sources.georeference import Georeference, georeference
@@ -44,8 +45,6 @@ _PADDING_PX = 2
 """Pixels around a tile that interpolation looks at."""
 _OPEN_FILES = 16
 """Datasets kept open by each thread."""
-
-_filters = threading.Lock()
 
 Inks = Literal["grey", "rgb", "cmyk", "palette"]
 Rgba = NDArray[np.uint8]
@@ -97,11 +96,8 @@ def open_scene(path: Path, bands: tuple[int, ...] | None) -> Scene:
     Raises BadInput when it is no raster, its values are complex, it lacks a band, or its georeference makes no sense.
     """
     try:
-        # rasterio warns of files without a georeference; Python's filters are shared by all threads.
-        with _filters, warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
-        with dataset:
+        _hush()
+        with rasterio.open(path) as dataset:
             if dataset.driver not in _DRIVERS:
                 raise BadInput(str(path), f"is a {dataset.driver} file, whatever its name says; convert it to GeoTIFF")
             return _describe(path, dataset, bands)
@@ -126,9 +122,8 @@ def decode_raster(data: bytes, where: str, options: SourceOptions) -> tuple[Pict
     except BadInput as error:
         raise BadInput(where, error.reason) from error
     rgba[:3, rgba[3] == 0] = 0
-    pixels = np.ascontiguousarray(np.moveaxis(rgba[:3], 0, -1))
     nodata = float(np.mean(rgba[3] == 0))
-    return Picture(pixels, (scene.width, scene.height), nodata, None, scene.acquired, None), scene.placed
+    return Picture(interleaved(rgba), (scene.width, scene.height), nodata, None, scene.acquired, None), scene.placed
 
 
 def _describe(path: Path, dataset: Any, bands: tuple[int, ...] | None) -> Scene:
@@ -207,6 +202,14 @@ def _date_in(name: str) -> datetime | None:
     return None
 
 
+def _hush() -> None:
+    """Keep rasterio from warning of files, even its own in memory, that say nothing of where they lie: we say so.
+
+    A filter for one call only would not do: Python's filters are shared by all threads.
+    """
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
@@ -215,6 +218,7 @@ class Reader:
     """Reads pixels of scenes; each thread has its own few open files."""
 
     def __init__(self) -> None:
+        _hush()
         self._local = threading.local()
         self._lock = threading.Lock()
         self._open: set[Any] = set()
@@ -225,11 +229,14 @@ class Reader:
         Raises BadInput when its pixels cannot be read.
         """
         assert scene.placed is not None
-        cut = _cut(scene.placed.pixel_box(tile), scene, size_px)
+        box = scene.placed.pixel_box(tile)
+        cut = _cut(box, scene, size_px)
         if cut is None:
             return None
         window, shape = cut
-        return _warp(scene.placed, self._colours(scene, window, shape, stretch), window, tile, size_px)
+        rgba = self._colours(scene, window, shape, stretch)
+        within = box[0] >= 0 and box[1] >= 0 and box[2] <= scene.width and box[3] <= scene.height
+        return _warp(scene.placed, rgba, window, tile, size_px, opaque=within and bool(rgba[3].all()))
 
     def whole(self, scene: Scene) -> Rgba:
         """A whole scene as it lies, stretched by itself. Raises BadInput when its pixels cannot be read."""
@@ -292,9 +299,21 @@ class Reader:
         return dataset
 
 
+def interleaved(rgba: Rgba) -> Pixels:
+    """The colours as (h, w, 3)."""
+    pixels = np.empty((*rgba.shape[1:], 3), np.uint8)
+    for band in range(3):
+        pixels[..., band] = rgba[band]
+    return pixels
+
+
 def _cut(box: tuple[float, float, float, float], scene: Scene, size_px: int) -> tuple[Window, tuple[int, int]] | None:
     """The window of a scene to read for a box in its pixels, and the (h, w) to shrink it to; None where they miss."""
     left, top, right, bottom = box
+    pixel = max(right - left, bottom - top) / size_px
+    # Scenes that join without a gap touch all their neighbours' tiles.
+    if min(right, scene.width) - max(left, 0) < pixel / 2 or min(bottom, scene.height) - max(top, 0) < pixel / 2:
+        return None
     # The tolerance keeps a ratio of 1.9999 from being read at twice the size.
     step = max(1, int(1.01 * min(right - left, bottom - top) / size_px))
     # Windows start and end on multiples of the step, so that neighbouring tiles average the same pixels.
@@ -303,8 +322,6 @@ def _cut(box: tuple[float, float, float, float], scene: Scene, size_px: int) -> 
     last_col = min(scene.width, math.ceil((right + pad) / step) * step)
     last_row = min(scene.height, math.ceil((bottom + pad) / step) * step)
     width, height = last_col - first_col, last_row - first_row
-    if width <= 0 or height <= 0:
-        return None
     return Window(first_col, first_row, width, height), (math.ceil(height / step), math.ceil(width / step))
 
 
@@ -357,24 +374,27 @@ def _colour(scene: Scene, values: NDArray[Any], valid: NDArray[np.bool_], stretc
     return rgba
 
 
-def _warp(placed: Georeference, rgba: Rgba, window: Window, tile: Tile, size_px: int) -> Rgba:
-    """Warp a decimated window onto a tile."""
+def _warp(placed: Georeference, rgba: Rgba, window: Window, tile: Tile, size_px: int, *, opaque: bool) -> Rgba:
+    """Warp a decimated window onto a tile; `opaque` says that it has data all over the tile."""
     a, b, c, d, e, f = placed.transform
     turn = float(placed.turn(np.array([tile.center[0]]))[0])
     at_window = Affine(a, b, c - turn, d, e, f) @ Affine.translation(window.col_off, window.row_off)
     shrunk = Affine.scale(window.width / rgba.shape[2], window.height / rgba.shape[1])
     out = np.zeros((4, size_px, size_px), np.uint8)
+    bands = 3 if opaque else 4
     reproject(
-        rgba,
-        out,
+        rgba[:bands],
+        out[:bands],
         src_transform=at_window @ shrunk,
         src_crs=_crs(placed.crs),
         dst_transform=from_bounds(*tile.bounds_mercator, size_px, size_px),
         dst_crs=_MERCATOR,
-        src_alpha=4,
-        dst_alpha=4,
+        src_alpha=0 if opaque else 4,
+        dst_alpha=0 if opaque else 4,
         resampling=Resampling.bilinear,
     )
+    if opaque:
+        out[3] = 255
     return out
 
 
