@@ -137,17 +137,24 @@ def region(where: Where) -> Region:
         return where
     if isinstance(where, Mapping):
         return PolygonRegion(geometry=_only_polygons(where, "the geometry"))
-    if isinstance(where, (str, Path)):
-        items = str(where).split(",")
-        if not all(_CELL.fullmatch(item) or _is_number(item) for item in items):
-            return PolygonRegion(geometry=_read_geometry(Path(where)))
-        where = items
-    if all(isinstance(item, str) and _CELL.fullmatch(item) for item in where):
-        return CellsRegion(cells=tuple(map(str, where)))
+    if isinstance(where, Path) or (isinstance(where, str) and not _is_inline(where)):
+        return PolygonRegion(geometry=_read_geometry(Path(where)))
+    return inline_region(where)
+
+
+def inline_region(where: str | Sequence[float] | Sequence[str]) -> Region:
+    """A Region from bounds (w, s, e, n) or H3 cell names, or either as text; never a file. Raises UsageError."""
+    items = [item.strip() for item in where.split(",")] if isinstance(where, str) else list(where)
+    if all(isinstance(item, str) and _CELL.fullmatch(item) for item in items):
+        return CellsRegion(cells=tuple(map(str, items)))
     try:
-        return BoundsRegion(bounds=Bounds(*_numbers(where, 4, "--within WEST,SOUTH,EAST,NORTH")))
+        return BoundsRegion(bounds=Bounds(*_numbers(items, 4, "--within WEST,SOUTH,EAST,NORTH")))
     except ValidationError as error:
-        raise UsageError(f"--within {','.join(map(str, where))}: {first_fault(error)}") from error
+        raise UsageError(f"--within {','.join(map(str, items))}: {first_fault(error)}") from error
+
+
+def _is_inline(where: str) -> bool:
+    return all(_CELL.fullmatch(item.strip()) or _is_number(item) for item in where.split(","))
 
 
 def read_query(path: Path) -> Query:

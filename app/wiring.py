@@ -25,6 +25,7 @@ from retrieval.searcher import Description, Searcher
 from retrieval.serving import Serving, derive_serving
 
 if TYPE_CHECKING:
+    from indexer.doctor import Finding
     from indexer.report import BuildReport, Progress
 
 DEFAULT_MODEL = "mini"
@@ -264,6 +265,24 @@ def remove(folder: str | Path, names: Sequence[str]) -> int:
             raise UsageError(f"{folder}: {unknown[0]} is neither a source nor a row of it; its sources: {named}")
     removed = delete_rows(folder, ids, LanceStore, derive_serving) if ids else 0
     return removed + sum(delete_source(folder, name, LanceStore, derive_serving) for name in names if name in sources)
+
+
+def doctor(folder: str | Path, *, repair: bool = False) -> list[Finding]:
+    """What is wrong with an index, and what is good to know of it.
+
+    Args:
+        repair: where something is wrong, first derive anew what can be derived from the tables.
+    """
+    from indexer.doctor import diagnose
+    from indexer.upkeep import reseal
+    from retrieval.index.lance import LanceStore
+
+    folder = Path(folder)
+    findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
+    if repair and any(finding.level == "error" for finding in findings):
+        reseal(folder, LanceStore, derive_serving)
+        findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
+    return findings
 
 
 def compact(folder: str | Path) -> tuple[int, int]:

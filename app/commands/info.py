@@ -8,6 +8,7 @@ import typer
 
 from app.commands.options import Folder, Out, Summary
 from app.commands.output import emit, emit_json
+from geoanchor.errors import GeoAnchorError
 
 
 def info(folder: Folder, format: Summary = "table") -> None:
@@ -33,19 +34,24 @@ def info(folder: Folder, format: Summary = "table") -> None:
             print(f"  {source.attribution}")
 
 
-def doctor(folder: Folder, format: Summary = "table") -> None:
-    """Check that the parts of an index fit together, put right what can be, and say what to do about the rest."""
-    from app.wiring import check
+def doctor(
+    folder: Folder,
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be derived from the tables.")] = False,
+    format: Summary = "table",
+) -> None:
+    """Check that the parts of an index fit together, and say what to do where they do not; exit code 1 on errors."""
+    from app import wiring
 
-    findings = check(folder)
+    findings = wiring.doctor(folder, repair=repair)
     if format == "json":
-        emit_json({"findings": findings})
-    elif not findings:
-        print(f"{folder}: all is well")
-    for finding in findings if format == "table" else []:
-        print(finding)
-    if findings:
-        raise typer.Exit(1)
+        emit_json({"findings": [{"level": finding.level, "text": finding.text} for finding in findings]})
+    else:
+        for finding in findings:
+            print(f"{finding.level}: {finding.text}")
+        if not findings:
+            print(f"{folder}: all is well")
+    if errors := sum(finding.level == "error" for finding in findings):
+        raise GeoAnchorError(f"{folder}: {errors} errors; --repair puts right what can be")
 
 
 def compact(folder: Folder, format: Summary = "table") -> None:
