@@ -243,7 +243,7 @@ def _definite(thing: Thing, choice: _Choice) -> str:
     """ "the river", "a park", "woodland": what one can be next to."""
     noun = choice.noun(thing)
     if noun.mass:
-        return noun.singular
+        return f"the {noun.singular}" if thing.concept.kind == "water" else noun.singular
     if thing.concept.kind == "group":
         return noun.plural if thing.count > 1 else f"{_article(noun.singular)} {noun.singular}"
     if thing.concept.kind in ("water", "line") and thing.count <= 2:
@@ -268,7 +268,7 @@ def _relation(subject: Thing, mate: Thing, choice: _Choice) -> str:
     gap = subject.distance_m(mate)
     if gap == 0.0 and mate.concept.kind in ("cover", "landmark", "group") and subject.within(mate):
         return choice.of(_THROUGH if subject.concept.kind == "line" else _INSIDE)
-    if gap == 0.0 and subject.concept.kind in ("cover", "landmark") and mate.within(subject):
+    if gap == 0.0 and mate.concept.kind not in ("water", "line") and mate.within(subject):
         return "with"
     if gap <= _TOUCH_M:
         return choice.of(_BESIDE.get(mate.concept.kind, _NEXT_TO))

@@ -71,8 +71,8 @@ _AREAS: dict[Stage, dict[str, str]] = {
         "solar": "power=plant",
     },
     Stage.WATER: {
-        "water": "natural=water|sea|bay|strait|spring place=sea|ocean waterway=riverbank|dock|river|canal|stream "
-        "landuse=reservoir|basin|salt_pond leisure=swimming_pool|marina amenity=fountain",
+        "water": "natural=water|bay|strait|spring place=sea|ocean waterway=riverbank|dock|river|canal|stream "
+        "landuse=reservoir|basin|salt_pond leisure=swimming_pool amenity=fountain",
     },
     Stage.STRUCTURE: {
         "pier": "man_made=pier|breakwater|groyne|bridge|quay waterway=dam|weir",

@@ -133,7 +133,7 @@ retail           cover    4  shopping area, retail park, shopping centre | landu
 residential      cover    3  residential area, housing area, neighbourhood, housing estate | landuse=residential
 farmyard         cover    4  farmyard, farm | landuse=farmyard
 rail_yard        cover    5  railway yard, rail yard, marshalling yard | landuse=railway
-sea              water    8  ~sea, ~ocean, ~open water | natural=bay,strait place=sea,ocean natural=sea
+sea              water    8  ~sea, ~ocean, ~open water | natural=water&water=sea natural=bay,strait place=sea,ocean
 river            water    8  river, waterway, wide river | waterway=river,riverbank natural=water&water=river
 canal            water    7  canal, waterway, channel | waterway=canal,dock natural=water&water=canal
 stream           water    4  stream, brook, creek, small watercourse | waterway=stream,tidal_channel natural=water&water=stream

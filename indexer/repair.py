@@ -31,7 +31,8 @@ def repaired(features: Iterable[Feature], where: str) -> list[Feature]:
     geometries[broken] = shapely.make_valid(geometries[broken])
     if not usable.all():
         logger.warning("%s: %d of %d features have no usable geometry", where, (~usable).sum(), len(found))
-    changed = geometries != raw
+    changed = shapely.has_z(raw)
+    changed[broken] = True
     return [
         replace(feature, geometry=geometries[i]) if changed[i] else feature
         for i, feature in enumerate(found)

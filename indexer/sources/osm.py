@@ -119,7 +119,7 @@ def _read_osm(path: Path) -> Iterator[Feature]:
     if coast and box.valid():
         frame = Bounds(box.bottom_left.lon, box.bottom_left.lat, box.top_right.lon, box.top_right.lat)
         for i, sea in enumerate(sea_of(coast, frame)):
-            yield Feature(f"sea/{i}", sea, {"natural": "sea"})
+            yield Feature(f"sea/{i}", sea, {"natural": "water", "water": "sea"})
 
 
 def _feature(item: osmium.osm.OSMObject) -> Feature | None:

@@ -6,6 +6,8 @@ import re
 
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shapely import affinity
 
 from geoanchor.feature import Feature
@@ -134,6 +136,46 @@ def test_tags_are_of_what_is_really_in_the_tile_and_without_names() -> None:
     assert tile_tags([sliver, corner, pub, bench, pitch, RIVER], TILE) == (
         "amenity=pub", "leisure=pitch", "sport=basketball", "sport=tennis", "waterway=river",
     )  # fmt: skip
+
+
+def test_a_marina_is_by_the_sea() -> None:
+    sea = thing(box(-1, -1, 2, 0.8), natural="water", water="sea")
+    marina = thing(box(0.2, 0.2, 0.9, 0.7), leisure="marina")
+    assert tile_captions([sea, marina], TILE)[0] == "a marina by the sea"
+
+
+_KINDS = (
+    {"building": "house"}, {"building": "yes", "building:levels": "12"}, {"amenity": "school"}, {"natural": "water"},
+    {"highway": "primary", "bridge": "yes"}, {"landuse": "forest"}, {"landuse": "residential"}, {"leisure": "pitch"},
+    {"highway": "residential", "junction": "roundabout"}, {"natural": "tree"}, {"name": "Nothing in particular"},
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    places=st.lists(
+        st.tuples(
+            st.floats(-0.5, 1.2),
+            st.floats(-0.5, 1.2),
+            st.floats(0.001, 0.8),
+            st.sampled_from(_KINDS),
+            st.integers(0, 2),
+        ),
+        max_size=25,
+    )
+)
+def test_any_scene_is_told_in_clean_sentences(places: list[tuple[float, float, float, dict[str, str], int]]) -> None:
+    features = []
+    for x, y, size, tags, dimension in places:
+        shape = box(x, y, x + size, y + size)
+        features.append(thing((shape.centroid, shape.exterior, shape)[dimension], **tags))
+    tags_found, captions = describe_tile(features, TILE)
+    assert captions
+    assert list(tags_found) == sorted(set(tags_found))
+    for caption in captions:
+        assert re.fullmatch(r"[a-z][a-z' ,-]*[a-z]", caption), caption
+        assert not re.search(r"\b(a|an|the) (a|an|the)\b|\ba [aeio]|  |,,", caption), caption
+    assert (tags_found, captions) == describe_tile(features, TILE)
 
 
 def test_tall_blocks_small_houses_and_ponds_are_told_by_their_size() -> None:

@@ -142,7 +142,7 @@ def test_monaco_is_read_in_seconds_with_its_stadium_and_its_sea(shared_data: Pat
     stadium = next(f for f in _named(features, "Louis-II") if f.tags.get("leisure") == "stadium")
     centre = stadium.geometry.centroid
     assert distance_m(centre.x, centre.y, 7.4156, 43.7276) < 150
-    sea = shapely.union_all([f.geometry for f in features if f.tags.get("natural") == "sea"])
+    sea = shapely.union_all([f.geometry for f in features if f.tags.get("water") == "sea"])
     assert sea.contains(shapely.Point(7.445, 43.73))
     assert not sea.contains(shapely.Point(7.4205, 43.738))
     assert not sea.intersects(centre)

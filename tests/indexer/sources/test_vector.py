@@ -99,6 +99,15 @@ def test_read_fills_in_everything_and_is_the_same_in_every_thread() -> None:
     assert "lake" in lake.caption
 
 
+def test_the_same_features_can_be_given_an_aerial_look() -> None:
+    source = _source(zoom=16, layer="aerial")
+    image = source.read(next(iter(source.plan())))
+    assert image.id == f"aerial/My-Town/{image.tile}"
+    assert image.layer == "aerial"
+    assert image.pixels.shape == (256, 256, 3)
+    assert not np.array_equal(image.pixels, render_map(STORE, image.tile))  # type: ignore[arg-type]
+
+
 def test_stamp_changes_with_what_changes_the_picture() -> None:
     stamps = {
         next(iter(VectorTiles("a.osm", STORE, options, stamp=stamp).plan())).stamp
