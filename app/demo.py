@@ -79,7 +79,7 @@ def _build(
         shutil.rmtree(folder)
     for layer in ("aerial", "map"):
         report = wiring.build(
-            f"city:{seed}", folder, model=model, layer=layer, settings=settings,  # type: ignore[arg-type]
+            f"city:{seed}", folder, model=model, layer=layer, settings=settings,
             progress=lambda state: advance(state.done, state.total),
         )  # fmt: skip
         say(f"{layer}: {report.added} tiles in {report.seconds:.0f} s")
