@@ -14,6 +14,7 @@ import pystac
 import pytest
 import rasterio
 import shapely
+from rasterio.enums import ColorInterp
 from rasterio.transform import from_bounds
 
 from geoanchor.errors import BadInput, OfflineError, UsageError
@@ -39,6 +40,8 @@ def write_raster(path: Path, tile: Tile, color: tuple[int, ...]) -> Path:
         "crs": "EPSG:3857",
     }
     with rasterio.open(path, "w", transform=from_bounds(*box, 256, 256), tiled=True, **profile) as dataset:
+        # Or GDAL takes the fourth band for transparency.
+        dataset.colorinterp = [ColorInterp.undefined] * len(color)
         for band, value in enumerate(color, 1):
             dataset.write(np.full((256, 256), value, np.uint8), band)
     return path
