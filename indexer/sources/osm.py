@@ -49,6 +49,8 @@ _AREA_VALUES = frozenset({
     ("waterway", "dam"), ("waterway", "boatyard"), ("boundary", "administrative"), ("boundary", "protected_area"),
 })  # fmt: skip
 
+_WKB = osmium.geom.WKBFactory()
+
 
 def open_osm(uri: str, options: SourceOptions) -> VectorTiles:
     """Open an OpenStreetMap (.osm.pbf, .osm, .osm.gz, .osm.bz2), GeoJSON or GeoParquet file as tiles.
@@ -90,7 +92,7 @@ def is_area(tags: Mapping[str, str]) -> bool:
     """Whether a closed way with these tags bounds an area rather than being a line that returns to its start."""
     if "area" in tags:
         return tags["area"] != "no"
-    if any(tags.get(key) == value for key, value in _AREA_VALUES):
+    if not _AREA_VALUES.isdisjoint(tags.items()):
         return True
     if "highway" in tags or ("barrier" in tags and "landuse" not in tags):
         return False
@@ -105,9 +107,9 @@ def _read_osm(path: Path) -> Iterator[Feature]:
     """Tagged nodes, open ways, areas of closed ways and of multipolygons, and the sea that coastlines bound."""
     coast: list[BaseGeometry] = []
     try:
-        processor = osmium.FileProcessor(str(path)).with_areas()
+        processor = osmium.FileProcessor(str(path)).with_areas().with_filter(osmium.filter.EmptyTagFilter())
         for item in processor:
-            feature = _feature(item) if len(item.tags) else None
+            feature = _feature(item)
             if feature is None:
                 continue
             if feature.tags.get("natural") == "coastline":
@@ -143,12 +145,11 @@ def _line(way: osmium.osm.Way) -> BaseGeometry:
 
 
 def _multipolygon(area: osmium.osm.Area) -> BaseGeometry:
-    polygons = [
-        shapely.Polygon(_ring(outer), [_ring(inner) for inner in area.inner_rings(outer)])
-        for outer in area.outer_rings()
-    ]
-    return polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
-
-
-def _ring(nodes: osmium.osm.NodeRefList) -> list[tuple[float, float]]:
-    return [(node.lon, node.lat) for node in nodes]
+    """The area with its holes, a plain polygon where it is one, empty where its rings do not close."""
+    try:
+        shape: BaseGeometry = shapely.from_wkb(_WKB.create_multipolygon(area))
+    except RuntimeError:
+        return shapely.Polygon()
+    parts = shapely.get_parts(shape)
+    only: BaseGeometry = parts[0] if len(parts) == 1 else shape
+    return only
