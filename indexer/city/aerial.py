@@ -1,7 +1,7 @@
 """render_aerial: any vector features as they might look from the air.
 
-Everything is fixed to the world, textures by position and decoration by feature id, so that tiles join at every zoom and
-the same features always give the same picture. It is a drawing and never to be passed off as imagery.
+Everything is fixed to the world, textures by position and decoration by feature id, so that tiles join at every zoom,
+and the same features always give the same picture. It is a drawing and never to be passed off as imagery.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 import skia
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from geoanchor.errors import UsageError
 from geoanchor.feature import Feature, FeatureSource
@@ -66,8 +67,8 @@ def render_aerial(
 
 
 def _near(
-    sheet: Sheet, shapes: list[tuple[Feature, shapely.Geometry]], reach_m: float
-) -> list[tuple[Feature, shapely.Geometry]]:
+    sheet: Sheet, shapes: list[tuple[Feature, BaseGeometry]], reach_m: float
+) -> list[tuple[Feature, BaseGeometry]]:
     near = sheet.near(np.array([geometry for _, geometry in shapes], object), reach_m)
     return [shape for shape, keep in zip(shapes, near.tolist(), strict=True) if keep]
 
@@ -77,7 +78,7 @@ def _is_line(feature: Feature) -> bool:
     return "highway" in feature.tags and feature.tags.get("area") != "yes" and "place" not in feature.tags
 
 
-def _shapes(sheet: Sheet, features: Sequence[Feature]) -> list[tuple[Feature, shapely.Geometry]]:
+def _shapes(sheet: Sheet, features: Sequence[Feature]) -> list[tuple[Feature, BaseGeometry]]:
     """Features in sheet metres, in the order of their ids."""
     ordered = sorted(features, key=lambda f: f.id)
     moved = shapely.transform(np.array([f.geometry for f in ordered], object), sheet.to_sheet)
@@ -89,7 +90,7 @@ def _shapes(sheet: Sheet, features: Sequence[Feature]) -> list[tuple[Feature, sh
     return shapes
 
 
-def _roof_panels(sheet: Sheet, areas: list[tuple[Feature, shapely.Geometry]]) -> None:
+def _roof_panels(sheet: Sheet, areas: list[tuple[Feature, BaseGeometry]]) -> None:
     """Solar panels on roofs: a dark grid."""
     scale = sheet.scale
     for feature, geometry in areas:
@@ -109,7 +110,7 @@ def _roof_panels(sheet: Sheet, areas: list[tuple[Feature, shapely.Geometry]]) ->
         sheet.canvas.restore()
 
 
-def _aircraft(sheet: Sheet, areas: list[tuple[Feature, shapely.Geometry]]) -> None:
+def _aircraft(sheet: Sheet, areas: list[tuple[Feature, BaseGeometry]]) -> None:
     for feature, geometry in areas:
         if feature.tags.get("aeroway") == "aircraft":
             shadow = skia.Path()
@@ -121,13 +122,15 @@ def _aircraft(sheet: Sheet, areas: list[tuple[Feature, shapely.Geometry]]) -> No
             sheet.canvas.drawPath(path_of(geometry), stroke((150, 156, 166), 0.4 * sheet.scale))
 
 
-def _single_trees(sheet: Sheet, shapes: list[tuple[Feature, shapely.Geometry]]) -> None:
-    points, radii, picks = [], [], []
+def _single_trees(sheet: Sheet, shapes: list[tuple[Feature, BaseGeometry]]) -> None:
+    points: list[tuple[float, float]] = []
+    radii: list[float] = []
+    picks: list[float] = []
     for feature, geometry in shapes:
         kind = feature.tags.get("natural")
-        if kind == "tree" and geometry.geom_type == "Point":
+        if kind == "tree" and isinstance(geometry, shapely.Point):
             points.append((geometry.x, geometry.y))
-        elif kind == "tree_row" and geometry.geom_type == "LineString":
+        elif kind == "tree_row" and isinstance(geometry, shapely.LineString):
             steps = np.arange(3.0, geometry.length / sheet.scale, 8.0) * sheet.scale
             points += [(p.x, p.y) for p in shapely.line_interpolate_point(geometry, steps)]
         for n in range(len(points) - len(radii)):

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from indexer.city.country import Country
 from indexer.city.frame import place, rect
 from indexer.city.lots import Ground, Row, apart, line_up, long_side, parts, scatter
 
-Fill = Callable[[shapely.Polygon, Country, Ground, bool], None]
+
+class Plot(NamedTuple):
+    """A block to be filled: its outline in metres, the habits, where to add; `new` is built between the two dates."""
+
+    block: shapely.Polygon
+    country: Country
+    ground: Ground
+    new: bool
+
+
+Fill = Callable[[Plot], None]
 
 
 def _levels(dice: np.random.Generator, low: int, high: int) -> str:
@@ -24,14 +36,15 @@ def _stand(ground: Ground, shapes: np.ndarray, kind: str, storeys: tuple[int, in
         ground.build(shape, {"building": kind, "building:levels": _levels(ground.dice, *storeys)}, new)
 
 
-def trees(ground: Ground, area: shapely.Geometry, spacing: float, share: float) -> None:
+def trees(ground: Ground, area: BaseGeometry, spacing: float, share: float) -> None:
     """Single trees in an area."""
     for point in scatter(area, spacing, share, ground.dice):
         ground.add(shapely.Point(point), {"natural": "tree"})
 
 
-def houses(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def houses(plot: Plot) -> None:
     """Detached houses with gardens; some with a pool."""
+    block, country, ground, new = plot
     low, high = country.lot
     row = Row((low * 0.62, high * 0.66), country.house, low * 0.36, country.setback, notch=0.4, skip=0.06)
     shapes = line_up(block, row, ground.dice)
@@ -49,14 +62,16 @@ def _pools(block: shapely.Polygon, shapes: np.ndarray, country: Country, ground:
             ground.add(pool, {"leisure": "swimming_pool"})
 
 
-def terraces(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def terraces(plot: Plot) -> None:
     """Attached houses in rows."""
+    block, country, ground, new = plot
     row = Row((5.5, 8.0), (9.0, 10.0), 0.0, max(3.0, country.setback * 0.5), skip=0.025)
     _stand(ground, line_up(block, row, ground.dice), "terrace", (2, 3), new)
 
 
-def perimeter(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def perimeter(plot: Plot) -> None:
     """A closed block around a court: attached apartment houses, or one building with a hole."""
+    block, country, ground, new = plot
     inner = block.buffer(-13.5, join_style="mitre")
     if inner.area > 250 and ground.dice.random() < 0.3:
         ring = block.buffer(-1.5, join_style="mitre").difference(inner)
@@ -71,14 +86,16 @@ def perimeter(block: shapely.Polygon, country: Country, ground: Ground, new: boo
         trees(ground, inner.buffer(-5), 12, 0.5)
 
 
-def oldtown(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def oldtown(plot: Plot) -> None:
     """Small attached houses of many widths right at the street."""
+    block, ground, new = plot.block, plot.ground, plot.new
     row = Row((6.0, 13.0), (9.0, 14.0), 0.0, 0.8, notch=0.25, skip=0.03)
     _stand(ground, line_up(block, row, ground.dice), "residential", (2, 4), new)
 
 
-def downtown(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def downtown(plot: Plot) -> None:
     """Large offices and shops that fill the block, some with a tall part."""
+    block, ground, new = plot.block, plot.ground, plot.new
     row = Row((24.0, 46.0), (24.0, 40.0), 4.0, 3.0, notch=0.3, skip=0.12)
     for shape in line_up(block, row, ground.dice):
         tall = ground.dice.random() < 0.3
@@ -86,8 +103,9 @@ def downtown(block: shapely.Polygon, country: Country, ground: Ground, new: bool
         ground.build(shape, {"building": "office" if tall else "commercial", "building:levels": levels}, new)
 
 
-def towers(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def towers(plot: Plot) -> None:
     """Slabs and towers of flats on open lawn, all turned alike, with a car park."""
+    block, country, ground, new = plot
     angle = long_side(block)
     slab = ground.dice.random() < 0.5
     size = (52.0, 13.0) if slab else (24.0, 22.0)
@@ -95,7 +113,7 @@ def towers(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
     middle = ((left + right) / 2, (bottom + top) / 2)
     reach = max(right - left, top - bottom)
     steps = np.arange(-reach, reach, size[0] + 24), np.arange(-reach, reach, size[1] + 34)
-    spots = place(np.stack(np.meshgrid(*steps), -1).reshape(-1, 2) + (7.0, 5.0), middle, angle)
+    spots = place(np.stack(np.meshgrid(*steps), -1).reshape(-1, 2) + np.array([7.0, 5.0]), middle, angle)
     shapes = np.array([rect((float(x), float(y)), *size, angle) for x, y in spots], object)
     shapes = apart(shapes, block.buffer(-7))
     kept = list(shapes)
@@ -108,8 +126,9 @@ def towers(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
     trees(ground, free, 12, 0.35 + country.trees * 0.3)
 
 
-def works(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def works(plot: Plot) -> None:
     """Halls with yards; some roofs carry solar panels, some yards stacks of goods."""
+    block, ground, new = plot.block, plot.ground, plot.new
     ground.add(block.buffer(-1), {"landuse": "industrial"})
     row = Row((34.0, 78.0), (26.0, 52.0), 9.0, 9.0, notch=0.2, skip=0.08)
     halls = line_up(block, row, ground.dice)
@@ -127,8 +146,9 @@ def works(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -
                                                               "location": "roof"})  # fmt: skip
 
 
-def retail(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def retail(plot: Plot) -> None:
     """A big box behind a car park."""
+    block, ground, new = plot.block, plot.ground, plot.new
     ground.add(block.buffer(-1), {"landuse": "retail"})
     angle = long_side(block)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -145,15 +165,16 @@ def retail(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
             ground.add(lot, {"amenity": "parking"})
             trees(ground, block.buffer(-3).difference(hall.union(lot).buffer(2.5)), 11, 0.5)
             return
-    downtown(block, country, ground, new)
+    downtown(plot)
 
 
 def _beside(middle: tuple[float, float], angle: float, off: float) -> tuple[float, float]:
     return middle[0] - math.sin(angle) * off, middle[1] + math.cos(angle) * off
 
 
-def park(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def park(plot: Plot) -> None:
     """A green with trees, crossing paths and a pond or a playground."""
+    block, ground = plot.block, plot.ground
     ground.add(block.buffer(-0.5), {"leisure": "park"})
     inner = block.buffer(-5)
     if inner.is_empty:
@@ -172,16 +193,18 @@ def park(block: shapely.Polygon, country: Country, ground: Ground, new: bool) ->
     trees(ground, inner.difference(pond), 11, 0.55)
 
 
-def school(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def school(plot: Plot) -> None:
     """A school with its yard and a pitch."""
+    block, ground = plot.block, plot.ground
     ground.add(block.buffer(-0.5), {"amenity": "school"})
     angle, side = long_side(block), math.sqrt(block.area)
     center = block.representative_point()
     inside = block.buffer(-4)
     for scale in (1.0, 0.8, 0.62, 0.48):
         w, d = min(side * 0.62, 85) * scale, min(side * 0.36, 48) * scale
-        wing = np.array([(-w / 2, 3), (w / 2, 3), (w / 2, 3 + d), (w / 2 - 13 * scale, 3 + d), (w / 2 - 13 * scale, 16 * scale),
-                         (13 * scale - w / 2, 16 * scale), (13 * scale - w / 2, 3 + d), (-w / 2, 3 + d)])  # fmt: skip
+        wing = np.array([(-w / 2, 3), (w / 2, 3), (w / 2, 3 + d), (w / 2 - 13 * scale, 3 + d), (w / 2 - 13 * scale,
+                         16 * scale), (13 * scale - w / 2, 16 * scale), (13 * scale - w / 2, 3 + d), (-w / 2,
+                             3 + d)])  # fmt: skip
         hall = shapely.Polygon(place(wing, (center.x, center.y), angle))
         field = rect(
             (center.x + math.sin(angle) * d * 0.75, center.y - math.cos(angle) * d * 0.75), w * 1.05, d * 1.1, angle
@@ -193,15 +216,16 @@ def school(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
             return
 
 
-def church(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def church(plot: Plot) -> None:
     """A church on a square, or a mosque in country C."""
+    block, country, ground = plot.block, plot.country, plot.ground
     angle, center = long_side(block), block.representative_point()
     faith = {"A": "christian", "B": "christian", "C": "muslim"}[country.name]
     ground.add(
         block.buffer(-1), {"amenity": "grave_yard" if country.name == "A" else "place_of_worship", "religion": faith}
     )
-    nave = np.array([(-17, -6), (5, -6), (5, -12), (13, -12), (13, -6), (19, -4), (21, 0), (19, 4), (13, 6), (13, 12), (5, 12),
-                     (5, 6), (-17, 6)], float)  # fmt: skip
+    nave = np.array([(-17, -6), (5, -6), (5, -12), (13, -12), (13, -6), (19, -4), (21, 0), (19, 4), (13, 6), (13, 12),
+                     (5, 12), (5, 6), (-17, 6)], float)  # fmt: skip
     hall = shapely.Polygon(place(nave, (center.x, center.y), angle))
     if block.buffer(-3).contains(hall):
         kind = "church" if faith == "christian" else "mosque"
@@ -209,13 +233,15 @@ def church(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
         trees(ground, block.buffer(-4).difference(hall.buffer(6)), 10, 0.4)
 
 
-def parking(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def parking(plot: Plot) -> None:
     """A car park."""
+    block, ground = plot.block, plot.ground
     ground.add(block.buffer(-2), {"amenity": "parking"})
 
 
-def courts(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def courts(plot: Plot) -> None:
     """Tennis courts side by side."""
+    block, ground = plot.block, plot.ground
     ground.add(block.buffer(-1), {"leisure": "sports_centre"})
     angle, center = long_side(block), block.representative_point()
     shapes = [rect(tuple(place([(dx, dy)], (center.x, center.y), angle)[0]), 34, 17, angle)
@@ -224,8 +250,9 @@ def courts(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
         ground.add(shape, {"leisure": "pitch", "sport": "tennis"})
 
 
-def fields(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def fields(plot: Plot) -> None:
     """Strips of farmland, now and then a farm, a meadow or an orchard."""
+    block, country, ground = plot.block, plot.country, plot.ground
     angle = long_side(block) + (math.pi / 2 if ground.dice.random() < 0.5 else 0)
     middle = block.representative_point()
     widths = {"A": (35, 95), "B": (150, 260), "C": (28, 70)}[country.name]
@@ -239,10 +266,10 @@ def fields(block: shapely.Polygon, country: Country, ground: Ground, new: bool) 
                 ground.add(piece, {"landuse": kind})
         at += width
     if ground.dice.random() < 0.4:
-        _farm(block, country, ground)
+        _farm(block, ground)
 
 
-def _farm(block: shapely.Polygon, country: Country, ground: Ground) -> None:
+def _farm(block: shapely.Polygon, ground: Ground) -> None:
     point = scatter(block.buffer(-45), 60, 1.0, ground.dice)[:1]
     for x, y in point:
         yard = rect((float(x), float(y)), 62, 52, long_side(block))
@@ -252,17 +279,19 @@ def _farm(block: shapely.Polygon, country: Country, ground: Ground) -> None:
             ground.build(shape, {"building": "farm" if n == 0 else "barn"})
 
 
-def wood(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def wood(plot: Plot) -> None:
     """Forest with a clearing here and there."""
-    area = block.buffer(-2)
+    block, ground = plot.block, plot.ground
+    area: BaseGeometry = block.buffer(-2)
     for point in scatter(block.buffer(-50), 140, 0.3, ground.dice):
         area = area.difference(shapely.Point(point).buffer(float(ground.dice.uniform(18, 40))))
     for piece in shapely.get_parts(area):
         ground.add(piece, {"natural": "wood"} if ground.dice.random() < 0.4 else {"landuse": "forest"})
 
 
-def scrub(block: shapely.Polygon, country: Country, ground: Ground, new: bool) -> None:
+def scrub(plot: Plot) -> None:
     """Dry land with bushes."""
+    block, ground = plot.block, plot.ground
     ground.add(block.buffer(-1), {"natural": "scrub"})
     trees(ground, block.buffer(-5), 34, 0.5)
 

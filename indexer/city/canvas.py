@@ -1,21 +1,22 @@
-"""The sheet a tile is drawn on: metres of web mercator around the tile's corner, textures that stay put in the world."""
+"""The sheet a tile is drawn on: web-mercator metres from the tile's corner, textures that stay put in the world."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import shapely
 import skia
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from geoanchor.image import Pixels
 from geoanchor.tiling import EARTH_RADIUS_M, Bounds, Tile, from_mercator
+from indexer.city.frame import Points
 from indexer.city.looks import Look, Rgb
 from indexer.city.textures import GRAIN, SIDE, SMOOTH, ground_color, ground_image
-
-Points = NDArray[np.float64]
 
 PAD_PX = 3
 """Pixels drawn beyond every edge, so that the blur joins."""
@@ -56,13 +57,13 @@ class Sheet:
         return Bounds(west, south, east, north)
 
     def near(self, geometries: NDArray[np.object_], reach_m: float) -> NDArray[np.bool_]:
-        """Which of (n,) geometries in sheet metres may show when drawn up to `reach_m` ground metres beyond themselves."""
+        """Which of (n,) geometries in sheet metres may show, drawn up to `reach_m` ground metres beyond themselves."""
         reach = (reach_m + PAD_PX * self.gsd + math.hypot(*self.look.shift_m)) * self.scale
         low_x, low_y, high_x, high_y = shapely.bounds(geometries).reshape(-1, 4).T
         limit = self.side + reach
         return (high_x > -reach) & (high_y > -reach) & (low_x < limit) & (low_y < limit)
 
-    def to_sheet(self, degrees: Points) -> Points:
+    def to_sheet(self, degrees: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 2) lng, lat -> (n, 2) sheet metres."""
         x = np.radians(degrees[:, 0]) * EARTH_RADIUS_M - self.corner[0]
         y = self.corner[1] - np.arctanh(np.sin(np.radians(degrees[:, 1]))) * EARTH_RADIUS_M
@@ -127,15 +128,15 @@ def shade(color: Rgb, factor: float) -> Rgb:
     return r, g, b
 
 
-def path_of(geometry: shapely.Geometry) -> skia.Path:
+def path_of(geometry: BaseGeometry) -> skia.Path:
     """A path of any geometry in sheet metres; holes stay open."""
     path = skia.Path()
     path.setFillType(skia.PathFillType.kEvenOdd)
     for part in (geometry,) if geometry.geom_type in ("Polygon", "LineString") else shapely.get_parts(geometry):
-        if part.geom_type == "Polygon":
+        if isinstance(part, shapely.Polygon):
             for ring in (part.exterior, *part.interiors):
                 add_ring(path, shapely.get_coordinates(ring)[:-1])
-        elif part.geom_type == "LineString":
+        elif isinstance(part, shapely.LineString):
             add_line(path, shapely.get_coordinates(part).tolist())
     return path
 
@@ -157,7 +158,7 @@ def box_of(polygon: shapely.Polygon) -> tuple[Points, float, float, float]:
     """(centre, direction in radians, length, width) of the box along a polygon's longest side; length >= width."""
     ring = shapely.get_coordinates(polygon.exterior)
     points = ring.tolist()
-    steps = [(bx - ax, by - ay) for (ax, ay), (bx, by) in zip(points, points[1:], strict=False)]
+    steps = [(bx - ax, by - ay) for (ax, ay), (bx, by) in pairwise(points)]
     squares = [x * x + y * y for x, y in steps]
     # The first of equally long sides, so that rounding cannot turn the box from tile to tile.
     longest = max(squares) * (1 - 1e-6)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
-from indexer.city.blocks import FILLS, trees
+from indexer.city.blocks import FILLS, Plot
 from indexer.city.frame import Points, dice
 from indexer.city.lots import Ground, Item, parts
 from indexer.city.plan import DISTRICT_M, QUAY_M, STEP_M, Plan, Site
@@ -53,19 +54,19 @@ def use_of(plan: Plan, i: int, j: int) -> str:
 class Voids:
     """Ground inside a box that the lattice must leave alone, metres."""
 
-    river: shapely.Geometry
-    rail: shapely.Geometry
-    motorway: shapely.Geometry
-    sites: shapely.Geometry
-    rounds: shapely.Geometry
+    river: BaseGeometry
+    rail: BaseGeometry
+    motorway: BaseGeometry
+    sites: BaseGeometry
+    rounds: BaseGeometry
 
     @property
-    def ringed(self) -> shapely.Geometry:
+    def ringed(self) -> BaseGeometry:
         """Those with a road around them."""
         return shapely.union(self.river, self.sites)
 
     @property
-    def all(self) -> shapely.Geometry:
+    def all(self) -> BaseGeometry:
         """All of them."""
         return shapely.union_all([self.river, self.rail, self.motorway, self.sites, self.rounds])
 
@@ -91,8 +92,9 @@ def voids(plan: Plan, box: tuple[float, float, float, float]) -> Voids:
                 rounds.append(site.ground)
     big = shapely.union_all([*river, *rail, *motorway, *sites])
     rounds = [ground for ground in rounds if ground.distance(big) > 25]
-    return Voids(*(shapely.union_all([g for g in group if g.intersects(frame)]) for group in (river, rail, motorway, sites,
-                                                                                            rounds)))  # fmt: skip
+    return Voids(*(shapely.union_all([g for g in group if g.intersects(frame)]) for group in (river, rail, motorway,
+                                                                                            sites,
+                                                                                                rounds)))  # fmt: skip
 
 
 def sites_near(plan: Plan, box: tuple[float, float, float, float]) -> list[Site]:
@@ -143,11 +145,11 @@ class Cell:
             self._fill(block)
         return self.ground.items
 
-    def _arterials(self) -> list[tuple[shapely.Geometry, float]]:
+    def _arterials(self) -> list[tuple[BaseGeometry, float]]:
         """Adds the two edges that this cell owns; gives all four with their widths."""
-        kerbs = []
-        for n, (i, j, along_u) in enumerate(((self.i, self.j, True), (self.i + 1, self.j, False), (self.i, self.j + 1, True),
-                                             (self.i, self.j, False))):  # fmt: skip
+        kerbs: list[tuple[BaseGeometry, float]] = []
+        for n, (i, j, along_u) in enumerate(((self.i, self.j, True), (self.i + 1, self.j, False), (self.i, self.j + 1,
+                                             True), (self.i, self.j, False))):  # fmt: skip
             kind = self._kind(i, j, along_u)
             kerbs.append((self.sides[n], WIDTHS[kind]))
             if n in (0, 3):
@@ -170,14 +172,14 @@ class Cell:
         over = {**tags, "bridge": "yes", "layer": "1"}
         ends = shapely.MultiPoint([edge.coords[0], edge.coords[-1]])
         others = shapely.union(self.voids.sites, self.voids.rounds)
-        for ground, longest, spans in ((self.voids.river, 230, kind in ("primary", "secondary")), (self.voids.rail, 90, True),
-                                       (self.voids.motorway, 130, kind != "track")):  # fmt: skip
+        for ground, longest, spans in ((self.voids.river, 230, kind in ("primary", "secondary")), (self.voids.rail,
+                                       90, True), (self.voids.motorway, 130, kind != "track")):  # fmt: skip
             for piece in parts_of_line(edge.intersection(ground), 10):
                 if spans and piece.length < longest and piece.distance(ends) > 1 and not piece.intersects(others):
                     level = ground is self.voids.rail and kind == "tertiary"
                     self.ground.add(piece, tags if level else over)
 
-    def _around(self) -> list[tuple[shapely.Geometry, float]]:
+    def _around(self) -> list[tuple[BaseGeometry, float]]:
         """Roads along the river and around sites, within this cell; roundabouts at its first node."""
         busy = self.use not in QUIET
         kind = "residential" if busy else "track"
@@ -197,7 +199,7 @@ class Cell:
                 self.ground.add(ground.buffer(-6), {"landuse": "grass"})
         return kerbs
 
-    def _line_with_trees(self, line: shapely.Geometry, width: float) -> None:
+    def _line_with_trees(self, line: BaseGeometry, width: float) -> None:
         share = self.plan.country.trees
         if self.ground.dice.random() > share + 0.15:
             return
@@ -217,8 +219,8 @@ class Cell:
         s, t = points[:, :1], points[:, 1:]
         return a * (1 - s) * (1 - t) + b * s * (1 - t) + c * s * t + d * (1 - s) * t
 
-    def _streets(self, land: shapely.Geometry) -> list[tuple[shapely.Geometry, float]]:
-        kerbs = []
+    def _streets(self, land: BaseGeometry) -> list[tuple[BaseGeometry, float]]:
+        kerbs: list[tuple[BaseGeometry, float]] = []
         for kind, lines in streets(self.use, self.ground.dice):
             width = self.plan.country.lanes if kind == "residential" else WIDTHS[kind]
             for line in lines:
@@ -231,7 +233,7 @@ class Cell:
 
     def _fill(self, block: shapely.Polygon) -> None:
         new = bool(self.ground.dice.random() < 0.03)
-        FILLS[self._purpose(block)](block, self.plan.country, self.ground, new)
+        FILLS[self._purpose(block)](Plot(block, self.plan.country, self.ground, new))
 
     def _purpose(self, block: shapely.Polygon) -> str:
         usual = {"suburb": "houses", "culdesac": "houses", "village": "houses", "forest": "wood", "commons": "park"}
@@ -239,7 +241,7 @@ class Cell:
         slim = block.area < 0.1 * block.length**2 / 4
         if purpose in ("fields", "wood", "scrub"):
             return purpose
-        if block.area < 1500 or slim and block.area < 4000:
+        if block.area < 1500 or (slim and block.area < 4000):
             return "park" if self.ground.dice.random() < 0.6 else "parking"
         draw = self.ground.dice.random()
         for share, special, least in ((0.05, "park", 3000), (0.045, "school", 6500), (0.02, "church", 2500),
@@ -250,7 +252,7 @@ class Cell:
         return purpose
 
 
-def parts_of_line(geometry: shapely.Geometry, shortest: float) -> list[shapely.LineString]:
+def parts_of_line(geometry: BaseGeometry, shortest: float) -> list[shapely.LineString]:
     """The lines of a geometry that are at least so long."""
     return [p for p in shapely.get_parts(geometry) if isinstance(p, shapely.LineString) and p.length >= shortest]
 
@@ -259,6 +261,10 @@ def _through(at: float, upright: bool, bend: Points | None = None) -> Points:
     s = np.linspace(0, 1, 2 if bend is None else len(bend))
     across = np.full(len(s), at) if bend is None else at + bend
     return np.column_stack([across, s] if upright else [s, across])
+
+
+def _wave(draw: np.random.Generator, points: int, height: float) -> Points:
+    return (draw.random(points) - 0.5) * height
 
 
 def _grid(across: int, up: int) -> list[Points]:
@@ -274,12 +280,19 @@ def streets(use: str, draw: np.random.Generator) -> list[tuple[str, list[Points]
     if use in ("perimeter", "downtown"):
         return [("residential", _grid(3, 4) if turned else _grid(4, 3))]
     if use == "oldtown":
-        wave = lambda: (draw.random(6) - 0.5) * 0.11  # noqa: E731
-        lines = [_through(k / 5 + (draw.random() - 0.5) * 0.05, True, wave()) for k in range(1, 5)]
-        return [("living_street", lines + [_through(k / 6, False, wave()) for k in range(1, 6)])]
+        lines: list[Points] = []
+        for k in range(1, 5):
+            lines.append(_through(k / 5 + (draw.random() - 0.5) * 0.05, True, _wave(draw, 6, 0.11)))
+        for k in range(1, 6):
+            lines.append(_through(k / 6, False, _wave(draw, 6, 0.11)))
+        return [("living_street", lines)]
     if use == "village":
-        wave = lambda: (draw.random(7) - 0.5) * 0.2  # noqa: E731
-        return [("residential", [_through(k, bool(n % 2), wave()) for n, k in enumerate((0.3, 0.32, 0.68, 0.7))])]
+        return [
+            (
+                "residential",
+                [_through(k, bool(n % 2), _wave(draw, 7, 0.2)) for n, k in enumerate((0.3, 0.32, 0.68, 0.7))],
+            )
+        ]
     if use == "culdesac":
         return [("residential", _dead_ends(turned, draw))]
     if use in ("towers", "retail", "works", "commons"):
@@ -290,7 +303,7 @@ def streets(use: str, draw: np.random.Generator) -> list[tuple[str, list[Points]
 def _dead_ends(turned: bool, draw: np.random.Generator) -> list[Points]:
     s = np.linspace(0, 1, 9)
     spine = 0.5 + 0.05 * np.sin(s * 2 * math.pi)
-    lines = [np.column_stack([s, spine])]
+    lines: list[Points] = [np.column_stack([s, spine])]
     for k in (0.17, 0.39, 0.61, 0.83):
         for away in (-1, 1):
             reach = 0.31 + 0.06 * draw.random()

@@ -42,7 +42,7 @@ class _Chunk:
         west, south, east, north = box.bounds
         b = self.boxes
         near = np.flatnonzero((b[:, 0] <= east) & (b[:, 2] >= west) & (b[:, 1] <= north) & (b[:, 3] >= south))
-        return [self.features[n] for n in near if shapely.intersects(box, self.features[n].geometry)]
+        return [self.features[n] for n in near.tolist() if shapely.intersects(box, self.features[n].geometry)]
 
 
 class City:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from geoanchor.tiling import Bounds, from_mercator, to_mercator
 
-Points = NDArray[np.float64]
+Points = NDArray[np.floating[Any]]
 """(n, 2) metres in the town's plane, or degrees where said so."""
 
 _EARTH_RADIUS_M = 6_378_137.0
@@ -30,7 +31,7 @@ class Frame:
         """Web-mercator metres for one metre on the ground at the origin."""
         return 1.0 / math.cos(math.radians(self.lat))
 
-    def to_degrees(self, points: Points) -> Points:
+    def to_degrees(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 2) metres -> (n, 2) lng, lat."""
         x0, y0 = to_mercator(self.lng, self.lat)
         cos, sin = math.cos(self.angle) * self.stretch, math.sin(self.angle) * self.stretch
@@ -78,7 +79,8 @@ def rect(center: tuple[float, float], length: float, width: float, angle: float 
 def place(points: list[tuple[float, float]] | Points, center: tuple[float, float], angle: float) -> Points:
     """Turn points by `angle` around 0, 0 and move them to `center`."""
     cos, sin = math.cos(angle), math.sin(angle)
-    return np.asarray(points, float) @ np.array([[cos, sin], [-sin, cos]]) + np.asarray(center)
+    placed: Points = np.asarray(points, float) @ np.array([[cos, sin], [-sin, cos]]) + np.asarray(center)
+    return placed
 
 
 def ellipse(center: tuple[float, float], length: float, width: float, angle: float, power: float = 2.0) -> Points:

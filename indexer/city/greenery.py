@@ -9,8 +9,10 @@ import numpy as np
 import shapely
 import skia
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
-from indexer.city.canvas import Points, Sheet
+from indexer.city.canvas import Sheet
+from indexer.city.frame import Points
 from indexer.city.hashing import field
 from indexer.city.roofs import sun_vector
 from indexer.city.textures import CROWN_PX, CROWNS, SMOOTH, crowns_image, leaf_colors
@@ -34,10 +36,10 @@ def lattice(sheet: Sheet, spacing_m: float, key: int, jitter: float = 0.9) -> tu
     return (ij + stray) * step - np.array([left, -top]), ij
 
 
-def draw_stand(sheet: Sheet, kind: str, area: shapely.Geometry, seed: int) -> None:
+def draw_stand(sheet: Sheet, kind: str, area: BaseGeometry, seed: int) -> None:
     """Fill an area with the trees of its kind."""
     spacing, share, radii = STANDS[kind]
-    if sheet.gsd > 2.0 and kind != "forest" or sheet.gsd > 3.5:
+    if (sheet.gsd > 2.0 and kind != "forest") or sheet.gsd > 3.5:
         return
     points, ij = lattice(sheet, spacing, seed * 7 + 3, 0.15 if kind == "orchard" else 0.9)
     key = seed * 7 + 11
@@ -67,11 +69,12 @@ def draw_trees(sheet: Sheet, points: Points, radius: Points, pick: Points, shado
     crown = (pick * CROWNS * 7).astype(int) % CROWNS
     leaf = (pick * len(leaves) * 31).astype(int) % len(leaves)
     scale = radius * 2 / CROWN_PX
-    forms = [skia.RSXform(s, 0.0, x - r, y - r) for (x, y), r, s in zip(points.tolist(), radius.tolist(), scale.tolist(),
-                                                                      strict=True)]  # fmt: skip
+    forms = [skia.RSXform(s, 0.0, x - r, y - r) for (x, y), r, s in zip(points.tolist(), radius.tolist(),
+                                                                      scale.tolist(), strict=True)]  # fmt: skip
     cuts = [skia.Rect.MakeXYWH(n * CROWN_PX, 0, CROWN_PX, CROWN_PX) for n in range(CROWNS)]
     canvas.drawAtlas(crowns_image(sheet.look.sun_azimuth), forms, [cuts[n] for n in crown.tolist()],
-                     [_bright(leaves[n]) for n in leaf.tolist()], skia.BlendMode.kModulate, SMOOTH, None, None)  # fmt: skip
+                     [_bright(leaves[n]) for n in leaf.tolist()], skia.BlendMode.kModulate, SMOOTH, None,
+                         None)  # fmt: skip
 
 
 def _bright(color: int) -> int:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import shapely
 import skia
+from shapely.geometry.base import BaseGeometry
 
 from geoanchor.feature import Feature
-from indexer.city.canvas import Points, Sheet, add_ring, box_of, fill, path_of, shade, stroke
+from indexer.city.canvas import Sheet, add_ring, box_of, fill, path_of, shade, stroke
+from indexer.city.frame import Points
 from indexer.city.greenery import draw_stand
 from indexer.city.hashing import chance, field
 from indexer.city.looks import Rgb
@@ -19,7 +21,7 @@ from indexer.city.surfaces import LEVELS, area_material, pitch_material
 from indexer.city.textures import furrows_image, ground_color
 from indexer.city.traffic import park_cars
 
-Shape = tuple[Feature, shapely.Geometry]
+Shape = tuple[Feature, BaseGeometry]
 
 
 def draw_grounds(sheet: Sheet, shapes: list[Shape], seed: int) -> None:
@@ -40,7 +42,7 @@ def _one_water(shapes: list[Shape]) -> list[Shape]:
     return [s for s in shapes if id(s[0]) not in ids] + [(wet[0][0], part) for part in shapely.get_parts(whole)]
 
 
-def _area(sheet: Sheet, material: str, feature: Feature, geometry: shapely.Geometry, seed: int) -> None:
+def _area(sheet: Sheet, material: str, feature: Feature, geometry: BaseGeometry, seed: int) -> None:
     path = path_of(geometry)
     canvas = sheet.canvas
     if material == "field":
@@ -98,7 +100,7 @@ def _shore(sheet: Sheet, path: skia.Path) -> None:
     canvas.restore()
 
 
-def _field(sheet: Sheet, feature: Feature, geometry: shapely.Geometry, path: skia.Path) -> None:
+def _field(sheet: Sheet, feature: Feature, geometry: BaseGeometry, path: skia.Path) -> None:
     crops = sheet.look.palette.crops
     color = shade(crops[int(chance(feature.id, 1) * len(crops))], 0.94 + 0.12 * chance(feature.id, 2))
     if sheet.look.season in ("autumn", "winter"):
@@ -148,7 +150,7 @@ class _Box:
         add_ring(path, self.ring(u, v, length, width))
 
     def grid(self, id: str, step: tuple[float, float], start: tuple[float, float]) -> tuple[Points, Points]:
-        """Places in rows: (n, 2) sheet metres within the sheet's reach, and (3, n) numbers in [0, 1) that stay theirs."""
+        """Places in rows: (n, 2) sheet metres near the sheet, and (3, n) numbers in [0, 1) that stay theirs."""
         u, v = (np.arange(s - size / 2, size / 2 - s * 0.8, d)
                 for size, d, s in zip((self.length, self.width), step, start, strict=True))  # fmt: skip
         ij = np.stack(np.meshgrid(np.arange(len(u)), np.arange(len(v))), -1).reshape(-1, 2)
@@ -164,7 +166,7 @@ class _Box:
         path.addPoly([skia.Point(*self.at(u, v).tolist()) for u, v in points], False)
 
 
-def _soccer(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
+def _soccer(sheet: Sheet, _id: str, polygon: shapely.Polygon) -> None:
     box = _Box(sheet, polygon)
     stripes, lines = skia.Path(), skia.Path()
     step = box.length / 14
@@ -193,14 +195,14 @@ def _tennis(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
     sheet.canvas.drawPath(court, stroke((236, 238, 236), max(0.2, sheet.gsd * 0.4) * sheet.scale, 190))
 
 
-def _court(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
+def _court(sheet: Sheet, _id: str, polygon: shapely.Polygon) -> None:
     box, lines = _Box(sheet, polygon), skia.Path()
     box.box(lines, 0, 0, box.length - 3, box.width - 3)
     box.line(lines, (0, 1.5 - box.width / 2), (0, box.width / 2 - 1.5))
     sheet.canvas.drawPath(lines, stroke((232, 232, 226), max(0.2, sheet.gsd * 0.4) * sheet.scale, 180))
 
 
-def _baseball(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
+def _baseball(sheet: Sheet, _id: str, polygon: shapely.Polygon) -> None:
     """The corner with the right angle is home plate: sand infield with a lawn square, mound and foul lines."""
     ring = shapely.get_coordinates(polygon.exterior)[:-1]
     far = np.hypot(*(ring - shapely.get_coordinates(polygon.centroid)).T)
@@ -227,7 +229,7 @@ def _baseball(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
     canvas.drawPath(foul, stroke((240, 240, 236), max(0.3, sheet.gsd * 0.5) * sheet.scale, 210))
 
 
-def _solar(sheet: Sheet, id: str, polygon: shapely.Polygon) -> None:
+def _solar(sheet: Sheet, _id: str, polygon: shapely.Polygon) -> None:
     """Rows of panels that run east to west."""
     path = skia.Path()
     left, top, right, bottom = polygon.bounds

@@ -25,4 +25,5 @@ def field(x: NDArray[np.int64], y: NDArray[np.int64], key: int) -> NDArray[np.fl
     h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     h ^= h >> np.uint64(31)
-    return (h >> np.uint64(11)).astype(np.float64) / 2**53
+    numbers: NDArray[np.float64] = (h >> np.uint64(11)).astype(np.float64) / 2**53
+    return numbers

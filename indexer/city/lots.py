@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from indexer.city.frame import Points
 
@@ -24,7 +25,7 @@ Shapes = NDArray[np.object_]
 class Item:
     """A feature in the making: metres instead of degrees."""
 
-    geometry: shapely.Geometry
+    geometry: BaseGeometry
     tags: Mapping[str, str]
     when: When = "always"
 
@@ -36,12 +37,12 @@ class Ground:
     dice: np.random.Generator
     items: list[Item] = field(default_factory=list)
 
-    def add(self, geometry: shapely.Geometry, tags: Mapping[str, str], when: When = "always") -> None:
+    def add(self, geometry: BaseGeometry, tags: Mapping[str, str], when: When = "always") -> None:
         """Add one feature; nothing where the geometry is empty."""
         if not geometry.is_empty:
             self.items.append(Item(geometry, tags, when))
 
-    def build(self, geometry: shapely.Geometry, tags: Mapping[str, str], new: bool = False) -> None:
+    def build(self, geometry: BaseGeometry, tags: Mapping[str, str], new: bool = False) -> None:
         """Add a building; a few are built and a few demolished between the two dates."""
         draw = self.dice.random()
         self.add(geometry, tags, "built" if new or draw < 0.02 else "demolished" if draw < 0.035 else "always")
@@ -66,7 +67,7 @@ class Row:
     skip: float = 0.0
 
 
-def parts(geometry: shapely.Geometry, least_area: float) -> list[shapely.Polygon]:
+def parts(geometry: BaseGeometry, least_area: float) -> list[shapely.Polygon]:
     """The polygons of a geometry that are at least so many square metres, in a stable order."""
     found = [p for p in shapely.get_parts(geometry) if isinstance(p, shapely.Polygon) and p.area >= least_area]
     return sorted(found, key=lambda p: p.bounds)
@@ -116,7 +117,7 @@ def _outline(w: float, d: float, notched: bool, left: bool) -> Points:
     return points
 
 
-def apart(shapes: Shapes, inside: shapely.Geometry, clearance: float = -0.2) -> Shapes:
+def apart(shapes: Shapes, inside: BaseGeometry, clearance: float = -0.2) -> Shapes:
     """Those that lie inside and do not overlap an earlier one; a negative clearance lets walls be shared."""
     shapely.prepare(inside)
     shapes = shapes[shapely.contains(inside, shapes)]
@@ -137,7 +138,7 @@ def long_side(block: shapely.Polygon) -> float:
     return math.atan2(along[1], along[0])
 
 
-def scatter(area: shapely.Geometry, spacing: float, share: float, dice: np.random.Generator) -> Points:
+def scatter(area: BaseGeometry, spacing: float, share: float, dice: np.random.Generator) -> Points:
     """(n, 2) points in an area, about `spacing` apart, a share of them kept."""
     if area.is_empty:
         return np.empty((0, 2))

@@ -1,4 +1,4 @@
-"""The town's plan: river, railway and motorway as functions of the seed, sites with their own ground, the road lattice."""
+"""The town's plan: river, railway and motorway as functions of the seed, sites with their own ground, the lattice."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ class Plan:
     def river_width(self, u: Points) -> Points:
         """Metres between the banks at abscissae `u`."""
         a, b = self._phases[2, :2] * 2 * math.pi
-        return 72 + 14 * np.sin(u / 410 + a) + 6 * np.sin(u / 130 + b)
+        width: Points = 72 + 14 * np.sin(u / 410 + a) + 6 * np.sin(u / 130 + b)
+        return width
 
     def rail(self, u: Points, row: int) -> Points:
         """(n, 2) points of the railway of district row `row`."""
@@ -121,7 +122,8 @@ class Plan:
             return np.array([a, b])
         t = np.linspace(0, 1, 7)[:, None]
         across = np.array([a[1] - b[1], b[0] - a[0]]) / np.hypot(*(b - a))
-        return a + (b - a) * t + across * (bow * np.sin(np.pi * t))
+        bowed: Points = a + (b - a) * t + across * (bow * np.sin(np.pi * t))
+        return bowed
 
     def road_class(self, line: int, along_u: bool) -> str:
         """Highway class of a whole lattice line; every fourth is primary."""
@@ -159,10 +161,10 @@ class _Siting:
         self.by_river("port", -560.0, 560, 170, -side)
         self.by_river("beach", 640.0, 260, 80, side)
         for kind, count, length, width, near, far in (
-            ("airport", 1, 1500, 430, 1500, 2500), ("stadium", 4, 235, 200, 800, 2150), ("park", 2, 380, 300, 300, 1700),
-            ("sports", 2, 300, 210, 700, 2200), ("lake", 2, 330, 220, 900, 2500), ("tanks", 2, 260, 180, 900, 2300),
-            ("solar", 2, 330, 220, 1500, 2600), ("cemetery", 2, 190, 140, 700, 2200), ("hospital", 1, 220, 170, 500, 1500),
-            ("wastewater", 1, 170, 130, 1300, 2400),
+            ("airport", 1, 1500, 430, 1500, 2500), ("stadium", 4, 235, 200, 800, 2150), ("park", 2, 380, 300, 300,
+            1700), ("sports", 2, 300, 210, 700, 2200), ("lake", 2, 330, 220, 900, 2500), ("tanks", 2, 260, 180, 900,
+            2300), ("solar", 2, 330, 220, 1500, 2600), ("cemetery", 2, 190, 140, 700, 2200), ("hospital", 1, 220, 170,
+            500, 1500), ("wastewater", 1, 170, 130, 1300, 2400),
         ):  # fmt: skip
             for _ in range(count):
                 self.anywhere(kind, length, width, near, far)

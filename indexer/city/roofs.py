@@ -5,23 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
 import skia
+from shapely.geometry.base import BaseGeometry
 
 from geoanchor.feature import Feature
-from indexer.city.canvas import Points, Sheet, add_line, box_of, fill, path_of, shade, stroke
+from indexer.city.canvas import Sheet, add_line, box_of, fill, path_of, shade, stroke
+from indexer.city.frame import Points
 from indexer.city.hashing import chance
 from indexer.city.looks import Look, Rgb
 from indexer.city.textures import stain_image
 
-PITCHED = frozenset(("house", "detached", "terrace", "semidetached_house", "residential", "farm", "church", "chapel", "barn",
-                     "cabin", "farm_auxiliary", "bungalow", "hut", "shed", "train_station", "school", "yes"))  # fmt: skip
+PITCHED = frozenset(("house", "detached", "terrace", "semidetached_house", "residential", "farm", "church", "chapel",
+                     "barn", "cabin", "farm_auxiliary", "bungalow", "hut", "shed", "train_station", "school",
+                         "yes"))  # fmt: skip
 STOREYS: Mapping[str, float] = {
-    "house": 2, "detached": 2, "terrace": 2.5, "apartments": 4.5, "residential": 3, "office": 6, "commercial": 4, "retail": 2,
-    "industrial": 2.5, "warehouse": 2.5, "garage": 1, "garages": 1, "shed": 1, "hut": 1, "church": 5, "cathedral": 9,
-    "school": 3, "hospital": 6, "hotel": 6, "stadium": 7, "barn": 2, "roof": 1.2, "greenhouse": 1.2, "hangar": 4,
+    "house": 2, "detached": 2, "terrace": 2.5, "apartments": 4.5, "residential": 3, "office": 6, "commercial": 4,
+    "retail": 2, "industrial": 2.5, "warehouse": 2.5, "garage": 1, "garages": 1, "shed": 1, "hut": 1, "church": 5,
+    "cathedral": 9, "school": 3, "hospital": 6, "hotel": 6, "stadium": 7, "barn": 2, "roof": 1.2, "greenhouse": 1.2,
+        "hangar": 4,
 }  # fmt: skip
 STOREY_M = 3.1
 TALLEST_M = 60.0
@@ -58,12 +63,12 @@ def height_of(tags: Mapping[str, str], area_m2: float, id: str) -> float:
     return usual * STOREY_M * (0.85 + 0.3 * chance(id, 1)) + 1
 
 
-def buildings_of(features: list[tuple[Feature, shapely.Geometry]], sheet: Sheet) -> list[Building]:
+def buildings_of(features: list[tuple[Feature, BaseGeometry]], sheet: Sheet) -> list[Building]:
     """Everything with a roof, lowest first."""
     found = []
     for feature, geometry in features:
         for part in (geometry,) if geometry.geom_type == "Polygon" else shapely.get_parts(geometry):
-            if part.area > 2:
+            if isinstance(part, shapely.Polygon) and part.area > 2:
                 area = part.area / sheet.scale**2
                 found.append(Building(feature.id, feature.tags, part, height_of(feature.tags, area, feature.id)))
     return sorted(found, key=lambda b: (b.height, b.id))
@@ -89,7 +94,7 @@ def cast(path: skia.Path, polygon: shapely.Polygon, shift: Points) -> None:
             ring = ring.simplify(0.4)
         points = shapely.get_coordinates(ring).tolist()
         away = 1 if shapely.is_ccw(ring) == (n == 0) else -1
-        for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+        for (ax, ay), (bx, by) in pairwise(points):
             # Edges that face the sun sweep only the building itself.
             if away * ((bx - ax) * sy - (by - ay) * sx) < 0:
                 path.moveTo(ax, ay)
@@ -160,20 +165,16 @@ def _pitched(sheet: Sheet, building: Building, outline: skia.Path) -> None:
     full = shape.area / max(box[2] * box[3], 1e-9)
     sun = -sun_vector(sheet.look, 1.0)
     sun /= math.hypot(*sun)
-    if full > 0.86 and not shape.interiors:
-        # A rectangle's two roof faces end where it ends.
-        clipped = full < 0.99
-        draw = lambda: _gable(sheet, box, color, sun, hipped=chance(building.id, 5) < 0.35)  # noqa: E731
-    else:
-        clipped = True
-        draw = lambda: _facets(sheet, shape, color, sun)  # noqa: E731
-    canvas.drawPath(outline, fill(color))
-    if clipped:
-        canvas.save()
+    plain = full > 0.86 and not shape.interiors
+    canvas.save()
+    if full < 0.99:
         canvas.clipPath(outline, True)
-    draw()
-    if clipped:
-        canvas.restore()
+    canvas.drawPath(outline, fill(color))
+    if plain:
+        _gable(sheet, box, color, sun, hipped=chance(building.id, 5) < 0.35)
+    else:
+        _facets(sheet, shape, color, sun)
+    canvas.restore()
     if sheet.gsd < 1.0:
         canvas.drawPath(outline, stroke(shade(color, 0.62), 0.35 * sheet.scale, 150))
 
@@ -207,7 +208,7 @@ def _facets(sheet: Sheet, shape: shapely.Polygon, color: Rgb, sun: Points) -> No
     for n, ring in enumerate((shape.exterior, *shape.interiors)):
         turn = 1 if shapely.is_ccw(ring) == (n == 0) else -1
         points = shapely.get_coordinates(ring).tolist()
-        for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+        for (ax, ay), (bx, by) in pairwise(points):
             length = math.hypot(bx - ax, by - ay)
             if length < 0.8 * sheet.scale:
                 continue

@@ -9,9 +9,9 @@ import numpy as np
 import shapely
 
 from indexer.city import blocks
+from indexer.city.cell import strip
 from indexer.city.frame import dice, ellipse, place, rect
 from indexer.city.lots import Ground, Item, scatter
-from indexer.city.cell import strip
 from indexer.city.plan import DISTRICT_M, Plan, Site
 
 
@@ -118,7 +118,8 @@ def _beach(y: _Yard) -> None:
 
 def _lake(y: _Yard) -> None:
     turn = np.linspace(0, 2 * math.pi, 48, endpoint=False)
-    wobble = 1 + sum(0.07 * math.sin(1 + k) * np.sin(k * turn + y.dice.random() * 6.28) for k in (2, 3, 5))
+    waves = [0.07 * math.sin(1 + k) * np.sin(k * turn + y.dice.random() * 6.28) for k in (2, 3, 5)]
+    wobble = 1 + np.sum(waves, axis=0)
     shore = np.column_stack([np.cos(turn) * y.half[0] * 0.84, np.sin(turn) * y.half[1] * 0.84]) * wobble[:, None]
     water = shapely.Polygon(place(shore, y.site.center, y.site.angle))
     y.ground.add(y.site.ground.buffer(-5), {"landuse": "grass"})

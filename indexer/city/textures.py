@@ -21,12 +21,13 @@ SMOOTH = skia.SamplingOptions(skia.FilterMode.kLinear, skia.MipmapMode.kLinear)
 
 @lru_cache(maxsize=64)
 def noise(key: int, falloff: float, side: int = SIDE, floor: float = 1.0) -> Grey:
-    """Tileable noise (side, side), mean 0 and deviation 1; a higher falloff is softer, waves below `floor` are left out."""
+    """Tileable noise (side, side), mean 0 and deviation 1; a higher falloff is softer, long waves stop at `floor`."""
     white = np.fft.rfft2(np.random.default_rng([77, key]).standard_normal((side, side)))
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :]) * side
     white *= np.maximum(frequency, floor) ** -falloff * (frequency > 0)
     grey = np.fft.irfft2(white, (side, side))
-    return (grey / grey.std()).astype(np.float32)
+    scaled: Grey = (grey / grey.std()).astype(np.float32)
+    return scaled
 
 
 GRAIN = {

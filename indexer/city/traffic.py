@@ -8,20 +8,22 @@ import numpy as np
 import shapely
 import skia
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from geoanchor.feature import Feature
-from indexer.city.canvas import Points, Sheet, path_of, shade, stroke
+from indexer.city.canvas import Sheet, path_of, shade, stroke
+from indexer.city.frame import Points
 from indexer.city.hashing import chance, field
 from indexer.city.looks import Rgb
 from indexer.city.roofs import sun_vector
 from indexer.city.surfaces import CARRIAGEWAYS, KERBED, ROADS, STREAMS
 from indexer.city.textures import CAR_PX, SMOOTH, car_image, ground_color
 
-Shape = tuple[Feature, shapely.Geometry]
+Shape = tuple[Feature, BaseGeometry]
 Road = tuple[Feature, skia.Path, float, str]
 
-PAINTS: tuple[Rgb, ...] = ((236, 236, 234), (206, 208, 210), (40, 42, 46), (96, 98, 104), (160, 164, 168), (132, 40, 38),
-                           (46, 66, 104), (224, 222, 214), (66, 68, 70))  # fmt: skip
+PAINTS: tuple[Rgb, ...] = ((236, 236, 234), (206, 208, 210), (40, 42, 46), (96, 98, 104), (160, 164, 168), (132, 40,
+                           38), (46, 66, 104), (224, 222, 214), (66, 68, 70))  # fmt: skip
 _ORDER = {name: n for n, name in enumerate(reversed(list(ROADS)))}
 
 
@@ -211,7 +213,8 @@ def park_cars(sheet: Sheet, at: Points, turn: Points, pick: NDArray[np.float64])
     y = at[:, 1] - sin * half[0] - cos * half[1]
     cut = [skia.Rect.MakeWH(*CAR_PX)] * len(at)
     for dx, dy, colors in ((*drop.tolist(), [int(skia.Color(14, 16, 20, 120))] * len(at)),
-                           (0.0, 0.0, [int(skia.Color(*PAINTS[int(p * 97) % len(PAINTS)])) for p in pick])):  # fmt: skip
+                           (0.0, 0.0,
+                               [int(skia.Color(*PAINTS[int(p * 97) % len(PAINTS)])) for p in pick])):  # fmt: skip
         forms = [
             skia.RSXform(*form)
             for form in zip(cos.tolist(), sin.tolist(), (x + dx).tolist(), (y + dy).tolist(), strict=True)

@@ -17,8 +17,8 @@ _NAME = re.compile(r"city:(\d{1,9})(?:/([A-Za-z]+))?(?:@(\d+))?")
 def open_city(uri: str, options: SourceOptions) -> VectorTiles:
     """Tiles of a procedural city, e.g. "city:7", "city:7/B", "city:7/A@1".
 
-    Layer aerial (default) or map; zoom 17 by default; the town proper (about 24 x 24 tiles) unless `options.within` says
-    otherwise. Raises UsageError for a name that is none, an unknown country or date, or layer ground.
+    Layer aerial (default) or map; zoom 17 by default; the town proper (about 24 x 24 tiles) unless `options.within`
+    says otherwise. Raises UsageError for a name that is none, an unknown country or date, or layer ground.
     """
     match = _NAME.fullmatch(uri)
     if match is None:
