@@ -38,10 +38,11 @@ class Read:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Rows of one batch in the order of its tasks, and counts per source."""
+    """Rows of one batch in the order of its tasks, counts per source, and (source, id) of rows not worth keeping."""
 
     rows: list[Row]
     tallies: dict[int, Tally]
+    outdated: list[tuple[int, str]]
 
 
 class Pipeline:
@@ -124,7 +125,7 @@ class Pipeline:
 
     def encode(self, reads: Sequence[Read]) -> Batch:
         """Rows of a batch: copies of known pictures left out, vectors filled in."""
-        batch = Batch([], {})
+        batch = Batch([], {}, [])
         pictures: list[tuple[Task, Picture]] = []
         for read in reads:
             picture = read.picture
@@ -133,6 +134,9 @@ class Pipeline:
                 pictures.append((read.task, picture))
             else:
                 batch.tallies.setdefault(read.task.source, Tally()).add(_missed(read))
+                # What cannot be read today may be readable tomorrow: only then does the former row stay.
+                if read.task.replaces and read.quarantined is None:
+                    batch.outdated.append((read.task.source, read.task.ref.id))
         vectors = self._vectors([picture for _, picture in pictures])
         for (task, picture), made in zip(pictures, vectors, strict=True):
             tally = batch.tallies.setdefault(task.source, Tally())

@@ -29,6 +29,7 @@ class Writer:
         """What has been committed, per source."""
         self.batches = 0
         """How many batches have been taken in."""
+        self._committed = 0
         self._store = store
         self._journal = journal
         self._commit_rows = commit_rows
@@ -40,7 +41,7 @@ class Writer:
     def resume(self) -> int:
         """Count what the interrupted build has committed; how many batches that were."""
         for commit in self._journal.commits(self._store.version):
-            self.batches = commit.batches
+            self.batches = self._committed = commit.batches
             self._count(commit.tallies)
         return self.batches
 
@@ -63,6 +64,8 @@ class Writer:
         self.batches += 1
         for source, tally in batch.tallies.items():
             self._pending[source].add(tally)
+        for source, id_ in batch.outdated:
+            self._outdated.setdefault(source, []).append(id_)
         if len(self._rows) >= self._commit_rows or time.monotonic() - self._since >= self._commit_s:
             self._flush()
 
@@ -71,25 +74,31 @@ class Writer:
         for start in range(0, len(ids), _DELETE_AT_ONCE):
             there = self._store.fetch(ids[start : start + _DELETE_AT_ONCE], ["id"])["id"].to_pylist()
             if there:
-                self._pending[source].removed = len(there)
-                self._commit(partial(self._store.delete, there), 1, self._pending, self.batches)
-                self._gather()
+                tallies = [Tally() for _ in self.tallies]
+                tallies[source].removed = len(there)
+                self._commit(partial(self._store.delete, there), 1, tallies, self._committed)
 
     def _gather(self) -> None:
         self._rows: list[Row] = []
+        self._outdated: dict[int, list[str]] = {}
         self._pending = [Tally() for _ in self.tallies]
         self._since = time.monotonic()
 
     def _flush(self) -> None:
         self._settle()
-        rows = self._rows
-        change = partial(self._store.append, rows)
-        self._running = self._pool.submit(self._commit, change, int(bool(rows)), self._pending, self.batches)
+        self._running = self._pool.submit(self._save, self._rows, self._outdated, self._pending, self.batches)
         self._gather()
+
+    def _save(self, rows: list[Row], outdated: dict[int, list[str]], tallies: list[Tally], batches: int) -> None:
+        # Removing first leaves the batches undone for a resumed build, which then finds nothing left to remove.
+        for source, ids in outdated.items():
+            self.remove(source, ids)
+        self._commit(partial(self._store.append, rows), int(bool(rows)), tallies, batches)
 
     def _commit(self, change: Callable[[], object], versions: int, tallies: list[Tally], batches: int) -> None:
         self._journal.note(Commit(version=self._store.version + versions, batches=batches, tallies=tallies))
         change()
+        self._committed = batches
         self._count(tallies)
 
     def _count(self, tallies: Sequence[Tally]) -> None:

@@ -154,7 +154,13 @@ class LanceStore:
 
     def fetch(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """Columns of some rows by id, in the order of `ids`; ids that do not exist are left out."""
-        return self._tiles.take(self._positions(ids), columns)
+        try:
+            return self._tiles.take(self._positions(ids), columns)
+        except (OSError, ValueError):
+            # A compaction may have dropped the files under a reader that has been open since before it.
+            if not self._tiles.refresh():
+                raise
+            return self._tiles.take(self._positions(ids), columns)
 
     def texts(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Captions and tag phrases: text, kind ("caption" | "tag"), count of rows that bear it, vectors per space."""
@@ -243,6 +249,15 @@ class _Table:
     @property
     def schema(self) -> pa.Schema:
         return self.dataset.schema
+
+    def refresh(self) -> bool:
+        """Turn to the newest version; whether there was a newer one, and this table is not held at a version."""
+        if self._at is not None:
+            return False
+        former = self.version
+        self._dataset = None
+        self._cached.clear()
+        return self.version > former
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         unknown = set(names) - set(self.schema.names)

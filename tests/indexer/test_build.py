@@ -112,6 +112,18 @@ def test_add_change_and_remove(tmp_path: Path) -> None:
     ] == []
 
 
+def test_a_picture_that_turned_blank_loses_its_row_and_one_that_broke_keeps_it(tmp_path: Path) -> None:
+    source = drawn(30)
+    run(tmp_path, source)
+    before = rows(tmp_path, "vector_semantic")
+    source.versions |= {3: "2", 4: "2", 5: "2"}
+    source.blank, source.broken = frozenset({3, 5}), frozenset({4})
+    report = run(tmp_path, source)
+    assert (report.removed, report.skipped, len(report.quarantined), report.rows) == (2, {"blank": 2}, 1, 28)
+    after = rows(tmp_path, "vector_semantic")
+    assert after == {id_: row for id_, row in before.items() if id_ not in (source.id(3), source.id(5))}
+
+
 def test_one_source_at_two_zooms_is_two(tmp_path: Path) -> None:
     run(tmp_path, drawn(10, zoom=17))
     finer = replace(drawn(10, zoom=18), versions=dict.fromkeys(range(100, 110), "1"))

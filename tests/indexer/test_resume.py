@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -181,6 +181,43 @@ def test_a_network_in_torch_gives_the_same_bits_after_a_kill(tmp_path: Path) -> 
             killable_build(tmp_path / "killed", ConvEncoder())
     assert killable_build(tmp_path / "killed", ConvEncoder()).resumed
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("owner", [Journal, LanceStore])
+@pytest.mark.parametrize("call", range(1, 5))
+def test_an_update_resumes_too(tmp_path: Path, owner: type, call: int) -> None:
+    """Rows replaced, turned blank, added and gone: a kill at any commit loses and doubles none of them."""
+    options = BuildOptions(batch_size=8, commit_rows=16)
+    first, second = drawn(60), drawn(70, blank=frozenset({4, 31}))
+    second.versions |= dict.fromkeys(range(0, 40, 3), "2") | {4: "2", 31: "2"}
+    for number in (1, 59):
+        del second.versions[number]
+    for folder in (tmp_path / "whole", tmp_path / "killed"):
+        build(folder, [first], ToyEncoder(), LanceStore, nothing_to_derive, options)
+    whole = build(tmp_path / "whole", [second], ToyEncoder(), LanceStore, nothing_to_derive, options)
+    names = ["note"] if owner is Journal else ["append", "delete"]
+    calls = 0
+
+    def stopping(real: Callable[..., object]) -> Callable[..., object]:
+        def stops(*args: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == call:
+                raise Killed
+            return real(*args)
+
+        return stops
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setattr(owner, name, stopping(getattr(owner, name)))
+        with pytest.raises(Killed):
+            build(tmp_path / "killed", [second], ToyEncoder(), LanceStore, nothing_to_derive, options)
+    resumed = build(tmp_path / "killed", [second], ToyEncoder(), LanceStore, nothing_to_derive, options)
+    assert counts(resumed) == counts(whole)
+    assert (whole.removed, whole.skipped) == (4, {"blank": 2})
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+    assert errors(tmp_path / "killed") == []
 
 
 def test_sources_that_changed_after_the_kill_are_planned_anew(tmp_path: Path) -> None:

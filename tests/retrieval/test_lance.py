@@ -161,6 +161,28 @@ def test_compaction_sorts_keeps_and_shrinks(store: LanceStore) -> None:
     assert disk(store.folder) <= compacted * 1.1
 
 
+def test_a_reader_outlives_a_compaction(store: LanceStore) -> None:
+    store.append([row(f"id{i:02}") for i in range(40)])
+    store.delete(["id03"])
+    reader = LanceStore.open(store.folder)
+    pinned = LanceStore.open(store.folder, store.version)
+    ids = ["id07", "id03", "id01"]
+    before = reader.fetch(ids, ["id"])
+    store.delete(["id00"])
+    store.compact()
+    assert reader.fetch(ids, ["id"]) == before
+    assert reader.fetch(ids, ["thumbnail"])["thumbnail"].to_pylist() == [b"id07" * 50, b"id01" * 50]
+    with pytest.raises((OSError, ValueError)):
+        pinned.fetch(ids, ["thumbnail"])
+
+
+def test_many_rows_go_at_once(store: LanceStore) -> None:
+    store.append([row(f"id{i}") for i in range(5000)])
+    version = store.version
+    assert store.delete([f"id{i}" for i in range(0, 5000, 2)]) == 2500
+    assert (store.version, store.count()) == (version + 1, 2500)
+
+
 def disk(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
