@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -90,18 +90,41 @@ def position(hit: Hit) -> str:
 
 
 def reason(why: Mapping[str, Any]) -> str:
-    """`why` in one line for people: "semantic 0.31, relation: stadium 0.42, river 0.38, 120 m"."""
-    return ", ".join(f"{name}{_spoken(value)}" for name, value in why.items() if value not in (None, "", {}, []))
+    """`why` in one line for people: "stadium 0.55, river 0.54 at 288 m", "semantic 0.31", "288 m away"."""
+    spoken = (_SPOKEN.get(name, _named)(name, value) for name, value in why.items() if value not in (None, "", {}, []))
+    return ", ".join(words for words in spoken if words)
 
 
-def _spoken(value: Any) -> str:
+def _named(name: str, value: Any) -> str:
     if isinstance(value, Mapping):
-        return f": {reason(value)}"
-    if isinstance(value, float):
-        return f" {value:.3g}" if abs(value) < 100 else f" {value:.0f}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return " " + " ".join(reason(item) if isinstance(item, Mapping) else _spoken(item).strip() for item in value)
-    return f" {value}"
+        return f"{name}: {reason(value)}"
+    return f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+
+
+def _relation(_name: str, value: Mapping[str, Any]) -> str:
+    subject = f"{value['subject']} {value['subject_score']:.2f}"
+    if "object_id" not in value:
+        return f"{subject}, no {value['object']} near"
+    where = f"at {value['distance_m']:.0f} m" if value["distance_m"] else "here"
+    return f"{subject}, {value['object']} {value['object_score']:.2f} {where}"
+
+
+def _parts(_name: str, value: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(_part(part) for part in value)
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    kind, what = next((name, value) for name, value in part.items() if name not in ("weight", "score"))
+    words = what if kind == "text" else f"{what} picture" if kind == "image" else kind
+    return f"{'not ' if part['weight'] < 0 else ''}{words} {part['score']:.2f}"
+
+
+_SPOKEN: dict[str, Callable[[str, Any], str]] = {
+    "relation": _relation,
+    "parts": _parts,
+    "distance_m": lambda _, metres: f"{metres:.0f} m away",
+    "holds_point": lambda _, holds: "holds the point" if holds else "",
+}
 
 
 def _boxes(bounds: Bounds) -> list[list[list[float]]]:
