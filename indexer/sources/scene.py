@@ -97,7 +97,7 @@ def open_scene(path: Path, bands: tuple[int, ...] | None) -> Scene:
     """
     try:
         _hush()
-        with rasterio.open(path) as dataset:
+        with _opened(str(path)) as dataset:
             if dataset.driver not in _DRIVERS:
                 raise BadInput(str(path), f"is a {dataset.driver} file, whatever its name says; convert it to GeoTIFF")
             return _describe(path, dataset, bands)
@@ -202,6 +202,12 @@ def _date_in(name: str) -> datetime | None:
     return None
 
 
+def _opened(path: str) -> Any:
+    # Without the option GDAL lists the whole folder for each of its files.
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"):
+        return rasterio.open(path, sharing=False)
+
+
 def _hush() -> None:
     """Keep rasterio from warning of files, even its own in memory, that say nothing of where they lie: we say so.
 
@@ -287,7 +293,7 @@ class Reader:
         mine: OrderedDict[str, Any] = self._local.__dict__.setdefault("datasets", OrderedDict())
         dataset = mine.pop(path, None)
         if dataset is None or dataset.closed:
-            dataset = rasterio.open(path, sharing=False)
+            dataset = _opened(path)
             with self._lock:
                 self._open.add(dataset)
         mine[path] = dataset
