@@ -108,6 +108,14 @@ def _to_rgb(image: Image.Image, background: int) -> tuple[Pixels, float]:
     return np.asarray(Image.alpha_composite(ground, rgba).convert("RGB")), nodata
 
 
+def interleaved(rgba: NDArray[np.uint8]) -> Pixels:
+    """The first three of (bands, h, w) as (h, w, 3)."""
+    pixels = np.empty((*rgba.shape[1:], 3), np.uint8)
+    for band in range(3):
+        pixels[..., band] = rgba[band]
+    return pixels
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
     """A linear map of values onto 0..255, one for each band.

@@ -20,9 +20,9 @@ from geoanchor.tiling import Bounds, Tile, zoom_for_gsd
 from indexer.sources.georeference import Georeference
 from indexer.sources.grid import in_box
 from indexer.sources.identity import joint_stamp, source_name
-from indexer.sources.picture import Stretch
+from indexer.sources.picture import Stretch, interleaved
 from indexer.sources.registry import SourceOptions
-from indexer.sources.scene import Reader, Rgba, Scene, interleaved, open_scene
+from indexer.sources.scene import Reader, Rgba, Scene, open_scene
 
 NOT_PLACED = "has no georeference; assign one with gdal_edit -a_srs -a_ullr"
 _SAMPLED_SCENES = 16

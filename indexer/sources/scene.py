@@ -26,12 +26,11 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from geoanchor.errors import BadInput
-from geoanchor.image import Pixels
 from geoanchor.tiling import Tile
 from indexer.sources.exif import exif_time
 from indexer.sources.georeference import Georeference, georeference
 from indexer.sources.identity import file_stamp, joint_stamp
-from indexer.sources.picture import Picture, Stretch, too_large
+from indexer.sources.picture import Picture, Stretch, interleaved, too_large
 from indexer.sources.registry import SourceOptions
 from indexer.sources.sidecar import projection
 
@@ -303,14 +302,6 @@ class Reader:
                 self._open.discard(oldest)
             oldest.close()
         return dataset
-
-
-def interleaved(rgba: Rgba) -> Pixels:
-    """The colours as (h, w, 3)."""
-    pixels = np.empty((*rgba.shape[1:], 3), np.uint8)
-    for band in range(3):
-        pixels[..., band] = rgba[band]
-    return pixels
 
 
 def _cut(box: tuple[float, float, float, float], scene: Scene, size_px: int) -> tuple[Window, tuple[int, int]] | None:
