@@ -48,7 +48,8 @@ class Batches:
         self._schedule = schedule
         self._tiles = [np.flatnonzero(pairs.place == place) for place in range(len(pairs.names))]
         self._weights = _rarity(pairs.concepts)
-        encoder, occurs = SentenceEncoder(), pairs.concepts.any(axis=0)
+        encoder = SentenceEncoder()
+        occurs = np.asarray(pairs.concepts.any(axis=0)).tolist()
         self._phrases = [
             encoder.encode(ways if there else ()) for ways, there in zip(keyword_phrases(), occurs, strict=True)
         ]

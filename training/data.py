@@ -35,6 +35,8 @@ Log = Callable[[str], None]
 
 KEYWORDS = tuple(concept for concept in CONCEPTS.values() if concept.weight >= 2)
 """Concepts whose plain words are taught by themselves; footpaths and single trees are not worth a vector."""
+_CAPTIONS = 4
+"""Paraphrases kept of a tile; each costs a sentence vector."""
 _SEASONS: tuple[Season, ...] = ("spring", "summer", "autumn", "winter")
 _COMPASS = re.compile("north|south|east|west")
 _COLUMN = {concept.name: column for column, concept in enumerate(KEYWORDS)}
@@ -136,7 +138,7 @@ def _words(features: FeatureSource, tile: Tile) -> tuple[tuple[str, ...], tuple[
     """Captions and concepts of a tile."""
     found = features.features(tile.bounds)
     things = scene_of(presence(found, tile)).things
-    return tile_captions(found, tile), tuple(thing.concept.name for thing in things)
+    return tile_captions(found, tile)[:_CAPTIONS], tuple(thing.concept.name for thing in things)
 
 
 class TilePairs:
