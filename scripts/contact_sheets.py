@@ -6,6 +6,7 @@ python scripts/contact_sheets.py [SHEET ...]      writes docs/images/SHEET.webp;
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from PIL import Image
 from geoanchor.feature import FeatureSource
 from geoanchor.image import Pixels
 from geoanchor.tiling import Tile, tile_at
+from indexer.city.aerial import LOOKS, render_aerial
 from indexer.city.city import City
+from indexer.city.looks import later
 from indexer.render import STYLES, render_map
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
@@ -54,7 +57,44 @@ def map_styles() -> Pixels:
     return sheet([[render_map(town, tile, SIDE_PX, style) for tile in tiles] for style in STYLES])
 
 
-SHEETS: dict[str, Callable[[], Pixels]] = {"map_styles": map_styles}
+def city_countries() -> Pixels:
+    """Rows: the three countries; columns: places, from the air."""
+    rows = []
+    for country in "ABC":
+        town = City(7, country)
+        rows.append([render_aerial(town, tile, SIDE_PX, LOOKS[country], 7) for tile in places(town)])
+    return sheet([row[: min(5, *map(len, rows))] for row in rows])
+
+
+def city_dates() -> Pixels:
+    """Rows: date 0, date 1 and the map of date 0; columns: where most is built or torn down."""
+    town, grown = City(7), City(7, date=1)
+    spots = [feature.geometry.centroid for feature, _ in town.changes(town.extent)]
+    counts = Counter(tile_at(spot.x, spot.y, 17) for spot in spots)
+    tiles = [tile for tile, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:5]]
+    return sheet([
+        [render_aerial(town, tile, SIDE_PX, LOOKS["A"], 7) for tile in tiles],
+        [render_aerial(grown, tile, SIDE_PX, later(LOOKS["A"]), 7) for tile in tiles],
+        [render_map(town, tile, SIDE_PX, "standard") for tile in tiles],
+    ])  # fmt: skip
+
+
+def city_zooms() -> Pixels:
+    """Zooms 15 to 19 of one place of each country."""
+    rows = []
+    for country in "ABC":
+        town = City(7, country)
+        tiles = [places(town, zoom)[0] for zoom in range(15, 20)]
+        rows.append([render_aerial(town, tile, SIDE_PX, LOOKS[country], 7) for tile in tiles])
+    return sheet(rows)
+
+
+SHEETS: dict[str, Callable[[], Pixels]] = {
+    "map_styles": map_styles,
+    "city-countries": city_countries,
+    "city-dates": city_dates,
+    "city-zooms": city_zooms,
+}
 
 
 def main(names: Sequence[str]) -> None:

@@ -139,7 +139,8 @@ def test_odd_features_do_no_harm() -> None:
         Feature("n/1", spot, {"natural": "tree"}), Feature("n/2", spot, {"highway": "crossing"}),
         Feature("w/1", shapely.LineString([(lng, lat), (lng + 1e-3, lat)]), {"highway": "primary", "lanes": "many"}),
         Feature("w/2", spot.buffer(1e-4), {"building": "yes", "height": "tall", "building:levels": "-3"}),
-        Feature("r/1", shapely.MultiPolygon([spot.buffer(2e-4), shapely.Point(lng + 1e-3, lat).buffer(1e-4)]), {"landuse": "forest"}),
+        Feature("r/1", shapely.MultiPolygon(
+            [spot.buffer(2e-4), shapely.Point(lng + 1e-3, lat).buffer(1e-4)]), {"landuse": "forest"}),
         Feature("r/2", shapely.GeometryCollection([spot, spot.buffer(1e-4)]), {"building": "yes"}),
         Feature("w/3", shapely.Polygon(), {"natural": "water"}),
     ]  # fmt: skip

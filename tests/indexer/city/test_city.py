@@ -53,7 +53,7 @@ def test_threads_see_the_same_town() -> None:
     assert together == [summary(list(alone.features(t.bounds))) for t in tiles * 2]
 
 
-@pytest.mark.parametrize(("country", "expected"), [("A", "GOLD_A"), ("B", "GOLD_B"), ("C", "GOLD_C")])
+@pytest.mark.parametrize(("country", "expected"), [("A", "854696e5ae09a0f6"), ("B", "3b79931a5e974c05"), ("C", "94bdf088f3f8a002")])
 def test_towns_stay_what_they_are(country: str, expected: str) -> None:
     """Encoders are trained on these towns: a change here is a new town, to be made on purpose."""
     city = town(7, country)
@@ -101,7 +101,8 @@ def test_geometry_is_valid_and_nothing_is_built_on_roads_or_water(country: str) 
     waters = [n for n, f in enumerate(features) if f.tags.get("water") in ("river", "lake")]
     assert len(tree.query(shapely.buffer(shapes[roads], 1.5), predicate="intersects")[0]) == 0
     assert len(tree.query(shapes[waters], predicate="intersects")[0]) == 0
-    first, second = tree.query(shapely.buffer(shapes[built], -0.3), predicate="intersects")
+    slim = shapely.STRtree(shapely.buffer(shapes[built], -0.3, join_style="mitre"))
+    first, second = slim.query(slim.geometries, predicate="intersects")
     assert {(a, b) for a, b in zip(first.tolist(), second.tolist(), strict=True) if a < b} == set()
 
 
