@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.protocols import RowIds
+from retrieval.neighbours import blend
 from retrieval.region import Places, distances_m
 
 DEFAULT_DECAY_M = 300.0
@@ -32,6 +33,8 @@ _REACH = 2.5
 _HALF, _LEAST_Z, _STEEPNESS = 0.6, 1.5, 4.0
 """Belief is one half at this share of the strongest score's distance from the background, but at least at this many
 standard deviations; and how steeply it turns there."""
+_SPILL = 0.2
+"""Share of its neighbours' scores that a tile is given: a stadium or a river lies on several tiles, noise does not."""
 _ALONE = 0.02
 """What is left of the subject's belief where no object is in reach: enough to keep an order, below every true match."""
 _UNITS = {"m": 1.0, "meter": 1.0, "metre": 1.0, "meters": 1.0, "metres": 1.0, "km": 1000.0, "kilometers": 1000.0,
@@ -94,22 +97,26 @@ def _relation(match: re.Match[str], decay_m: float) -> Relation | None:
     return Relation(subject, thing, decay_m)
 
 
-def beliefs(scores: Scores, groups: Iterable[RowIds]) -> Scores:
+def beliefs(scores: Scores, groups: Iterable[RowIds], neighbours: NDArray[np.int64]) -> Scores:
     """How far a phrase's scores (g,) say that the thing is there, 0..1, calibrated within each group of rows (a layer).
+
+    Args:
+        neighbours: (g, 4) rows of adjacent tiles, -1 for none.
 
     A thing that fills few tiles shows as scores far out of the background's spread, so the middle between the
     background and the strongest score is where belief is one half.
     """
-    out = np.zeros(len(scores))
+    z, out = np.zeros(len(scores)), np.zeros(len(scores))
+    groups = [rows for rows in groups if len(rows)]
     for rows in groups:
-        if len(rows):
-            out[rows] = _belief(scores[rows])
+        z[rows] = (scores[rows] - np.median(scores[rows])) / (scores[rows].std() + 1e-9)
+    z = blend(z, neighbours, _SPILL)
+    for rows in groups:
+        out[rows] = _belief(z[rows])
     return out
 
 
-def _belief(scores: Scores) -> Scores:
-    middle, spread = np.median(scores), scores.std() + 1e-9
-    z = (scores - middle) / spread
+def _belief(z: Scores) -> Scores:
     strongest = float(z.max())
     threshold = max(_LEAST_Z, _HALF * strongest)
     return np.asarray(1 / (1 + np.exp(-_STEEPNESS * (z - threshold) / max(strongest - threshold, 1.0))))

@@ -28,6 +28,7 @@ from geoanchor.manifest import Manifest
 from geoanchor.protocols import RowIds, RowStore, VectorIndex, Vectors
 from retrieval.index.flat import FlatIndex
 from retrieval.index.lance import vector_column
+from retrieval.neighbours import tile_neighbours
 from retrieval.region import Places
 
 FAISS_FROM = 50_000
@@ -122,6 +123,13 @@ class Serving:
         """Sorted positions of each layer's rows."""
         column = self.rows.column("layer")
         return {layer: np.flatnonzero(pc.equal(column, layer).to_numpy(zero_copy_only=False)) for layer in LAYERS}
+
+    @cached_property
+    def neighbours(self) -> NDArray[np.int64]:
+        """Rows (g, 4) of the adjacent tiles of the same layer, -1 where there is none."""
+        z, x, y = (self.numbers(name) for name in ("z", "x", "y"))
+        found = [tile_neighbours(z, x, y, rows) for rows in self.layers.values()]
+        return np.asarray(np.max(found, axis=0))
 
     @cached_property
     def acquired_us(self) -> NDArray[np.int64]:

@@ -194,8 +194,11 @@ class RelationTerm:
         groups = list(self.serving.layers.values())
         if present is not None:
             groups = [np.intersect1d(rows, present, assume_unique=True) for rows in groups]
-        first, second = (index.score(vector).astype(np.float64) for vector in (self.subject, self.thing))
-        return beliefs(first, groups), beliefs(second, groups)
+        first, second = (
+            beliefs(index.score(vector).astype(np.float64), groups, self.serving.neighbours)
+            for vector in (self.subject, self.thing)
+        )
+        return first, second
 
 
 class Ranking:

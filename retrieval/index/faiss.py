@@ -22,10 +22,10 @@ EXACT_ROWS = 50_000
 """Galleries and filtered parts up to this size are scanned exactly: some milliseconds, and no approximation."""
 _DEPTH = 1_000
 """Hits an approximate answer may hold; what lies deeper is ranked exactly."""
-_SPARE = 16
+_SPARE = 6
 """Extra candidates, so that re-scoring can settle ties at the edge."""
-_LISTS_PER_ROOT = 4
-_POINTS_PER_LIST = 64
+_LISTS_PER_ROOT = 2
+_POINTS_PER_LIST = 40
 _TRAIN_ROUNDS = 10
 _SAMPLE = 256
 _SEED = 7
@@ -79,16 +79,12 @@ class FaissIndex:
             scores, found = self._ivf.search(vector[None], min(wanted, len(self._flat)))
             scores, found = scores[0][found[0] >= 0], found[0][found[0] >= 0]
             exhausted = len(found) < wanted
-            allowed = np.ones(len(found), bool) if rows is None else _members(found, rows)
-            hits = found[allowed]
-            if exhausted or (len(hits) > k and self._settled(vector, scores, hits[:k], k)):
-                return self._flat.best(vector, k, hits)
+            hits = found if rows is None else found[_members(found, rows)]
+            best = self._flat.best(vector, k, hits)
+            # Settled when no row that was not fetched can tie with the k-th hit.
+            if exhausted or (len(hits) > k and scores[-1] < best[0][-1] - self._flat.slack(vector)):
+                return best
             wanted *= 4
-
-    def _settled(self, vector: Vectors, scores: Vectors, hits: RowIds, k: int) -> bool:
-        """Whether no row that was not fetched can tie with the k-th hit."""
-        kth = self._flat.rescore(vector, hits[-1:])[0]
-        return bool(scores[-1] < kth - self._flat.slack(vector, hits))
 
 
 def build_faiss(vectors: Vectors, path: Path, recall: float = 0.99) -> FaissIndex:
@@ -132,14 +128,13 @@ def open_faiss(path: Path, vectors: Vectors, exact_rows: int = EXACT_ROWS) -> Fa
 
 def _probes(ivf: Any, vectors: Vectors, recall: float, random: np.random.Generator) -> int:
     """Fewest probed lists, to a quarter of an octave, that find that share of the true ten best."""
-    flat = FlatIndex(vectors)
     rows = np.sort(random.choice(len(vectors), min(len(vectors), _SAMPLE), replace=False))
     queries = np.asarray(vectors[rows])
     # Queries lie near rows, not on them: half of a row's own length of noise in a random direction.
     noise = random.standard_normal(queries.shape).astype(np.float32)
     noise *= 0.5 * np.linalg.norm(queries, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
     queries = queries + noise
-    truth = flat.search(queries, 10)[1]
+    truth = _faiss().knn(queries, vectors, 10, metric=_faiss().METRIC_INNER_PRODUCT)[1]
     steps = sorted(
         {min(ivf.nlist, math.ceil(2 ** (i / 4))) for i in range(4 * math.ceil(math.log2(ivf.nlist + 1)) + 1)}
     )

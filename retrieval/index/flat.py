@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +15,7 @@ _BRIDGE = 32
 """Rows between two wanted ones that are cheaper to score along with them than to jump over."""
 _SHORT_RUN = 16
 """Mean run length below which one gather beats many slices."""
+_SAMPLE = 512
 _CHUNK = 65_536
 """Rows rescored at once, to bound the memory of the double precision copy."""
 
@@ -61,8 +64,10 @@ class FlatIndex:
     def rescore(self, vector: Vectors, rows: RowIds) -> Vectors:
         """Final scores (n,) float32 of a query (d,) against rows (n,)."""
         exact = vector.astype(np.float64)
-        parts = [self.vectors[rows[i : i + _CHUNK]].astype(np.float64) @ exact for i in range(0, len(rows), _CHUNK)]
-        return np.concatenate(parts, dtype=np.float32, casting="same_kind") if parts else np.empty(0, np.float32)
+        scores = np.empty(len(rows), np.float32)
+        for i in range(0, len(rows), _CHUNK):
+            scores[i : i + _CHUNK] = self.vectors[rows[i : i + _CHUNK]].astype(np.float64) @ exact
+        return scores
 
     def best(self, vector: Vectors, k: int, candidates: RowIds) -> tuple[Vectors, RowIds]:
         """The k best of some candidate rows, by final score, ties by lower row: scores (<=k,), rows (<=k,)."""
@@ -70,18 +75,22 @@ class FlatIndex:
         order = np.lexsort((candidates, -exact))[:k]
         return exact[order], candidates[order]
 
-    def slack(self, vector: Vectors, rows: RowIds) -> float:
-        """How far a single precision score may be off, judged by the length of the query and of some rows."""
-        longest = float(np.linalg.norm(self.vectors[rows], axis=1).max(initial=0.0))
-        return float(np.finfo(np.float32).eps) * len(vector) * float(np.linalg.norm(vector)) * longest
+    def slack(self, vector: Vectors) -> float:
+        """How far a score in single precision may be off."""
+        return math.sqrt(float(vector @ vector)) * self._rounding
+
+    @cached_property
+    def _rounding(self) -> float:
+        """Rounding error of a score per length of the query; rows may be twice as long as those of a sample."""
+        sample = self.vectors[:: max(1, len(self.vectors) // _SAMPLE)]
+        longest = float(np.linalg.norm(sample, axis=1).max(initial=0.0))
+        return 2 * longest * int(self.vectors.shape[1]) * float(np.finfo(np.float32).eps)
 
     def _search_one(self, vector: Vectors, k: int, rows: RowIds | None) -> tuple[Vectors, RowIds]:
         scores = self.score(vector, rows)
         chosen = top(scores, k)
         if k < len(scores):
-            near = chosen if rows is None else rows[chosen]
-            threshold = scores[chosen].min() - self.slack(vector, near[:_CHUNK])
-            chosen = np.flatnonzero(scores >= threshold)
+            chosen = np.flatnonzero(scores >= scores[chosen].min() - self.slack(vector))
         return self.best(vector, k, chosen if rows is None else rows[chosen])
 
     def _score_run(self, vector: Vectors, run: RowIds, out: Vectors) -> None:

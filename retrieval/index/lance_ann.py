@@ -64,7 +64,7 @@ class LanceAnn:
             candidates = self._fetch(vector, wanted, rows)
             scores, hits = self._flat.best(vector, k, candidates)
             worst = self._flat.rescore(vector, candidates[-1:])
-            if len(candidates) < wanted or wanted == limit or worst[0] < scores[-1] - self._flat.slack(vector, hits):
+            if len(candidates) < wanted or wanted == limit or worst[0] < scores[-1] - self._flat.slack(vector):
                 return scores, hits
             wanted = min(4 * wanted, limit)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from geoanchor.tiling import Tile, cell_at, distance_m, tile_at
+from retrieval.neighbours import tile_neighbours
 from retrieval.region import Places
 from retrieval.relations import Relation, beliefs, match_relation, parse_relation
 
@@ -93,13 +94,38 @@ def test_beliefs_find_the_rare_strong_scores_of_each_group() -> None:
     random = np.random.default_rng(0)
     scores = np.concatenate([random.normal(0.2, 0.02, 500), random.normal(0.6, 0.05, 500)])
     scores[[10, 11]], scores[[700, 701]] = 0.4, 1.1
-    found = beliefs(scores, [np.arange(500), np.arange(500, 1000)])
+    alone = np.full((1000, 4), -1)
+    found = beliefs(scores, [np.arange(500), np.arange(500, 1000)], alone)
     assert (found[[10, 11, 700, 701]] > 0.7).all()
     assert np.sort(found)[-5] < 0.5
     order = np.argsort(scores[:500])
     assert (np.diff(found[:500][order]) >= 0).all()
 
 
+def test_a_thing_on_two_tiles_is_believed_before_a_lone_outlier() -> None:
+    scores = np.random.default_rng(1).normal(0, 1, 400)
+    scores[[50, 51, 300]] = 6.0
+    neighbours = np.full((400, 4), -1)
+    neighbours[1:, 0], neighbours[:-1, 1] = np.arange(399), np.arange(1, 400)
+    found = beliefs(scores, [np.arange(400)], neighbours)
+    assert min(found[50], found[51]) > found[300] > np.delete(found, [50, 51, 300]).max()
+
+
+def _steps_apart(a: Tile, b: Tile) -> list[int]:
+    across = (a.x - b.x) % 2**a.z
+    return sorted([min(across, 2**a.z - across), abs(a.y - b.y)])
+
+
+def test_neighbours_are_the_tiles_that_share_an_edge() -> None:
+    tiles = [Tile(3, x, y) for x in (0, 1, 6, 7) for y in (0, 1, 7)] + [Tile(2, 0, 0), Tile(2, 1, 0)]
+    z, x, y = (np.array([getattr(tile, name) for tile in tiles] + [np.nan], float) for name in "zxy")
+    found = tile_neighbours(z, x, y, np.arange(len(tiles) + 1))
+    for row, tile in enumerate(tiles):
+        truth = {other for other, near in enumerate(tiles) if near.z == tile.z and _steps_apart(tile, near) == [0, 1]}
+        assert set(found[row].tolist()) - {-1} == truth
+    assert (found[-1] == -1).all()
+
+
 def test_beliefs_of_a_phrase_that_fits_nothing_in_particular_are_finite() -> None:
-    assert np.isfinite(beliefs(np.full(5, 0.3), [np.arange(5)])).all()
-    assert beliefs(np.empty(0), [np.empty(0, np.int64)]).shape == (0,)
+    assert np.isfinite(beliefs(np.full(5, 0.3), [np.arange(5)], np.full((5, 4), -1))).all()
+    assert beliefs(np.empty(0), [np.empty(0, np.int64)], np.empty((0, 4), np.int64)).shape == (0,)

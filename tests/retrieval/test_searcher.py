@@ -332,3 +332,33 @@ def test_columns_of_the_store_cover_what_a_search_reads() -> None:
     from retrieval.index import lance
 
     assert set(ROW_COLUMNS) <= {name for name, _, _ in lance._FACTS}
+
+
+def colour_row(tile: Tile, word: str) -> dict:
+    return make_row(tile, "aerial", ToyEncoder().encode([word], "text")["semantic"][0])
+
+
+def test_a_relation_beats_the_plain_sentence_and_says_why(tmp_path: Path) -> None:
+    first = tile_at(14.5, 48.2, 17)
+    words = {(5, 5): "red", (6, 5): "blue", (14, 14): "red", (3, 14): "red blue"}
+    grid = [(x, y) for x in range(20) for y in range(20)]
+    rows = [colour_row(Tile(17, first.x + x, first.y + y), words.get((x, y), "green")) for x, y in grid]
+    searcher = make_searcher(tmp_path, rows)
+    answer = searcher.search(Query(parts=(TextPart(text="red by the blue"),), k=400))
+    best = answer.hits[0]
+    assert best.tile == (17, first.x + 5, first.y + 5)
+    why = best.why["relation"]
+    assert why["object_id"] == f"aerial/{Tile(17, first.x + 6, first.y + 5)}"
+    assert 100 < why["distance_m"] < 300
+    assert best.score == pytest.approx(why["subject_score"] * (0.02 + 0.98 * why["object_score"] * 0.73), rel=0.1)
+    assert len({hit.id for hit in answer.hits}) == 400
+    plain = searcher.search(Query(parts=(TextPart(text="red by the blue"),), relations=False))
+    assert plain.hits[0].tile == (17, first.x + 3, first.y + 14)
+    assert "relation" not in plain.hits[0].why
+
+
+def test_a_relation_mixes_with_other_parts(searcher: Searcher, rows: list[dict]) -> None:
+    parts = (TextPart(text="red by the blue"), TextPart(text="green", weight=-0.5), LikePart(id=rows[3]["id"]))
+    hits = searcher.search(Query(parts=parts, k=50)).hits
+    assert {"relation", "semantic", "parts"} <= hits[0].why.keys()
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
