@@ -203,7 +203,7 @@ def build(
         sources: as named on the command line. into: the index folder.
         model: bundle to encode with; None takes the index's own, "mini" for a new one.
         captions: JSON list of {"image", "captions"}; the first caption of each picture is kept with its row.
-        prune: remove rows that their source no longer lists.
+        prune: remove rows that their source no longer lists; nothing is removed where only a box was read.
 
     Raises a GeoAnchorError in one sentence; what one bad picture causes is in the report instead.
     """
@@ -215,7 +215,6 @@ def build(
 
     settings, folder = settings or load_settings(), Path(into)
     options = SourceOptions(layer, zoom, size, style, bands, within, settings)
-    encoder = load_bundle(model or _model_of(folder) or DEFAULT_MODEL, settings)
     with ExitStack() as stack:
         opened: list[TileSource] = []
         for uri in [sources] if isinstance(sources, str) else sources:
@@ -223,13 +222,14 @@ def build(
             stack.callback(opened[-1].close)
         if captions is not None:
             opened = _captioned(opened, Path(captions))
+        encoder = load_bundle(model or _model_of(folder) or DEFAULT_MODEL, settings)
         return build_index(
             folder,
             opened,
             encoder,
             LanceStore,
             derive_serving,
-            BuildOptions(settings.batch_size, settings.threads, prune=prune, tile_size_px=size),
+            BuildOptions(settings.batch_size, settings.threads, prune=prune and within is None, tile_size_px=size),
             progress,
         )
 

@@ -48,12 +48,11 @@ class GridTiles:
     """
 
     def __init__(self, uri: str, store: TileStore, options: SourceOptions, zoom: int, layer: Layer, attribution: str):
-        self.uri, self.layer, self.zoom, self.attribution = uri, layer, zoom, attribution
+        self.uri, self.layer, self.zoom, self.attribution = without_secrets(uri), layer, zoom, attribution
         self.absent = 0
         """Addresses read so far where the store had nothing."""
         self._store, self._within = store, options.within
         self._max_pixels = options.settings.max_pixels
-        self._source = without_secrets(uri)
         self._lock = threading.Lock()
 
     def plan(self) -> Iterator[TileRef]:
@@ -73,7 +72,7 @@ class GridTiles:
             pixels, nodata = np.zeros((TILE_SIZE_PX, TILE_SIZE_PX, 3), np.uint8), 1.0
         else:
             background = 255 if self.layer == "map" else 0
-            picture = decode(data, f"{self._source} tile {ref.tile}", self._max_pixels, background)
+            picture = decode(data, f"{self.uri} tile {ref.tile}", self._max_pixels, background)
             pixels, nodata = picture.pixels, picture.nodata
         return TileImage(
             id=ref.id,
@@ -82,7 +81,7 @@ class GridTiles:
             tile=ref.tile,
             gsd_m=ref.tile.gsd_m(pixels.shape[1]),
             crs="EPSG:3857",
-            source=self._source,
+            source=self.uri,
             attribution=self.attribution,
             nodata=nodata,
             encoded=data,

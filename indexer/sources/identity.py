@@ -16,7 +16,8 @@ def source_name(path: Path) -> str:
     """
     absolute = path.resolve()
     digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:6]
-    return f"{plain_name(absolute.name if absolute.is_dir() else absolute.stem) or 'root'}-{digest}"
+    name = absolute.name if absolute.is_dir() else absolute.stem.removesuffix(".osm")
+    return f"{plain_name(name) or 'root'}-{digest}"
 
 
 def plain_name(name: str) -> str:

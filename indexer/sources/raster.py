@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -30,14 +31,14 @@ _SAMPLED_SCENES = 16
 
 
 class RasterTiles:
-    """A TileSource of scenes cut into tiles; where scenes overlap, the first that has data wins.
+    """A TileSource of scenes cut into tiles; where scenes overlap, the newest that has data wins.
 
     Every scene of one data type is stretched alike, so that neighbouring tiles match. A file that is no usable raster
     is planned under its own name, and reading it raises BadInput: the build counts it and the mosaic goes on.
 
     Args:
         uri: as named on the command line; name: short and unique, part of every id.
-        scenes: by the name of their file, in the order in which they win; all with a georeference.
+        scenes: by the name of their file, all with a georeference; of scenes of one date the first wins.
         broken: file name -> why it cannot be used.
     """
 
@@ -49,7 +50,7 @@ class RasterTiles:
         self.uri = uri
         self.layer: Layer = options.layer or "aerial"
         self._prefix = f"{self.layer}/{name}"
-        self._scenes = tuple(scenes.values())
+        self._scenes = tuple(sorted(scenes.values(), key=_age))
         self._broken = {f"{self._prefix}/{file}": error for file, error in broken.items()}
         self._options = options
         self._gsd_m = [_placed(scene).gsd_m for scene in self._scenes]
@@ -177,6 +178,11 @@ def check_bands(options: SourceOptions) -> None:
     """Raise UsageError unless one band or three are asked for."""
     if options.bands is not None and len(options.bands) not in (1, 3):
         raise UsageError(f"{len(options.bands)} bands make no colour: name one (grey) or three (red, green, blue)")
+
+
+def _age(scene: Scene) -> float:
+    """Orders scenes from new to old, those of unknown date last."""
+    return -scene.acquired.timestamp() if scene.acquired else math.inf
 
 
 def _placed(scene: Scene) -> Georeference:

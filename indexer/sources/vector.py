@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import shapely
@@ -13,9 +14,10 @@ from geoanchor.errors import UsageError
 from geoanchor.feature import Feature, FeatureSource
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.protocols import TileRef
-from geoanchor.tiling import MAX_ZOOM, Bounds, Tile, tile_at
+from geoanchor.tiling import MAX_ZOOM, Bounds, Tile, tile_at, wrap_lng
 from indexer.captions import describe_tile
 from indexer.render import drawable, find_style, render_map
+from indexer.sources import identity
 from indexer.sources.registry import SourceOptions
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ class VectorTiles:
     def plan(self) -> Iterator[TileRef]:
         """Tiles that hold something to draw and whose centre lies within the options' box, in grid order."""
         within = self._options.within
-        window = within or self.features.extent
+        # A tile whose centre lies in the box may hold only things beside the box.
+        window = _padded(within, 360 / (1 << self.zoom)) if within else self.features.extent
         shown = [f for f in self.features.features(window) if drawable(f, self._style, self.zoom)]
         for tile in covered_tiles(shown, self.zoom):
             if within is None or _holds(within, *tile.center):
@@ -112,12 +115,10 @@ class VectorTiles:
 
 
 def source_name(uri: str) -> str:
-    """Short name of a source for tile ids: a file's stem, "city-7-B" of "city:7/B"."""
-    name = uri
-    if not re.match(r"[a-z]{2,}:(?!//)", uri):
-        name = re.split(r"[/\\]", uri.rstrip("/"))[-1]
-        name = re.sub(r"\.(osm\.pbf|osm\.gz|osm\.bz2|\w+)$", "", name)
-    return re.sub(r"[^\w.=+-]+", "-", name)
+    """Short name of a source for tile ids: "city-7-B" of "city:7/B", "town-3f2a9c" of a file."""
+    if re.match(r"[a-z]{2,}:", uri):
+        return re.sub(r"[^\w.=+-]+", "-", uri)
+    return identity.source_name(Path(uri))
 
 
 def covered_tiles(features: Sequence[Feature], zoom: int) -> list[Tile]:
@@ -149,6 +150,13 @@ def _quarter(geometry: BaseGeometry, tile: Tile, zoom: int) -> Iterator[Tile]:
         return
     for child in tile.children():
         yield from _quarter(geometry, child, zoom)
+
+
+def _padded(bounds: Bounds, degrees: float) -> Bounds:
+    south, north = max(bounds.south - degrees, -90.0), min(bounds.north + degrees, 90.0)
+    if (bounds.east - bounds.west) % 360.0 + 2 * degrees >= 360.0 or bounds.east - bounds.west == 360.0:
+        return Bounds(-180.0, south, 180.0, north)
+    return Bounds(wrap_lng(bounds.west - degrees), south, wrap_lng(bounds.east + degrees), north)
 
 
 def _holds(bounds: Bounds, lng: float, lat: float) -> bool:

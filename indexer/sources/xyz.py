@@ -58,7 +58,7 @@ def open_xyz(uri: str, options: SourceOptions) -> TileSource:
         data_zoom = min(zoom, 14) if vector else zoom
         service = TileService(template, box, options, name=_service_name(template))
         if vector:
-            return open_vector_tiles(uri, service, options, (0, data_zoom), "")
+            return open_vector_tiles(without_secrets(uri), service, options, (0, data_zoom), "")
         return GridTiles(uri, service, options, zoom, options.layer or "aerial", "")
     folder = TileFolder(template)
     zooms = folder.zooms()
