@@ -77,8 +77,10 @@ class FaissIndex:
         wanted = math.ceil(k / share * 1.2) + _SPARE
         while True:
             scores, found = self._ivf.search(vector[None], min(wanted, len(self._flat)))
-            scores, found = scores[0][found[0] >= 0], found[0][found[0] >= 0]
-            exhausted = len(found) < wanted
+            scores, found = scores[0], found[0]
+            exhausted = found[-1] < 0 or len(found) < wanted
+            if exhausted:
+                found = found[found >= 0]
             hits = found if rows is None else found[_members(found, rows)]
             best = self._flat.best(vector, k, hits)
             # Settled when no row that was not fetched can tie with the k-th hit.
