@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from geoanchor.errors import UsageError
+from geoanchor.protocols import TileRef
+from geoanchor.tiling import Bounds, tiles_in
 from indexer.city.aerial import LOOKS
 from indexer.city.city import City
 from indexer.sources.registry import SourceOptions
@@ -14,7 +17,23 @@ from indexer.sources.vector import VectorTiles
 _NAME = re.compile(r"city:(\d{1,9})(?:/([A-Za-z]+))?(?:@(\d+))?")
 
 
-def open_city(uri: str, options: SourceOptions) -> VectorTiles:
+class CityTiles(VectorTiles):
+    """Tiles of an endless town: every one of them holds something, so none need be looked into beforehand."""
+
+    def plan(self) -> Iterator[TileRef]:
+        """Tiles whose centre lies within the options' box, in grid order."""
+        box = self._options.within or self.features.extent
+        for tile in tiles_in(box, self.zoom):
+            if _holds(box, *tile.center):
+                yield TileRef(id=f"{self._prefix}/{tile}", tile=tile, stamp=self._stamp)
+
+
+def _holds(box: Bounds, lng: float, lat: float) -> bool:
+    across = box.west <= lng <= box.east if box.west <= box.east else lng >= box.west or lng <= box.east
+    return across and box.south <= lat <= box.north
+
+
+def open_city(uri: str, options: SourceOptions) -> CityTiles:
     """Tiles of a procedural city, e.g. "city:7", "city:7/B", "city:7/A@1".
 
     Layer aerial (default) or map; zoom 17 by default; the town proper (about 24 x 24 tiles) unless `options.within`
@@ -28,4 +47,5 @@ def open_city(uri: str, options: SourceOptions) -> VectorTiles:
     if options.layer == "ground":
         raise UsageError(f"{uri}: the procedural city has the layers aerial and map, not ground")
     options = replace(options, within=options.within or town.extent)
-    return VectorTiles(uri, town, options, default_layer="aerial", look=LOOKS[country], seed=seed * 2 + date, stamp="1")
+    # Gardens and woods come from the seed: they must be the same at both dates.
+    return CityTiles(uri, town, options, default_layer="aerial", look=LOOKS[country], seed=seed, stamp="1")

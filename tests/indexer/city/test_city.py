@@ -53,7 +53,9 @@ def test_threads_see_the_same_town() -> None:
     assert together == [summary(list(alone.features(t.bounds))) for t in tiles * 2]
 
 
-@pytest.mark.parametrize(("country", "expected"), [("A", "854696e5ae09a0f6"), ("B", "3b79931a5e974c05"), ("C", "94bdf088f3f8a002")])
+@pytest.mark.parametrize(
+    ("country", "expected"), [("A", "854696e5ae09a0f6"), ("B", "3b79931a5e974c05"), ("C", "94bdf088f3f8a002")]
+)
 def test_towns_stay_what_they_are(country: str, expected: str) -> None:
     """Encoders are trained on these towns: a change here is a new town, to be made on purpose."""
     city = town(7, country)

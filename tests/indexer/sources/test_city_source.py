@@ -33,8 +33,10 @@ def test_the_default_extent_is_the_town() -> None:
 
 def test_country_and_date_make_other_pictures() -> None:
     names = ("city:7", "city:7@1", "city:7/B", "city:7/B@1", "city:8")
-    ids = [next(iter(open_city(name, SourceOptions(within=open_city(name, SourceOptions()).features.extent, zoom=14)).plan())).id
-           for name in names]  # fmt: skip
+    ids = []
+    for name in names:
+        extent = open_city(name, SourceOptions()).features.extent
+        ids.append(next(iter(open_city(name, SourceOptions(within=extent, zoom=14)).plan())).id)
     assert len(set(ids)) == len(names)
 
 
