@@ -42,7 +42,9 @@ def _frame(folder: Path, *, vectors: bool) -> GeoDataFrame:
     shapes = _shapes({name: table[name].to_numpy() for name in ("west", "south", "east", "north", "lng", "lat")})
     frame = table.to_pandas()
     if not vectors:
-        frame["acquired"] = frame["acquired"].map(lambda time: None if time is None or time != time else str(time))
+        # JSON knows neither arrays nor times.
+        frame["tags"] = frame["tags"].map(list)
+        frame["acquired"] = [time.isoformat() if time else None for time in table["acquired"].to_pylist()]
     return geopandas.GeoDataFrame(frame, geometry=shapes, crs="EPSG:4326")
 
 

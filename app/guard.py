@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,6 +43,9 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
+logger = logging.getLogger(__name__)
+
+
 class _TooLarge(Exception):
     pass
 
@@ -73,14 +78,17 @@ class BodyLimit:
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            # What the application makes of a body that was cut off is no answer to its sender.
+            if started or seen <= self._max_bytes:
+                started = True
+                await send(message)
 
         try:
             await self._app(scope, counted, watched)
         except _TooLarge:
-            if not started:
-                await self._refuse(scope, receive, send)
+            logger.info("a request body was cut off at %d bytes", seen)
+        if seen > self._max_bytes and not started:
+            await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         reason = f"the request is larger than the {self._max_bytes} bytes allowed"

@@ -21,7 +21,7 @@ _SHOWN = 10
 def index(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SOURCE...", help="Files, folders, URL templates, city:7, ...", show_default=False),
+        typer.Argument(metavar="SOURCE", help="Files, folders, URL templates, city:7, ...", show_default=False),
     ] = None,
     *,
     into: Annotated[Path, typer.Option(help="The index folder; made, or brought up to date.", metavar="DIR")],
@@ -40,7 +40,7 @@ def index(
     within: Annotated[
         str | None, typer.Option(help="Only tiles in this box, in degrees.", metavar="WEST,SOUTH,EAST,NORTH")
     ] = None,
-    style: Annotated[str, typer.Option(help="Cartographic style for vector data.")] = "standard",
+    style: Annotated[str, typer.Option(help="How vectors are drawn: standard, light, google or dark.")] = "standard",
     bands: Annotated[
         str | None, typer.Option(help="Bands to show as red,green,blue, or one as grey, from 1.", metavar="B,B,B")
     ] = None,

@@ -19,7 +19,7 @@ Format = Literal["table", "json", "geojson", "geoparquet", "html"]
 def search(
     folder: Folder,
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help='Words, e.g. "stadium by the river".', show_default=False)
+        str | None, typer.Argument(metavar="TEXT", help='Words, e.g. "stadium by the river".', show_default=False)
     ] = None,
     image: Annotated[list[Path] | None, typer.Option(help="Aerial picture to match.", metavar="FILE")] = None,
     map_: Annotated[list[Path] | None, typer.Option("--map", help="Map picture to match.", metavar="FILE")] = None,

@@ -1,0 +1,319 @@
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import geopandas
+import pytest
+import typer
+
+from app import cli
+from geoanchor.tiling import Tile
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line in this process: exit code, stdout, stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = cli.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def _process(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "app.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def _leaves(command: object, name: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    children = getattr(command, "commands", {})
+    return [leaf for child in children for leaf in _leaves(children[child], (*name, child))] or [name]
+
+
+COMMANDS = _leaves(typer.main.get_command(cli.app))
+
+
+def test_the_commands_of_the_contract_exist() -> None:
+    names = {" ".join(name) for name in COMMANDS}
+    assert names == {
+        "demo", "index", "search", "describe", "train", "models", "evaluate retrieval", "evaluate matching",
+        "evaluate map-to-aerial", "serve", "info", "doctor", "compact", "export",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
+def test_every_command_and_option_has_help(run: Run, name: tuple[str, ...]) -> None:
+    code, _, err = run(*name, "--help")
+    assert (code, err) == (0, "")
+    command = typer.main.get_command(cli.app)
+    for part in name:
+        command = command.commands[part]  # type: ignore[attr-defined]
+    assert command.help
+    assert [parameter.name for parameter in command.params if not getattr(parameter, "help", None)] == []
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from app.cli import run; code = run(['--help']);"
+        "heavy = {'numpy', 'torch', 'pydantic', 'pyarrow', 'h3', 'gradio', 'fastapi', 'lance'} & set(sys.modules);"
+        "sys.exit(f'loaded {heavy}' if heavy else code)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert b"search" in done.stdout
+    # 0.2 s on an idle machine; the limit leaves room for a busy one.
+    assert time.perf_counter() - start < 2.0
+
+
+def test_search_loads_neither_torch_nor_lance(painted_index: Path) -> None:
+    code = (
+        "import sys; from app.cli import run; code = run(sys.argv[1:]);"
+        "heavy = {'torch', 'lancedb', 'lance', 'gradio'} & set(sys.modules);"
+        "sys.exit(f'loaded {heavy}' if heavy else code)"
+    )
+    arguments = ["search", str(painted_index), "red", "--format", "json"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["total"] == 32
+
+
+def test_json_hits(run: Run, painted_index: Path, painted_tiles: dict[Tile, str]) -> None:
+    code, out, err = run("search", painted_index, "red", "-k", 2, "--format", "json", "--layer", "aerial")
+    assert (code, err) == (0, "")
+    value = json.loads(out)
+    assert list(value) == ["hits", "total"]
+    best = value["hits"][0]
+    assert list(best) == [
+        "id", "rank", "score", "layer", "tile", "bounds", "lng", "lat", "cell", "source", "why"
+    ]  # fmt: skip
+    tile = Tile(*best["tile"])
+    assert painted_tiles[tile] == "red"
+    assert best["bounds"] == list(tile.bounds)
+    assert (best["lng"], best["lat"]) == tile.center
+    assert (best["rank"], best["layer"], value["total"]) == (1, "aerial", 16)
+
+
+def test_each_format(run: Run, painted_index: Path, tmp_path: Path) -> None:
+    code, out, _ = run("search", painted_index, "red", "--format", "geojson")
+    assert code == 0
+    assert len(json.loads(out)["features"]) == 10
+    code, out, _ = run("search", painted_index, "red")
+    assert (code, "semantic" in out) == (0, True)
+    code, out, err = run("search", painted_index, "red", "--format", "html", "--out", tmp_path / "a" / "r.html")
+    assert (code, out) == (0, "")
+    assert "r.html" in err
+    assert (tmp_path / "a" / "r.html").read_text().count("<img") >= 10
+    run("search", painted_index, "red", "--format", "geoparquet", "--out", tmp_path / "r.parquet")
+    assert len(geopandas.read_parquet(tmp_path / "r.parquet")) == 10
+
+
+def test_every_kind_of_query(
+    run: Run, painted_index: Path, painted_folder: Path, painted_tiles: dict[Tile, str]
+) -> None:
+    red = next(tile for tile, colour in painted_tiles.items() if colour == "red")
+    picture, (lng, lat) = painted_folder / f"{red}.png", red.center
+    first = ["--image", picture], ["--map", picture], ["--ground", picture], ["--at", f"{lat},{lng}"]
+    box = ",".join(map(str, red.bounds))
+    for arguments in [*first, ["blue", "--within", box], ["blue", "--near", f"{lat},{lng},50"]]:
+        code, out, err = run("search", painted_index, *arguments, "-k", 1, "--format", "json")
+        assert code == 0, err
+        assert json.loads(out)["hits"][0]["tile"] == [red.z, red.x, red.y], arguments
+    row = json.loads(run("search", painted_index, "red", "--layer", "map", "--format", "json")[1])["hits"][0]["id"]
+    like = json.loads(run("search", painted_index, "--like", row, "-k", 1, "--format", "json")[1])["hits"][0]
+    assert like["tile"] == [red.z, red.x, red.y]
+
+
+def test_a_saved_query_is_replayed(run: Run, painted_index: Path, tmp_path: Path) -> None:
+    path = tmp_path / "query.json"
+    path.write_text('{"parts": [{"kind": "text", "text": "red"}], "k": 3, "layer": "map"}')
+    code, out, _ = run("search", painted_index, "--query", path, "--format", "json")
+    assert (code, len(json.loads(out)["hits"]), json.loads(out)["total"]) == (0, 3, 16)
+    assert run("search", painted_index, "red", "--query", path)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "geoanchor --help"),
+        (["nonsense"], 2, "nonsense"),
+        (["search"], 2, "DIR"),
+        (["search", "INDEX", "--colour", "red"], 2, "--colour"),
+        (["search", "INDEX"], 2, "nothing is asked"),
+        (["search", "no.index", "red"], 2, "no.index"),
+        (["search", "INDEX", "red", "-k", "0"], 2, "-k"),
+        (["search", "INDEX", "red", "--layer", "sea"], 2, "sea"),
+        (["search", "INDEX", "red", "--at", "200,10"], 2, "lat"),
+        (["search", "INDEX", "red", "--within", "1,2"], 2, "--within"),
+        (["search", "INDEX", "red", "--weight", "text"], 2, "--weight"),
+        (["search", "INDEX", "--like", "nothing"], 2, "nothing"),
+        (["search", "INDEX", "red", "--model", "toy:other"], 2, "space"),
+        (["search", "INDEX", "red", "--model", "no-such-model"], 2, "no-such-model"),
+        (["search", "INDEX", "--image", "none.jpg"], 2, "none.jpg"),
+        (["search", "INDEX", "red", "--rerank", "luck"], 2, "luck"),
+        (["index", "no-such-file.tif", "--into", "x"], 2, "no-such-file.tif"),
+        (["index", "--into", "x"], 2, "nothing to do"),
+        (["index", "a.tif"], 2, "--into"),
+        (["index", "a.tif", "--into", "x", "--bands", "1,x"], 2, "--bands"),
+        (["index", "a.tif", "--into", "x", "--within", "8a1e159b448ffff"], 2, "--within"),
+        (["describe", "INDEX"], 2, "--image"),
+        (["info", "no.index"], 2, "no.index"),
+        (["doctor", "no.index"], 2, "no.index"),
+        (["compact", "no.index"], 2, "no.index"),
+        (["export", "no.index"], 2, "no.index"),
+        (["serve", "no.index"], 2, "no.index"),
+        (["train", "none.toml"], 2, "none.toml"),
+        (["evaluate"], 2, "evaluate --help"),
+        (["evaluate", "matching", "--pairs", "none.csv"], 2, "none.csv"),
+        (["evaluate", "retrieval", "--images", "none", "--captions", "none.json"], 2, "none.json"),
+    ],
+)
+def test_wrong_use_is_code_2_and_one_sentence(
+    run: Run, painted_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int,
+    said: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    found, out, err = run(*(str(painted_index) if word == "INDEX" else word for word in arguments))
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_picture_that_is_none_is_a_failure(run: Run, painted_index: Path, tmp_path: Path) -> None:
+    path = tmp_path / "words.jpg"
+    path.write_text("words")
+    code, out, err = run("search", painted_index, "--image", path)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+
+
+def test_an_unexpected_error_is_one_sentence_with_a_hint(
+    run: Run, painted_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("the roof\nis on fire")
+
+    monkeypatch.setattr("app.wiring.open", fail)
+    code, out, err = run("search", painted_index, "red")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "the roof is on fire" in err
+    assert "--debug" in err
+    assert "Traceback" in run("--debug", "search", painted_index, "red")[2]
+
+
+def test_info(run: Run, painted_index: Path) -> None:
+    code, out, _ = run("info", painted_index, "--format", "json")
+    value = json.loads(out)
+    assert (code, value["rows"], value["layers"]) == (0, 32, {"aerial": 16, "map": 16})
+    assert "16 aerial, 16 map" in run("info", painted_index)[1]
+
+
+def test_build_search_remove_and_back(run: Run, painted_folder: Path, tmp_path: Path) -> None:
+    source, into = f"{painted_folder}/{{z}}/{{x}}/{{y}}.png", tmp_path / "new.index"
+    code, out, err = run("index", source, "--into", into, "--model", "toy", "--format", "json")
+    report = json.loads(out)
+    assert (code, report["added"], report["rows"], report["quarantined"]) == (0, 16, 16, [])
+    code, out, _ = run("index", source, "--into", into, "--format", "json")
+    assert (json.loads(out)["added"], json.loads(out)["unchanged"]) == (0, 16)
+    code, out, err = run("index", "--into", into, "--remove", source)
+    assert (code, out) == (0, "")
+    assert "removed 16 rows" in err
+    code, out, err = run("search", into, "red", "--format", "json")
+    assert (code, json.loads(out)) == (0, {"hits": [], "total": 0})
+    assert err.count("\n") == 1
+
+
+def test_a_bad_file_is_set_aside(run: Run, painted_folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for n, path in enumerate(sorted(painted_folder.rglob("*.png"))[:3]):
+        shutil.copy(path, folder / f"{n}.png")
+    (folder / "broken.jpg").write_bytes(b"")
+    code, out, _ = run("index", folder, "--into", tmp_path / "i", "--model", "toy", "--format", "json")
+    report = json.loads(out)
+    assert (code, report["added"]) == (0, 3)
+    assert ["broken.jpg" in item["where"] for item in report["quarantined"]] == [True]
+    assert "broken.jpg" in run("index", folder, "--into", tmp_path / "j", "--model", "toy")[1]
+
+
+def test_export_is_read_back(run: Run, painted_index: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    code, out, _ = run("export", painted_index, "--out", path)
+    frame = geopandas.read_parquet(path)
+    assert (code, out, len(frame), frame.crs.to_epsg()) == (0, "", 32, 4326)
+    assert len(frame["vector_semantic"][0]) == 4
+    tile = Tile(int(frame["z"][5]), int(frame["x"][5]), int(frame["y"][5]))
+    assert frame.geometry[5].bounds == tuple(tile.bounds)
+    code, out, _ = run("export", painted_index, "--format", "geojson")
+    assert (code, len(json.loads(out)["features"])) == (0, 32)
+
+
+def test_doctor_and_compact(run: Run, painted_index: Path, tmp_path: Path) -> None:
+    import shutil
+
+    own = shutil.copytree(painted_index, tmp_path / "own.index")
+    assert run("doctor", own)[0] == 0
+    next(own.glob("serving/*/rows.arrow")).unlink()
+    code, out, err = run("doctor", own, "--format", "json")
+    assert (code, err.count("\n")) == (1, 1)
+    assert json.loads(out)["findings"][0]["level"] == "error"
+    assert run("doctor", own, "--repair")[0] == 0
+    assert run("compact", own)[0] == 0
+    assert run("search", own, "red")[0] == 0
+
+
+def test_evaluate_and_models(run: Run, painted_folder: Path, painted_tiles: dict[Tile, str], tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    files = {colour: painted_folder / f"{tile}.png" for tile, colour in painted_tiles.items()}
+    lines = [f"{files[a]},{files[b]},{int(a == b)}" for a in files for b in files]
+    pairs.write_text("aerial,map,label\n" + "\n".join(lines))
+    code, out, _ = run("evaluate", "map-to-aerial", "--pairs", pairs, "--model", "toy", "--json")
+    value = json.loads(out)
+    assert (code, value["pairs"], value["map_to_aerial"]["R@1"], value["aerial_to_map"]["R@1"]) == (0, 4, 100.0, 100.0)
+    code, out, _ = run("evaluate", "matching", "--pairs", pairs, "--model", "toy", "--json")
+    value = json.loads(out)
+    assert (code, value["auroc"], value["pairs"]) == (0, 1.0, 16)
+    assert {"f1", "threshold"} <= set(value)
+    captions = tmp_path / "captions.json"
+    listed = [{"image": str(path.relative_to(painted_folder)), "captions": [colour]} for colour, path in files.items()]
+    captions.write_text(json.dumps(listed))
+    code, out, _ = run(
+        "evaluate", "retrieval", "--images", painted_folder, "--captions", captions, "--model", "toy", "--json"
+    )
+    value = json.loads(out)
+    assert (code, value["images"], value["captions"], value["mean_recall"]) == (0, 4, 4, 100.0)
+    assert value["text_to_image"]["R@1"] == value["image_to_text"]["R@10"] == 100.0
+    assert "toy" in run("models")[1]
+    assert "names" in json.loads(run("models", "--format", "json")[1])
+
+
+def test_bytes_and_words_leave_by_stdout_alone(painted_index: Path) -> None:
+    done = _process("search", painted_index, "red", "-k", 40, "--format", "geoparquet")
+    assert done.returncode == 0
+    assert len(geopandas.read_parquet(BytesIO(done.stdout))) == 32
+    assert b"32 rows" in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error(painted_index: Path) -> None:
+    command = f"{sys.executable} -m app.cli search '{painted_index}' red -k 32 --format geojson | head -c 100"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, timeout=60)
+    assert len(done.stdout) == 100
+    assert done.stderr == b""
+
+
+def test_failure_of_the_real_program() -> None:
+    done = _process("search", "no.index", "red")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().startswith("geoanchor: no.index: ")
+    assert _process("--version").stdout.decode().startswith("geoanchor ")

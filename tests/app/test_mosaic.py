@@ -1,0 +1,73 @@
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.mosaic import MAX_STEPS, Mosaic
+from geoanchor.tiling import Tile
+
+PARENT = Tile(10, 300, 400)
+INKS = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)]
+
+
+def _png(ink: tuple[int, int, int]) -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (256, 256), ink).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def mosaic() -> Mosaic:
+    """The four children of PARENT, each of one colour, and a row without position."""
+    children = PARENT.children()
+    pictures = {str(tile): _png(ink) for tile, ink in zip(children, INKS, strict=True)}
+    addresses = {
+        "id": [*map(str, children), "lost"], "layer": ["map"] * 5, "z": [*(t.z for t in children), None],
+        "x": [*(t.x for t in children), None], "y": [*(t.y for t in children), None],
+    }  # fmt: skip
+    return Mosaic(addresses, lambda ids: {name: pictures[name] for name in ids if name in pictures})
+
+
+def _pixels(data: bytes | None) -> np.ndarray:
+    assert data is not None
+    return np.asarray(Image.open(BytesIO(data)).convert("RGBA")).astype(int)
+
+
+def test_a_stored_tile_is_given_as_it_is(mosaic: Mosaic) -> None:
+    assert mosaic.tile("map", PARENT.children()[2]) == _png(INKS[2])
+
+
+def test_a_parent_shows_its_children_in_their_places(mosaic: Mosaic) -> None:
+    pixels = _pixels(mosaic.tile("map", PARENT))
+    for (row, column), ink in zip([(64, 64), (64, 192), (192, 64), (192, 192)], INKS, strict=True):
+        assert np.abs(pixels[row, column, :3] - ink).max() < 12
+
+
+def test_what_is_not_covered_is_transparent(mosaic: Mosaic) -> None:
+    pixels = _pixels(mosaic.tile("map", PARENT.parent()))
+    covered = pixels[:, :, 3] > 128
+    assert covered.sum() == 128 * 128
+    left, top = (PARENT.x % 2) * 128, (PARENT.y % 2) * 128
+    assert covered[top : top + 128, left : left + 128].all()
+
+
+def test_nothing_lies_elsewhere(mosaic: Mosaic) -> None:
+    assert mosaic.tile("aerial", PARENT) is None
+    assert mosaic.tile("map", Tile(10, 301, 400)) is None
+    assert mosaic.tile("map", PARENT.children()[0].children()[0]) is None
+    assert mosaic.tile("map", PARENT.parent(10 - MAX_STEPS)) is None
+
+
+def test_extent_and_zooms(mosaic: Mosaic) -> None:
+    assert mosaic.layers == ["map"]
+    assert mosaic.zooms("map") == (11 - MAX_STEPS, 11)
+    assert mosaic.zooms("aerial") is None
+    assert np.allclose(mosaic.extent(), PARENT.bounds)
+
+
+def test_no_tiles_at_all() -> None:
+    empty = Mosaic({name: [] for name in ("id", "layer", "z", "x", "y")}, lambda ids: {})
+    assert empty.extent() is None
+    assert empty.layers == []
+    assert empty.tile("map", PARENT) is None
