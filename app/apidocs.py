@@ -10,11 +10,17 @@ from typing import Any
 def docs_page(openapi: dict[str, Any]) -> str:
     """The page for an OpenAPI document."""
     operations = [
-        (method.upper(), path, operation)
+        (method.upper(), path, operation, _body(operation))
         for path, methods in openapi["paths"].items()
         for method, operation in methods.items()
     ]
     return str(_template().render(info=openapi["info"], operations=operations, schemas=_schemas(openapi)))
+
+
+def _body(operation: dict[str, Any]) -> str:
+    """What the request's body must be, e.g. "application/json: Query", or "" """
+    content = operation.get("requestBody", {}).get("content", {})
+    return ", ".join(f"{kind}: {type_name(facts['schema'])}" for kind, facts in content.items())
 
 
 def _schemas(openapi: dict[str, Any]) -> list[tuple[str, str, list[tuple[str, str, str]]]]:

@@ -39,9 +39,7 @@ Answer = dict[str, Any]
 
 def mount_page(api: FastAPI, index: Index) -> FastAPI:
     """The service with the page at /."""
-    theme = gr.themes.Base(
-        primary_hue="teal", neutral_hue="slate", font=_FONTS, font_mono=["ui-monospace", "monospace"]
-    )
+    theme = gr.themes.Base(primary_hue="teal", neutral_hue="zinc", font=_FONTS, font_mono=["ui-monospace", "monospace"])
     return gr.mount_gradio_app(  # type: ignore[no-any-return]
         api, build_page(Handlers(index)), path="/", theme=theme, head=_HEAD, show_error=False, footer_links=[],
         max_file_size=index.settings.max_upload_bytes, ssr_mode=False, enable_monitoring=False,

@@ -12,7 +12,7 @@ window.GeoAnchor = (() => {
     const cards = make("ol", "ga-hits");
     root.append(frame, note, cards);
     element.append(root);
-    const map = drawMap(frame, props.view, trigger);
+    const map = drawMap(frame, props.view);
     const state = { map, cards, note, trigger, markers: [], loaded: false };
     const update = () => {
       if (!element.contains(root)) element.append(root);
@@ -28,7 +28,7 @@ window.GeoAnchor = (() => {
     watch("value", update);
   }
 
-  function drawMap(frame, view, trigger) {
+  function drawMap(frame, view) {
     const [west, south, east, north] = view.extent || [-180, -60, 180, 75];
     const map = new maplibregl.Map({
       container: frame,
