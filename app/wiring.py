@@ -125,10 +125,10 @@ class Index:
 
     def describe(self, image: Picture, *, layer: Layer = "aerial", k: int = 5) -> tuple[Description, ...]:
         """The k captions and phrases of the index that suit a picture best, with scores."""
-        from retrieval.picture import read_picture
+        from geoanchor.picture import read_rgb
 
         where = str(image) if isinstance(image, (str, Path)) else "the picture"
-        return self._searcher.describe(read_picture(file_bytes(image), where), layer, k)
+        return self._searcher.describe(read_rgb(file_bytes(image), where), layer, k)
 
     def info(self) -> dict[str, Any]:
         """The manifest as JSON values; `layers` has the rows of each layer."""

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geoanchor.errors import UsageError
 
 FILE_NAME = "geoanchor.toml"
+MAX_PIXELS = 100_000_000
+"""A picture with more is refused unless the settings say otherwise."""
 
 
 def default_cache_dir() -> Path:
@@ -39,7 +41,7 @@ class Settings(BaseModel):
     cache_dir: Path = Field(default_factory=default_cache_dir)
     threads: int = Field(default=0, ge=0)
     batch_size: int = Field(default=64, ge=1)
-    max_pixels: int = Field(default=100_000_000, ge=1)
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1)
     max_upload_bytes: int = Field(default=20_000_000, ge=1)
     text_model_dir: Path | None = None
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
 from geoanchor.image import Layer, Pixels
+from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, RowIds, Vectors
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Part, PointPart, Query, TextPart, hit_cell
 from geoanchor.space import Modality
 from geoanchor.tiling import Bounds
-from retrieval.picture import read_picture
 from retrieval.region import region_rows
 from retrieval.relations import Relation, parse_relation
 from retrieval.serving import Serving
@@ -169,7 +169,7 @@ class Searcher:
             case TextPart(text=text):
                 return np.asarray(self._encode([text], "text", space)[0])
             case ImagePart(layer=layer, data=data):
-                pixels = read_picture(data, f"the {layer} picture of the query")
+                pixels = read_rgb(data, f"the {layer} picture of the query")
                 return np.asarray(self._encode([pixels], layer, space)[0])
             case LikePart():
                 return self._serving.vector(space, self._row(part))

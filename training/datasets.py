@@ -5,15 +5,13 @@ from __future__ import annotations
 import csv
 import tarfile
 import threading
-from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Pixels
+from geoanchor.picture import read_rgb
 
 
 class Captioned(BaseModel):
@@ -104,7 +102,7 @@ class Pictures:
 
     def read(self, name: str) -> Pixels:
         """RGB uint8 (h, w, 3). Raises BadInput when the picture is missing or cannot be decoded."""
-        return decode(self._bytes(name), f"{self._path}/{name}")
+        return read_rgb(self._bytes(name), f"{self._path}/{name}")
 
     def _bytes(self, name: str) -> bytes:
         try:
@@ -120,12 +118,3 @@ class Pictures:
                 return member.read()
         except (OSError, KeyError) as error:
             raise BadInput(f"{self._path}/{name}", "no such picture") from error
-
-
-def decode(data: bytes, where: str) -> Pixels:
-    """RGB uint8 (h, w, 3) of an encoded picture. Raises BadInput."""
-    try:
-        with Image.open(BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadInput(where, f"cannot be decoded as a picture ({error})") from error

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from geoanchor.errors import BadInput, UnsupportedModality, UsageError
 from geoanchor.image import Pixels
+from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Vectors
 from geoanchor.space import Modality
 from retrieval import metrics
-from training.datasets import Captioned, Pair, Pictures, decode
+from training.datasets import Captioned, Pair, Pictures
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
@@ -229,7 +230,7 @@ def _encode_pairs(
 
 
 def _read_file(path: Path) -> Pixels:
-    return decode(path.read_bytes(), str(path))
+    return read_rgb(path.read_bytes(), str(path))
 
 
 def _positions(paths: Sequence[Path]) -> NDArray[np.int64]:

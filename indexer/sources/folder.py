@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Layer, TileImage
+from geoanchor.picture import Picture, decode, measure
 from geoanchor.protocols import TileRef, TileSource
 from indexer.sources.container import Archive, Container, Entry, Folder
 from indexer.sources.georeference import Georeference
 from indexer.sources.grid import in_box
 from indexer.sources.identity import plain_name, source_name
-from indexer.sources.picture import Picture, decode, measure
 from indexer.sources.raster import NOT_PLACED, RasterTiles, check_bands
 from indexer.sources.registry import SourceOptions
 from indexer.sources.scene import Scene, decode_raster, open_scene

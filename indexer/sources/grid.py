@@ -12,9 +12,9 @@ import numpy as np
 
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer, TileImage
+from geoanchor.picture import decode
 from geoanchor.protocols import TileRef
 from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile
-from indexer.sources.picture import decode
 from indexer.sources.registry import SourceOptions
 
 MAX_TILE_BYTES = 64 * 2**20

@@ -16,12 +16,12 @@ from shapely.geometry.base import BaseGeometry
 
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Layer, TileImage
+from geoanchor.picture import Stretch, interleaved
 from geoanchor.protocols import TileRef
 from geoanchor.tiling import Bounds, Tile, zoom_for_gsd
 from indexer.sources.georeference import Georeference
 from indexer.sources.grid import in_box
 from indexer.sources.identity import joint_stamp, source_name
-from indexer.sources.picture import Stretch, interleaved
 from indexer.sources.registry import SourceOptions
 from indexer.sources.scene import Reader, Rgba, Scene, open_scene
 

@@ -26,11 +26,11 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from geoanchor.errors import BadInput
+from geoanchor.exif import exif_time
+from geoanchor.picture import Picture, Stretch, interleaved, too_large
 from geoanchor.tiling import Tile
-from indexer.sources.exif import exif_time
 from indexer.sources.georeference import Georeference, georeference
 from indexer.sources.identity import file_stamp, joint_stamp
-from indexer.sources.picture import Picture, Stretch, interleaved, too_large
 from indexer.sources.registry import SourceOptions
 from indexer.sources.sidecar import projection
 

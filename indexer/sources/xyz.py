@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Layer
+from geoanchor.picture import decode
 from geoanchor.protocols import TileSource
 from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile, tile_at, tiles_in
 from indexer.sources.grid import GridTiles, pick_zoom, plain_text, without_secrets
 from indexer.sources.identity import file_stamp, source_name
-from indexer.sources.picture import decode
 from indexer.sources.registry import SourceOptions
 from indexer.sources.vectortile import open_vector_tiles
 from indexer.sources.web import Web

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from geoanchor.errors import BadInput
+from geoanchor.exif import gps_point, is_upright, taken_at
 from geoanchor.image import Pixels
-from indexer.sources.exif import gps_point, is_upright, taken_at
+from geoanchor.settings import MAX_PIXELS
 
 # Formats that Pillow decodes itself; none that hands the file to another program (EPS) or guesses at raw bytes.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "PPM")
@@ -61,6 +62,14 @@ def decode(data: bytes, where: str, max_pixels: int, background: int = 0) -> Pic
         pixels, nodata = _to_rgb(image if upright else ImageOps.exif_transpose(image), background)
         keep = simple and upright and image.format in _KEEP_CODED
         return Picture(pixels, size, nodata, gps_point(exif), taken_at(exif), data if keep else None)
+
+
+def read_rgb(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Pixels (h, w, 3) uint8 of a picture somebody asks about: upright, transparency laid on white.
+
+    Raises BadInput as `decode` does.
+    """
+    return decode(data, where, max_pixels, background=255).pixels
 
 
 def measure(data: bytes, where: str, max_pixels: int) -> tuple[tuple[int, int], tuple[float, float] | None]:
