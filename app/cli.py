@@ -47,6 +47,9 @@ def _common(
 ) -> None:
     context.obj = {"debug": debug}
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
+    if not debug:
+        # GDAL repeats in its own words what a reader says in one sentence.
+        logging.getLogger("rasterio").setLevel(logging.CRITICAL)
 
 
 def main(arguments: list[str] | None = None) -> None:

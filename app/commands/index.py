@@ -62,7 +62,7 @@ def index(
     Only what is new or changed is embedded. An interrupted build goes on where it was when it is run again. A file that
     cannot be used is set aside with its reason and the build goes on.
     """
-    from geoanchor.errors import UsageError
+    from geoanchor.errors import GeoAnchorError, UsageError
 
     settings = settings_of(config, offline=offline, threads=threads, batch_size=batch_size)
     if not sources and not remove:
@@ -83,6 +83,8 @@ def index(
         emit_json(report.model_dump(mode="json"))
     else:
         print(_summary(into, report))
+    if not report.rows:
+        raise GeoAnchorError(f"{into}: the index is empty, nothing in the sources could be used")
 
 
 def _summary(into: Path, report: BuildReport) -> str:
