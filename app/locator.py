@@ -116,8 +116,8 @@ def _mark(hit: Hit, left: float, top: float, scale: float) -> str:
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 3):.1f}" height="{max(height, 3):.1f}" fill="#e4572e" '
         'fill-opacity=".28" stroke="#c2410c" stroke-width="1.5"/>'
-        f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="13" fill="#7c2d12"/>'
-        f'<text x="{cx:.1f}" y="{cy + 5.4:.1f}" text-anchor="middle" font-size="15" font-family="sans-serif" '
+        f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="16" fill="#7c2d12"/>'
+        f'<text x="{cx:.1f}" y="{cy + 6.5:.1f}" text-anchor="middle" font-size="18" font-family="sans-serif" '
         f'fill="#fff">{hit.rank}</text>'
     )
 

@@ -10,6 +10,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio import processing_utils
 
 from app import render
 from app.handlers import Handlers
@@ -39,11 +40,17 @@ Answer = dict[str, Any]
 
 def mount_page(api: FastAPI, index: Index) -> FastAPI:
     """The service with the page at /."""
+    processing_utils.async_ssrf_protected_download = _never_fetch
     theme = gr.themes.Base(primary_hue="teal", neutral_hue="zinc", font=_FONTS, font_mono=["ui-monospace", "monospace"])
     return gr.mount_gradio_app(  # type: ignore[no-any-return]
         api, build_page(Handlers(index)), path="/", theme=theme, head=_HEAD, show_error=False, footer_links=[],
         max_file_size=index.settings.max_upload_bytes, ssr_mode=False, enable_monitoring=False,
     )  # fmt: skip
+
+
+async def _never_fetch(_url: str, cache_dir: str) -> str:  # noqa: ARG001 (Gradio's signature)
+    """Gradio fetches an address that a request names as a file; nothing that this page sends does."""
+    raise gr.Error("a picture must be uploaded, not named by its address", print_exception=False)
 
 
 def build_page(handlers: Handlers) -> gr.Blocks:
@@ -61,6 +68,9 @@ def build_page(handlers: Handlers) -> gr.Blocks:
                     apply_default_css=False,
                 )  # fmt: skip
         _connect(handlers, form, results)
+    # Gradio checks that a path in a request is that of an upload only once it believes to be launched; a mounted page
+    # never is, and would read any picture on this machine.
+    page.has_launched = True
     return page
 
 

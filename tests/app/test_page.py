@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -146,6 +147,28 @@ def test_hits_are_saved_as_geojson(page: Any) -> None:
     assert download.value.suggested_filename == "hits.geojson"
     assert len(features) == 12
     assert features[0]["geometry"]["type"] == "Polygon"
+
+
+@pytest.mark.parametrize("named", ["ADDRESS/api/tiles/aerial/RED", "https://example.org/a.png", "/etc/passwd", "FILE"])
+def test_a_request_cannot_name_a_file_or_an_address(
+    address: str, painted_folder: Path, painted_tiles: dict[Tile, str], named: str
+) -> None:
+    red = next(tile for tile, colour in painted_tiles.items() if colour == "red")
+    file = str(painted_folder / f"{red}.png")
+    named = named.replace("ADDRESS", address).replace("RED", str(red)).replace("FILE", file)
+    config = json.load(urllib.request.urlopen(f"{address}/config"))
+    search = next(n for n, call in enumerate(config["dependencies"]) if len(call["inputs"]) == 10)
+    picture = {"path": named, "meta": {"_type": "gradio.FileData"}}
+    data = ["", "all", picture, None, "", 0, "", 5, 0, True]
+    call = json.dumps({"data": data, "fn_index": search, "session_hash": named[-9:]}).encode()
+    join = urllib.request.Request(f"{address}/gradio_api/queue/join", call, {"Content-Type": "application/json"})
+    urllib.request.urlopen(join).close()
+    session = quote(named[-9:], safe="")
+    with urllib.request.urlopen(f"{address}/gradio_api/queue/data?session_hash={session}") as stream:
+        events = [json.loads(line[6:]) for line in stream if line.startswith(b"data: ")]
+    done = next(event for event in events if event["msg"] == "process_completed")
+    assert done["success"] is False
+    assert "hits" not in json.dumps(done["output"])
 
 
 def test_it_draws_something(page: Any) -> None:
