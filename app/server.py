@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -35,4 +36,6 @@ def run(index: Index, host: str, port: int, say: Callable[[str], None]) -> None:
         at = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         say(f"{index.folder} at {at}, REST at {at}/api, described at {at}/docs; stop with Ctrl+C")
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
-        uvicorn.Server(config).run(sockets=[listener])
+        # Ctrl+C is how a server is stopped; uvicorn passes it on after it has closed everything.
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])

@@ -106,6 +106,7 @@ window.GeoAnchor = (() => {
     picture.alt = caption || id;
     picture.src = "/api/thumbnails/" + id.split("/").map(encodeURIComponent).join("/");
     picture.addEventListener("click", () => point(state, hit));
+    picture.addEventListener("error", () => picture.replaceWith(make("div", "ga-blank", "no picture")));
     const head = make("p", "ga-score");
     head.append(make("strong", "", score.toFixed(3)), make("span", "", layer));
     const like = make("button", "ga-like", "More like this");

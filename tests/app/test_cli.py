@@ -171,7 +171,6 @@ def test_a_saved_query_is_replayed(run: Run, painted_index: Path, tmp_path: Path
         (["compact", "no.index"], 2, "no.index"),
         (["export", "no.index"], 2, "no.index"),
         (["serve", "no.index"], 2, "no.index"),
-        (["train", "none.toml"], 2, "none.toml"),
         (["evaluate"], 2, "evaluate --help"),
         (["evaluate", "matching", "--pairs", "none.csv"], 2, "none.csv"),
         (["evaluate", "retrieval", "--images", "none", "--captions", "none.json"], 2, "none.json"),

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,8 +36,12 @@ def address(painted_index: Path) -> Iterator[str]:
         try:
             _wait_for(url + "/api/health", server)
             yield url
+            server.send_signal(signal.SIGINT)
+            _, said = server.communicate(timeout=30)
+            assert server.returncode == 0, said.decode()
+            assert b"KeyboardInterrupt" not in said
         finally:
-            server.terminate()
+            server.kill()
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
