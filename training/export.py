@@ -32,6 +32,7 @@ def export(model: PairModel, recipe: Recipe, folder: Path) -> Path:
     partial.mkdir(parents=True)
     tensors = {name: _half(t) for name, t in model.state_dict().items() if "_scale." not in name}
     save_file(tensors, partial / WEIGHTS_NAME)
+    (partial / WEIGHTS_NAME).chmod(0o644)  # safetensors writes for the owner alone
     write_manifest(partial, describe(recipe, file_sha256(partial / WEIGHTS_NAME)))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -47,7 +48,7 @@ def describe(recipe: Recipe, weights_sha256: str) -> BundleManifest:
         tokeniser_sha256=SentenceEncoder().tokeniser_sha256,
     )
     data = recipe.data
-    extracts = ", ".join((*data.osm_train, *data.osm_val))
+    extracts = ", ".join(data.osm_train)
     return BundleManifest(
         name=recipe.name,
         description=recipe.description,
@@ -68,7 +69,7 @@ def describe(recipe: Recipe, weights_sha256: str) -> BundleManifest:
         limits=LIMITS,
         seeds={
             "train": f"{data.train_seeds[0]}..{data.train_seeds[1]}",
-            "validation": f"{data.val_seeds[0]}..{data.val_seeds[1]}",
+            "validation": ", ".join((f"{data.val_seeds[0]}..{data.val_seeds[1]}", *data.osm_val)),
         },
         recipe=recipe.model_dump(mode="json", exclude={"data": {"osm_folder", "workers"}}),
     )
