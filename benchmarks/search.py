@@ -44,7 +44,8 @@ class GalleryStore:
         return pa.table({name: self._column(name) for name in names})
 
     def texts(self) -> pa.Table:
-        return pa.table({"text": pa.array([], pa.string())})
+        vectors = pa.array([], pa.list_(pa.float32(), DIM))
+        return pa.table({"text": pa.array([], pa.string()), vector_column("semantic"): vectors})
 
     def _column(self, name: str) -> pa.Array:
         gallery, rows = self._gallery, len(self._gallery.vectors)
