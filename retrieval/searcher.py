@@ -197,7 +197,7 @@ class Searcher:
             parts.append(serving.places.placed)
         liked = [self._row(part) for part in query.parts if isinstance(part, LikePart)]
         if liked:
-            parts.append(np.setdiff1d(np.arange(len(serving)), liked, assume_unique=True))
+            parts.append(np.delete(np.arange(len(serving)), liked))
         rows = reduce(_both, sorted(parts, key=len)) if parts else None
         return None if rows is not None and len(rows) == len(serving) else rows
 

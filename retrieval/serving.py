@@ -92,12 +92,13 @@ class Serving:
         self.manifest = manifest
         self._path = serving_folder(folder, manifest)
         self.rows = _read_batch(self._path / "rows.arrow")
+        self._found_rows: dict[str, int] = {}
         self._exact: dict[str, FlatIndex] = {}
         self._approximate: dict[str, VectorIndex] = {}
         if self.rows.num_rows != manifest.rows:
             raise IndexCorrupt(
                 f"{self._path}: {self.rows.num_rows} rows where the manifest says {manifest.rows}; "
-                "`geoanchor doctor` rebuilds the serving files"
+                "`geoanchor doctor --repair` rebuilds the serving files"
             )
 
     @classmethod
@@ -106,7 +107,9 @@ class Serving:
         damaged = _damaged(folder, manifest)
         if damaged or not serving_folder(folder, manifest).is_dir():
             what = damaged or f"serving/{serving_folder(folder, manifest).name}"
-            raise IndexCorrupt(f"{folder / what}: missing or damaged; `geoanchor doctor` rebuilds the serving files")
+            raise IndexCorrupt(
+                f"{folder / what}: missing or damaged; `geoanchor doctor --repair` rebuilds the serving files"
+            )
         return cls(folder, manifest)
 
     def __len__(self) -> int:
@@ -143,8 +146,12 @@ class Serving:
 
     def row_of(self, row_id: str) -> int | None:
         """Position of a row by id."""
-        position = pc.index(self.rows.column("id"), row_id).as_py()
-        return None if position < 0 else int(position)
+        if row_id not in self._found_rows:
+            position = pc.index(self.rows.column("id"), row_id).as_py()
+            if position < 0:
+                return None
+            self._found_rows[row_id] = int(position)
+        return self._found_rows[row_id]
 
     def facts(self, rows: RowIds) -> list[dict[str, Any]]:
         """All columns of some rows, in their order."""
@@ -189,7 +196,7 @@ class Serving:
             return np.asarray(np.load(self._path / name, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
             raise IndexCorrupt(
-                f"{self._path / name}: cannot be read ({error}); `geoanchor doctor` rebuilds it"
+                f"{self._path / name}: cannot be read ({error}); `geoanchor doctor --repair` rebuilds it"
             ) from error
 
 
@@ -255,7 +262,7 @@ def _read_batch(path: Path) -> pa.RecordBatch:
     try:
         return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
     except (OSError, pa.ArrowInvalid) as error:
-        raise IndexCorrupt(f"{path}: cannot be read ({error}); `geoanchor doctor` rebuilds it") from error
+        raise IndexCorrupt(f"{path}: cannot be read ({error}); `geoanchor doctor --repair` rebuilds it") from error
 
 
 def _drop_old(target: Path) -> None:

@@ -117,11 +117,13 @@ def open_faiss(path: Path, vectors: Vectors, exact_rows: int = EXACT_ROWS) -> Fa
     try:
         ivf = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
     except RuntimeError as error:
-        raise IndexCorrupt(f"{path}: FAISS cannot read it; `geoanchor doctor` rebuilds the serving files") from error
+        raise IndexCorrupt(
+            f"{path}: FAISS cannot read it; `geoanchor doctor --repair` rebuilds the serving files"
+        ) from error
     if (ivf.ntotal, ivf.d) != vectors.shape:
         raise IndexCorrupt(
             f"{path}: holds {ivf.ntotal} x {ivf.d} vectors where {vectors.shape[0]} x {vectors.shape[1]} belong; "
-            "`geoanchor doctor` rebuilds the serving files"
+            "`geoanchor doctor --repair` rebuilds the serving files"
         )
     # Its prefetching starts threads for every single query, which costs more than the search.
     faiss.downcast_InvertedLists(ivf.invlists).prefetch_nthread = 0
