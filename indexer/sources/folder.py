@@ -17,6 +17,7 @@ from indexer.sources.raster import NOT_PLACED, RasterTiles, check_bands
 from indexer.sources.registry import SourceOptions
 from indexer.sources.scene import Scene, decode_raster, open_scene
 from indexer.sources.sidecar import read_sidecars, sidecars
+from indexer.sources.vrt import refuse_remote_parts
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2")
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif")
@@ -201,6 +202,7 @@ def _open_scenes(
         try:
             if entries[name].broken:
                 raise BadInput(str(root / name), entries[name].broken)
+            refuse_remote_parts(root / name, options.settings)
             scene = open_scene(root / name, options.bands)
         except BadInput as error:
             broken[name] = error

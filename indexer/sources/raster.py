@@ -24,6 +24,7 @@ from indexer.sources.grid import in_box
 from indexer.sources.identity import joint_stamp, source_name
 from indexer.sources.registry import SourceOptions
 from indexer.sources.scene import Reader, Rgba, Scene, open_scene
+from indexer.sources.vrt import refuse_remote_parts
 
 NOT_PLACED = "has no georeference; assign one with gdal_edit -a_srs -a_ullr"
 _SAMPLED_SCENES = 16
@@ -168,6 +169,7 @@ def open_raster(uri: str, options: SourceOptions) -> RasterTiles:
     if not path.exists():
         raise UsageError(f"{uri}: no such file")
     check_bands(options)
+    refuse_remote_parts(path, options.settings)
     scene = open_scene(path, options.bands)
     if scene.placed is None:
         raise BadInput(uri, f"{NOT_PLACED}, or index the folder it lies in to use it as a plain picture")
