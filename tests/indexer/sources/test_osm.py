@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import time
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def test_tiles_carry_attribution_and_position(tmp_path: Path) -> None:
     assert refs
     image = source.read(refs[0])
     assert image.attribution == ATTRIBUTION == "© OpenStreetMap contributors"
-    assert image.id == f"map/town/{refs[0].tile}"
+    assert re.fullmatch(rf"map/town-[0-9a-f]{{6}}/{refs[0].tile}", image.id)
     assert image.layer == "map"
     assert image.pixels.shape == (256, 256, 3)
 
