@@ -21,7 +21,7 @@ from geoanchor.tiling import Tile
 _LAYERS: tuple[Layer, ...] = ("aerial", "map")
 _K = 8
 _RELATION = "stadium by the river"
-_PLAIN = "roundabout"
+_PLAIN = "airport"
 _ELSEWHERE = "school"
 _RADIUS_M = 1500
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,21 @@ class Batches:
         tiles = self._tiles[place]
         weights = self._weights[tiles]
         return rng.choice(tiles, min(count, len(tiles)), replace=False, p=weights / weights.sum())
+
+
+class ReadAhead:
+    """The same batches; the next one is made in a thread of its own while the model learns from this one."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="batch")
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of one step."""
+        batch = self._next[1].result() if self._next and self._next[0] == step else self._batches(step)
+        self._next = step + 1, self._pool.submit(self._batches, step + 1)
+        return batch
 
 
 def true_of(captions: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -25,12 +25,14 @@ LIMITS = (
 def export(model: PairModel, recipe: Recipe, folder: Path) -> Path:
     """Write the bundle in a fresh folder and rename it into place; what was at `folder` is replaced.
 
-    Scales are left out: they matter to training only. Quality is empty until `training.quality` measures it.
+    Scales and biases of the losses are left out: they matter to training only. Quality is empty until
+    `training.quality` measures it.
     """
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    tensors = {name: _half(t) for name, t in model.state_dict().items() if "_scale." not in name}
+    kept = {name: tensor for name, tensor in model.state_dict().items() if not _in_training_only(name)}
+    tensors = {name: _half(tensor) for name, tensor in kept.items()}
     save_file(tensors, partial / WEIGHTS_NAME)
     (partial / WEIGHTS_NAME).chmod(0o644)  # safetensors writes for the owner alone
     write_manifest(partial, describe(recipe, file_sha256(partial / WEIGHTS_NAME)))
@@ -111,6 +113,10 @@ def _quality(quality: dict[str, Any]) -> str:
         for task, figures in quality["recall"].items()
     ]
     return "\n\n".join([quality["protocol"], "\n".join(header + rows), *quality.get("notes", ())])
+
+
+def _in_training_only(name: str) -> bool:
+    return "_scale." in name or name == "keyword_bias"
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:

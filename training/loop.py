@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from geoanchor.errors import UsageError
-from training.batches import Batches
+from training.batches import Batches, ReadAhead
 from training.data import TilePairs, cache_folder, draw_all
 from training.export import export
 from training.model import PairModel, branch_of
@@ -82,7 +82,7 @@ class Session:
         self.step = 0
         self.model = PairModel(recipe.towers).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
-        self.batches = Batches(pairs, branch_of(recipe.towers), recipe.schedule)
+        self.batches = ReadAhead(Batches(pairs, branch_of(recipe.towers), recipe.schedule))
         self.optimiser = torch.optim.AdamW(_decayed(self.model, recipe.schedule.weight_decay), fused=True)
 
     def fit(self, held_out: TilePairs, log: Log) -> None:

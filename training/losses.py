@@ -1,4 +1,4 @@
-"""Contrastive losses: symmetric InfoNCE with soft targets and a clamped learnable scale."""
+"""Contrastive losses: symmetric InfoNCE with soft targets, and the sigmoid loss for words that are true of many."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 MAX_LOG_SCALE = math.log(100)
 
@@ -42,6 +43,23 @@ def info_nce(first: Tensor, second: Tensor, scale: Tensor, positive: Tensor | No
     if positive is None:
         positive = torch.eye(len(first), len(second), dtype=logits.dtype, device=logits.device)
     return (_one_way(logits, positive) + _one_way(logits.T, positive.T)) / 2
+
+
+def sigmoid_contrast(first: Tensor, second: Tensor, scale: Tensor, bias: Tensor, positive: Tensor) -> Tensor:
+    """Is this true of that, asked of every pair by itself (Zhai et al. 2023, equation 1).
+
+    Where many words are true of one picture, a softmax makes them compete; here a rare word counts as much as a common
+    one.
+
+    Args:
+        first: (n, d) and second: (m, d), rows of unit length.
+        scale, bias: scalars; a pair's logit is scale * cosine + bias.
+        positive: (n, m) 1 where the two belong together, else 0.
+    Returns:
+        Scalar: the sum over a row's pairs, mean over the rows.
+    """
+    logits = scale * first @ second.T + bias
+    return binary_cross_entropy_with_logits(logits, positive, reduction="sum") / len(first)
 
 
 def _one_way(logits: Tensor, positive: Tensor) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from models.bundle import Branch
 from models.text import MINILM_DIM
 from models.towers import Head, ImageTower
 from training.batches import Batch
-from training.losses import Scale, info_nce
+from training.losses import Scale, info_nce, sigmoid_contrast
 from training.recipe import Towers, Weights
 
 
@@ -25,6 +26,8 @@ class PairModel(nn.Module):
         )
         self.text = nn.ModuleDict({"head": Head(MINILM_DIM, shape.hidden, shape.dim)})
         self.text_scale, self.keyword_scale, self.pair_scale = Scale(), Scale(), Scale()
+        # Most words are not true of most pictures: the loss begins where that is what is believed.
+        self.keyword_bias = nn.Parameter(torch.tensor(-6.0))
 
     def words(self, sentences: Tensor) -> Tensor:
         """(n, 384) sentence vectors -> (n, dim)."""
@@ -37,7 +40,9 @@ class PairModel(nn.Module):
         total = weights.aerial_map * info_nce(aerial, maps, self.pair_scale())
         for pictures, weight in ((aerial, weights.aerial_text), (maps, weights.map_text)):
             total = total + weight * info_nce(pictures, captions, self.text_scale(), batch.caption_of)
-            total = total + weights.keyword * info_nce(pictures, keywords, self.keyword_scale(), batch.keyword_of)
+            total = total + weights.keyword * sigmoid_contrast(
+                pictures, keywords, self.keyword_scale(), self.keyword_bias, batch.keyword_of
+            )
         return total
 
     def clamp(self) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.losses import Scale, info_nce
+from training.losses import Scale, info_nce, sigmoid_contrast
 
 rng = np.random.default_rng(0)
 
@@ -73,3 +73,25 @@ def test_scale_starts_at_its_value_and_is_clamped() -> None:
     scale.log.data.fill_(9.0)
     scale.clamp()
     assert scale().item() == pytest.approx(100, rel=1e-5)
+
+
+def test_the_sigmoid_loss_equals_plain_loops() -> None:
+    first, second = unit(4, 5), unit(3, 5)
+    positive = torch.tensor(rng.integers(0, 2, (4, 3)), dtype=torch.float64)
+    expected = 0.0
+    for i in range(4):
+        for j in range(3):
+            sign = 1 if positive[i, j] else -1
+            logit = 9.0 * sum(p * q for p, q in zip(first[i].tolist(), second[j].tolist(), strict=True)) - 2.0
+            expected += math.log(1 + math.exp(-sign * logit)) / 4
+    ours = sigmoid_contrast(first, second, torch.tensor(9.0), torch.tensor(-2.0), positive)
+    assert ours.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_rare_word_does_not_compete_with_a_common_one() -> None:
+    """Adding a second true word leaves the pull on the first as it is."""
+    picture, words = unit(1, 5).requires_grad_(), unit(2, 5)
+    alone = sigmoid_contrast(picture, words[:1], torch.tensor(9.0), torch.tensor(-2.0), torch.ones(1, 1).double())
+    both = sigmoid_contrast(picture, words, torch.tensor(9.0), torch.tensor(-2.0), torch.ones(1, 2).double())
+    second = sigmoid_contrast(picture, words[1:], torch.tensor(9.0), torch.tensor(-2.0), torch.ones(1, 1).double())
+    assert both.item() == pytest.approx(alone.item() + second.item())
