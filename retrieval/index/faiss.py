@@ -89,7 +89,7 @@ class FaissIndex:
             wanted *= 4
 
 
-def build_faiss(vectors: Vectors, path: Path, recall: float = 0.99) -> FaissIndex:
+def build_faiss(vectors: Vectors, path: Path, recall: float = 0.998) -> FaissIndex:
     """Make an IVF-Flat file whose nprobe reaches a recall@10 against exact search on sampled queries.
 
     Args:
