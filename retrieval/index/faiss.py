@@ -16,7 +16,7 @@ import numpy as np
 
 from geoanchor.errors import IndexCorrupt
 from geoanchor.protocols import RowIds, Vectors
-from retrieval.index.flat import FlatIndex
+from retrieval.index.flat import FlatIndex, one_by_one
 
 EXACT_ROWS = 50_000
 """Galleries and filtered parts up to this size are scanned exactly: some milliseconds, and no approximation."""
@@ -53,13 +53,7 @@ class FaissIndex:
         """
         if len(self._flat.vectors if rows is None else rows) <= self._exact_rows:
             return self._flat.search(vectors, k, rows)
-        scores = np.full((len(vectors), k), -np.inf, np.float32)
-        found = np.full((len(vectors), k), -1, np.int64)
-        for i, vector in enumerate(vectors):
-            best_scores, best_rows = self._search_one(vector, k, rows)
-            scores[i, : len(best_rows)] = best_scores
-            found[i, : len(best_rows)] = best_rows
-        return scores, found
+        return one_by_one(lambda vector: self._search_one(vector, k, rows), vectors, k)
 
     def _search_one(self, vector: Vectors, k: int, rows: RowIds | None) -> tuple[Vectors, RowIds]:
         scores, head = self._approximate(vector, min(k, _DEPTH), rows)

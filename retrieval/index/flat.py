@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
 
@@ -39,13 +40,7 @@ class FlatIndex:
 
     def search(self, vectors: Vectors, k: int, rows: RowIds | None = None) -> tuple[Vectors, RowIds]:
         """The k best rows for each query; see `VectorIndex.search`."""
-        scores = np.full((len(vectors), k), -np.inf, np.float32)
-        found = np.full((len(vectors), k), -1, np.int64)
-        for i, vector in enumerate(vectors):
-            best_scores, best_rows = self._search_one(vector, k, rows)
-            scores[i, : len(best_rows)] = best_scores
-            found[i, : len(best_rows)] = best_rows
-        return scores, found
+        return one_by_one(lambda vector: self._search_one(vector, k, rows), vectors, k)
 
     def score(self, vector: Vectors, rows: RowIds | None = None) -> Vectors:
         """Scores (g',) float32 of a query (d,) against some rows or all, in their order, in single precision."""
@@ -97,6 +92,17 @@ class FlatIndex:
         first, last = int(run[0]), int(run[-1])
         scores = self.vectors[first : last + 1] @ vector
         out[:] = scores if len(run) == len(scores) else scores[run - first]
+
+
+def one_by_one(search: Callable[[Vectors], tuple[Vectors, RowIds]], vectors: Vectors, k: int) -> tuple[Vectors, RowIds]:
+    """Answers of `search` to each of the queries (q, d), padded to scores (q, k) and rows (q, k) by -inf and -1."""
+    scores = np.full((len(vectors), k), -np.inf, np.float32)
+    found = np.full((len(vectors), k), -1, np.int64)
+    for i, vector in enumerate(vectors):
+        best_scores, best_rows = search(vector)
+        scores[i, : len(best_rows)] = best_scores
+        found[i, : len(best_rows)] = best_rows
+    return scores, found
 
 
 def top(scores: NDArray[np.floating], k: int) -> RowIds:

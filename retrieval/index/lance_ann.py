@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from geoanchor.protocols import RowIds, Vectors
-from retrieval.index.flat import FlatIndex
+from retrieval.index.flat import FlatIndex, one_by_one
 
 _CHUNK = 65_536
 
@@ -48,14 +48,9 @@ class LanceAnn:
 
     def search(self, vectors: Vectors, k: int, rows: RowIds | None = None) -> tuple[Vectors, RowIds]:
         """The k best rows for each query; see `VectorIndex.search`."""
-        scores = np.full((len(vectors), k), -np.inf, np.float32)
-        found = np.full((len(vectors), k), -1, np.int64)
-        for i, vector in enumerate(vectors):
-            if rows is None or len(rows):
-                best_scores, best_rows = self._search_one(vector, k, rows)
-                scores[i, : len(best_rows)] = best_scores
-                found[i, : len(best_rows)] = best_rows
-        return scores, found
+        if rows is not None and not len(rows):
+            return one_by_one(lambda _: (np.empty(0, np.float32), rows), vectors, k)
+        return one_by_one(lambda vector: self._search_one(vector, k, rows), vectors, k)
 
     def _search_one(self, vector: Vectors, k: int, rows: RowIds | None) -> tuple[Vectors, RowIds]:
         limit = len(self._flat) if rows is None else len(rows)
