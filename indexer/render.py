@@ -22,9 +22,9 @@ from geoanchor.feature import Feature, FeatureSource
 from geoanchor.image import Pixels
 from geoanchor.tiling import EARTH_RADIUS_M, MAX_LATITUDE, TILE_SIZE_PX, Bounds, Tile, from_mercator
 from indexer.cartography import MapClass, Stage, classify
-from indexer.styles import STYLES, AreaSymbol, LineSymbol, Style, Symbol
+from indexer.styles import STRUCTURE, STYLES, AreaSymbol, LineSymbol, Style, Symbol
 
-__all__ = ["STYLES", "drawable", "find_style", "render_map"]
+__all__ = ["STYLES", "drawable", "find_style", "render_map", "render_structure"]
 
 _CLIP_LEVELS = 4
 """Geometries are cut at the box of the tile's ancestor this many zooms up: large ones stay cheap and exact, and dashes
@@ -65,15 +65,29 @@ def render_map(features: FeatureSource, tile: Tile, size_px: int = TILE_SIZE_PX,
     Raises:
         UsageError: an unknown style or a size below 1.
     """
-    look = find_style(style)
+    return _rendered(features, tile, size_px, find_style(style))
+
+
+def render_structure(features: FeatureSource, tile: Tile, size_px: int = TILE_SIZE_PX) -> NDArray[np.uint8]:
+    """The class of structure in each pixel of a map tile, roads as wide as maps draw them.
+
+    Returns:
+        uint8 (size_px, size_px) numbers into `geoanchor.structure.CLASSES`.
+    Raises:
+        UsageError: a size below 1.
+    """
+    return np.ascontiguousarray(_rendered(features, tile, size_px, STRUCTURE)[:, :, 0])
+
+
+def _rendered(features: FeatureSource, tile: Tile, size_px: int, look: Style) -> Pixels:
     if size_px < 1:
         raise UsageError(f"a tile must be at least 1 px wide, not {size_px}")
     zoom = max(0.0, tile.z + math.log2(size_px / TILE_SIZE_PX))
     found = features.features(_margin_bounds(tile, look.reach_px(zoom) / size_px))
     picture = np.empty((size_px, size_px, 4), np.uint8)
-    canvas = skia.Surface(picture, skia.kRGBA_8888_ColorType).getCanvas()
-    canvas.clear(_color(look.background))
-    _draw(canvas, sorted(_shapes(found, tile, size_px, look, zoom), key=_order), zoom)
+    brush = _Brush(skia.Surface(picture, skia.kRGBA_8888_ColorType).getCanvas(), zoom, look.smooth)
+    brush.canvas.clear(_color(look.background))
+    _draw(brush, sorted(_shapes(found, tile, size_px, look, zoom), key=_order))
     return np.ascontiguousarray(picture[:, :, :3])
 
 
@@ -173,7 +187,28 @@ def _order(shape: _Shape) -> tuple[float, float, int, str]:
     return shape.kind.stage, -shape.size if shape.kind.stage is Stage.GROUND else rank, rank, shape.id
 
 
-def _draw(canvas: skia.Canvas, shapes: Sequence[_Shape], zoom: float) -> None:
+@dataclass(frozen=True, slots=True)
+class _Brush:
+    """What is drawn on, at which zoom, and whether edges are smooth; without that, tunnels are not seen either."""
+
+    canvas: skia.Canvas
+    zoom: float
+    smooth: bool
+
+    def paint(self, color: str, width_px: float = 0.0, dash: tuple[float, ...] = ()) -> skia.Paint:
+        """Of an area, or of a line where a width is given."""
+        paint = skia.Paint(AntiAlias=self.smooth, Color=_color(color))
+        if width_px > 0:
+            paint.setStyle(skia.Paint.kStroke_Style)
+            paint.setStrokeWidth(width_px)
+            paint.setStrokeJoin(skia.Paint.kRound_Join)
+            paint.setStrokeCap(skia.Paint.kButt_Cap if dash else skia.Paint.kRound_Cap)
+        if dash:
+            paint.setPathEffect(skia.DashPathEffect.Make([part * width_px for part in dash], 0.0))
+        return paint
+
+
+def _draw(brush: _Brush, shapes: Sequence[_Shape]) -> None:
     stages: dict[Stage, list[_Shape]] = defaultdict(list)
     for shape in shapes:
         stages[shape.kind.stage].append(shape)
@@ -181,35 +216,35 @@ def _draw(canvas: skia.Canvas, shapes: Sequence[_Shape], zoom: float) -> None:
     for way in stages[Stage.WAY]:
         ways[way.level].append(way)
     for stage in (Stage.GROUND, Stage.WATER, Stage.STRUCTURE):
-        _draw_plain(canvas, stages[stage], zoom)
+        _draw_plain(brush, stages[stage])
     tunnels = [way for level in sorted(ways) if level < 0 for way in ways[level]]
-    if tunnels:
-        canvas.saveLayerAlpha(None, _TUNNEL_ALPHA)
-        _draw_ways(canvas, tunnels, zoom)
-        canvas.restore()
+    if tunnels and brush.smooth:
+        brush.canvas.saveLayerAlpha(None, _TUNNEL_ALPHA)
+        _draw_ways(brush, tunnels)
+        brush.canvas.restore()
     for stage in (Stage.BUILDING, Stage.BARRIER):
-        _draw_plain(canvas, stages[stage], zoom)
+        _draw_plain(brush, stages[stage])
     for level in sorted(ways):
         if level >= 0:
-            _draw_ways(canvas, ways[level], zoom, bridges=level > 0)
-    _draw_points(canvas, stages[Stage.POINT], zoom)
+            _draw_ways(brush, ways[level], bridges=level > 0)
+    _draw_points(brush, stages[Stage.POINT])
 
 
-def _draw_plain(canvas: skia.Canvas, shapes: Iterable[_Shape], zoom: float) -> None:
+def _draw_plain(brush: _Brush, shapes: Iterable[_Shape]) -> None:
     """Areas and lines without levels, in the order given."""
     for _, neighbours in groupby(shapes, key=lambda shape: (shape.kind, type(shape.symbol))):
         # As one path, areas that share an edge meet without a hairline of what lies below.
         group = list(neighbours)
         symbol, path = group[0].symbol, _path(group)
         if isinstance(symbol, LineSymbol):
-            canvas.drawPath(path, _paint(symbol.color, symbol.width_px(zoom)))
+            brush.canvas.drawPath(path, brush.paint(symbol.color, symbol.width_px(brush.zoom)))
             continue
-        canvas.drawPath(path, _paint(symbol.fill))
-        if symbol.outline and zoom >= symbol.min_zoom + _OUTLINE_ZOOMS:
-            canvas.drawPath(path, _paint(symbol.outline, symbol.outline_px))
+        brush.canvas.drawPath(path, brush.paint(symbol.fill))
+        if symbol.outline and brush.zoom >= symbol.min_zoom + _OUTLINE_ZOOMS:
+            brush.canvas.drawPath(path, brush.paint(symbol.outline, symbol.outline_px))
 
 
-def _draw_ways(canvas: skia.Canvas, shapes: Iterable[_Shape], zoom: float, bridges: bool = False) -> None:
+def _draw_ways(brush: _Brush, shapes: Iterable[_Shape], bridges: bool = False) -> None:
     """Roads and rails of one level: every casing first, then every fill, so that crossings join."""
     groups: dict[MapClass, list[_Shape]] = defaultdict(list)
     for shape in shapes:
@@ -217,38 +252,26 @@ def _draw_ways(canvas: skia.Canvas, shapes: Iterable[_Shape], zoom: float, bridg
     drawn = [(group[0].symbol, _path(group)) for group in groups.values()]
     for symbol, path in drawn:
         if isinstance(symbol, LineSymbol) and symbol.casing:
-            paint = _paint(symbol.casing, symbol.width_px(zoom))
+            paint = brush.paint(symbol.casing, symbol.width_px(brush.zoom))
             # A bridge's edges end where it ends: a round cap would draw a bow across the road that leads on from it.
             paint.setStrokeCap(skia.Paint.kButt_Cap if bridges else skia.Paint.kRound_Cap)
-            canvas.drawPath(path, paint)
+            brush.canvas.drawPath(path, paint)
     for symbol, path in drawn:
         if isinstance(symbol, LineSymbol):
-            width = symbol.width_px(zoom)
+            width = symbol.width_px(brush.zoom)
             inner = max(width - 2 * symbol.casing_px, 0.6 * width) if symbol.casing else width
-            canvas.drawPath(path, _paint(symbol.color, inner, symbol.dash))
+            brush.canvas.drawPath(path, brush.paint(symbol.color, inner, symbol.dash))
 
 
-def _draw_points(canvas: skia.Canvas, shapes: Iterable[_Shape], zoom: float) -> None:
+def _draw_points(brush: _Brush, shapes: Iterable[_Shape]) -> None:
     for shape in shapes:
         if isinstance(shape.symbol, LineSymbol):
             x, y = shape.rings[0][0].tolist()
-            canvas.drawCircle(x, y, shape.symbol.width_px(zoom) / 2, _paint(shape.symbol.color))
+            brush.canvas.drawCircle(x, y, shape.symbol.width_px(brush.zoom) / 2, brush.paint(shape.symbol.color))
 
 
 def _color(value: str) -> int:
     return 0xFF000000 | int(value[1:], 16)
-
-
-def _paint(color: str, width_px: float = 0.0, dash: tuple[float, ...] = ()) -> skia.Paint:
-    paint = skia.Paint(AntiAlias=True, Color=_color(color))
-    if width_px > 0:
-        paint.setStyle(skia.Paint.kStroke_Style)
-        paint.setStrokeWidth(width_px)
-        paint.setStrokeJoin(skia.Paint.kRound_Join)
-        paint.setStrokeCap(skia.Paint.kButt_Cap if dash else skia.Paint.kRound_Cap)
-    if dash:
-        paint.setPathEffect(skia.DashPathEffect.Make([part * width_px for part in dash], 0.0))
-    return paint
 
 
 def _path(shapes: Iterable[_Shape]) -> skia.Path:

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from geoanchor.structure import CLASS_OF
+from indexer.cartography import MAP_CLASSES
+
 Width = tuple[tuple[float, float], ...]
 """(zoom, pixels) stops for 256 px tiles; geometric between them, doubling per zoom (true to ground) beyond the last."""
 
@@ -65,6 +68,7 @@ class Style:
         name: as asked for; background: colour of land without features.
         areas, lines, points: map class -> symbol; a class that is missing is not drawn, a point is a dot as wide as its
             symbol's line.
+        smooth: False leaves every pixel one colour of the style, none between two.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Style:
     areas: Mapping[str, AreaSymbol]
     lines: Mapping[str, LineSymbol]
     points: Mapping[str, LineSymbol]
+    smooth: bool = True
 
     def symbol(self, name: str, dimension: int) -> Symbol | None:
         """How a map class looks as point (0), line (1) or area (2); None where it is not drawn."""
@@ -233,6 +238,34 @@ _DARK = Style(
     ),
     {},
 )  # fmt: skip
+
+_BY_STRUCTURE = {
+    "green": "orchard allotments grass forest scrub heath wetland park cemetery golf playground pitch sport",
+    "water": "water river canal stream",
+    "building": "building tank",
+    "minor_road": "pedestrian service residential_road tertiary secondary",
+    "major_road": "primary link trunk motorway",
+    "rail": "rail",
+}
+STRUCTURE_OF = {name: structure for structure, names in _BY_STRUCTURE.items() for name in names.split()}
+"""Map class -> class of `geoanchor.structure`; a map class that is not here is no structure of its own."""
+
+
+def structure_color(name: str) -> str:
+    """The colour that stands for a class of structure: its number in the red channel."""
+    return f"#{CLASS_OF[name]:02x}0000"
+
+
+def _structure() -> Style:
+    """Every pixel one class. Land of no class covers what lies below it, as it does on any map."""
+    colors = {name: structure_color(STRUCTURE_OF.get(name, "other")) for name in MAP_CLASSES}
+    ground = {name: color for name, color in colors.items() if name in STRUCTURE_OF or name in _STANDARD.areas}
+    ways = {name: color for name, color in colors.items() if name in STRUCTURE_OF and name in _STANDARD.lines}
+    return Style("structure", structure_color("other"), _areas(**ground), _lines(**ways), {}, smooth=False)
+
+
+STRUCTURE = _structure()
+"""Not a map to look at: the classes of structure as `render.render_structure` reads them."""
 
 STYLES: dict[str, Style] = {style.name: style for style in (_STANDARD, _LIGHT, _GOOGLE, _DARK)}
 """Every style by name."""
