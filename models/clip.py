@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any, cast
 
 import numpy as np
@@ -22,14 +23,19 @@ from safetensors import SafetensorError
 
 from geoanchor.errors import BadInput, ModelNotFound, OfflineError, UnsupportedModality
 from geoanchor.image import Pixels
-from geoanchor.protocols import Encoder, Role, Vectors
+from geoanchor.protocols import Encoder, Matcher, Role, Vectors
 from geoanchor.settings import Settings
 from geoanchor.space import EmbeddingSpace, Modality
 from models.bundle import sha256_of
+from models.slices import in_slices
 from models.text import file_sha256
 
 MODALITIES: tuple[Modality, ...] = ("aerial", "map", "ground", "segment", "text")
 SPACE = "semantic"
+ARITHMETIC = "pictures: bfloat16 products where the processor has matrix tiles for them, float32 sums; else float32"
+"""Part of the fingerprint; the same on every machine, because the vectors may be compared (docs/decisions/004)."""
+_ONE_ARITHMETIC = Lock()
+"""Held while a network runs: how torch multiplies is a setting of the whole process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,8 @@ class ClipEncoder:
         tag: open_clip's own settings of the published weights (normalisation, QuickGELU), {} for a file.
     """
 
+    matcher: Matcher | None = None
+
     def __init__(self, name: str, architecture: str, weights: Path, tag: Mapping[str, Any]) -> None:
         self.name = name
         self._architecture = architecture
@@ -99,7 +107,7 @@ class ClipEncoder:
             dim=config["embed_dim"],
             modalities=MODALITIES,
             weights=file_sha256(weights),
-            preprocessing=sha256_of([asdict(self._pixels), config, self._quick_gelu]),
+            preprocessing=sha256_of([asdict(self._pixels), config, self._quick_gelu, ARITHMETIC]),
             tokeniser=sha256_of(
                 [architecture if "hf_tokenizer_name" in config["text_cfg"] else "", config["text_cfg"]]
             ),
@@ -125,12 +133,14 @@ class ClipEncoder:
             return {SPACE: np.zeros((0, self._space.dim), np.float32)}
         with self._lock:
             model, tokenise = self._model, self._tokeniser
-        with torch.inference_mode():
-            if modality == "text":
-                vectors = model.encode_text(tokenise(list(cast(Sequence[str], items))), normalize=True)
-            else:
-                pictures = [resize(item, self._pixels) for item in cast(Sequence[Pixels], items)]
-                vectors = model.encode_image(self._normalise(np.stack(pictures)), normalize=True)
+        if modality == "text":
+            tokens = tokenise(list(cast(Sequence[str], items)))
+            with _ONE_ARITHMETIC, torch.inference_mode():
+                vectors = model.encode_text(tokens, normalize=True)
+        else:
+            pictures = self._normalise(np.stack([resize(item, self._pixels) for item in cast(Sequence[Pixels], items)]))
+            with _ONE_ARITHMETIC, _quick_products():
+                vectors = in_slices(lambda part: model.encode_image(part, normalize=True), pictures)
         return {SPACE: cast(Vectors, vectors.float().numpy())}
 
     def _check(self, modality: Modality) -> None:
@@ -165,6 +175,19 @@ class ClipEncoder:
             raise OfflineError(
                 f"{self.name}: the tokeniser of {self._architecture} lies on the hub; run once with the network on"
             ) from error
+
+
+@contextmanager
+def _quick_products() -> Iterator[None]:
+    """Multiply float32 matrices as bfloat16 and add up in float32, where the processor does that in hardware."""
+    matmul = cast(Any, torch.backends.mkldnn).matmul
+    former = matmul.fp32_precision
+    if torch.cpu.get_capabilities().get("amx_bf16", False):
+        matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = former
 
 
 def resize(pixels: Pixels, to: PreprocessCfg) -> Pixels:

@@ -47,7 +47,8 @@ def _restore_hub_switch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("file", ["tiny.pt", "tiny.safetensors"])
-def test_vectors_are_open_clips_own(weights: Path, file: str) -> None:
+def test_vectors_are_open_clips_own(weights: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)  # a processor without bfloat16
     encoder = load_bundle(f"clip:GA-tiny/{weights / file}", Settings(offline=True))
     model, _, transform = open_clip.create_model_and_transforms("GA-tiny", pretrained=str(weights / "tiny.pt"))
     with torch.inference_mode():
@@ -61,6 +62,21 @@ def test_vectors_are_open_clips_own(weights: Path, file: str) -> None:
     np.testing.assert_allclose(vectors, torch.nn.functional.normalize(texts).numpy(), atol=1e-5)
     assert encoder.spaces["semantic"].dim == vectors.shape[1] == 24
     assert encoder.encode([], "text")["semantic"].shape == (0, 24)
+
+
+@pytest.mark.skipif(not torch.cpu.get_capabilities().get("amx_bf16"), reason="this processor has no matrix tiles")
+def test_quick_products_change_no_answer_and_nobody_elses_arithmetic(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load_bundle(f"clip:GA-tiny/{weights / 'tiny.pt'}")
+    pictures = [RANDOM.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(40)]
+    quick = encoder.encode(pictures, "aerial")["semantic"]
+    assert torch.backends.mkldnn.matmul.fp32_precision == "none"
+    np.testing.assert_array_equal(encoder.encode(pictures, "aerial")["semantic"], quick)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    exact = encoder.encode(pictures, "aerial")["semantic"]
+    assert not np.array_equal(exact, quick), "nothing was made quicker"
+    assert (exact * quick).sum(1).min() >= 0.9995
 
 
 @pytest.mark.parametrize("mode", ["shortest", "squash"])
