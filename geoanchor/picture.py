@@ -110,7 +110,7 @@ def _to_rgb(image: Image.Image, background: int) -> tuple[Pixels, float]:
         grey = Stretch.of(values.reshape(1, -1)).apply(values)[0]
         return np.repeat(grey[..., None], 3, axis=2), 0.0
     if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB")), 0.0
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), 0.0
     rgba = image.convert("RGBA")
     nodata = rgba.getchannel("A").histogram()[0] / (rgba.width * rgba.height)
     ground = Image.new("RGBA", rgba.size, (background, background, background, 255))

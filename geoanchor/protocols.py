@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Vectors = NDArray[np.float32]
+RowVectors = NDArray[Any]
+"""As a row keeps them, float32 or uint8: in the number type of their space."""
 RowIds = NDArray[np.int64]
 Role = Literal["query", "gallery"]
 
@@ -86,16 +88,73 @@ class Encoder(Protocol):
     def spaces(self) -> Mapping[str, EmbeddingSpace]:
         """By name, e.g. {"semantic": ...}."""
 
+    @property
+    def matcher(self) -> Matcher | None:
+        """What judges pairs of rows that this encoder made, None where it cannot."""
+
     def prepare(self, pixels: Pixels, modality: Modality) -> Pixels:
         """Shrink (h, w, 3) uint8 to what `encode` wants, still uint8; numpy and Pillow only, so readers can do it in
         parallel; idempotent."""
 
     def encode(
         self, items: Sequence[Pixels] | Sequence[str], modality: Modality, role: Role = "gallery"
-    ) -> dict[str, Vectors]:
-        """Vectors (n, d) of every space that knows the modality, by space name; unit length where the metric is cosine.
+    ) -> dict[str, RowVectors]:
+        """Vectors (n, d) of every space that knows the modality, by space name, in the space's number type; unit length
+        where the metric is cosine.
 
         items: prepared (or raw) pixels, or strings for "text". Raises UnsupportedModality.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """What a matcher says of n map and aerial pictures of the same frame.
+
+    Attributes:
+        probability: (n,) float32 in 0..1, calibrated: map and ground agree.
+        offset: (n, 2) float32, how far the map lies too far east and too far south, as a share of the side.
+        content: (n,) float32, nats a cell: how much the map says at all; near 0 for all water or all meadow.
+        evidence: (n, cells, cells) float32, nats a cell in the map's frame at that offset: how much the picture speaks
+            for the map (above 0) or against it. Row 0 is north.
+        shares: (n, cells, cells, 7) float32, classes of `geoanchor.structure` on the map.
+        beliefs: (n, cells, cells, 7) float32, classes in the picture, moved into the map's frame; a cell's sum is 1, or
+            0 where the move left no picture.
+        parts: the calibrated terms of the probability by name, each (n,) float32, in standard deviations.
+    """
+
+    probability: Vectors
+    offset: Vectors
+    content: Vectors
+    evidence: Vectors
+    shares: Vectors
+    beliefs: Vectors
+    parts: Mapping[str, Vectors]
+
+
+class Matcher(Protocol):
+    """Says whether a map and an aerial picture of the same frame show the same ground, and where they do not."""
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Names of the spaces whose vectors it needs of both sides."""
+
+    def judge(
+        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = 0.1
+    ) -> Judgement:
+        """Judge n pairs.
+
+        Args:
+            maps, aerials: vectors by space, n rows each; one row on either side stands for n.
+            max_offset: how far the map may lie off, as a share of the side; 0 takes the frames as they are.
+        """
+
+    def rank(
+        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = 0.1
+    ) -> tuple[Vectors, Vectors]:
+        """How well each of q maps suits each of g aerial pictures, to order either by the other.
+
+        Returns:
+            scores (q, g) float32, higher is better; offsets (q, g, 2) float32 as in `Judgement`.
         """
 
 
@@ -111,7 +170,7 @@ class Row:
     stamp: str
     content_hash: str
     thumbnail: bytes
-    vectors: Mapping[str, Vectors]
+    vectors: Mapping[str, RowVectors]
     origin: str = ""
 
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from geoanchor.errors import SpaceMismatch
 
-Metric = Literal["cosine", "inner_product"]
+Metric = Literal["cosine", "inner_product", "codes"]
+Number = Literal["float32", "uint8"]
 Modality = Literal["aerial", "map", "ground", "segment", "text"]
 
 
@@ -20,7 +21,9 @@ class EmbeddingSpace(BaseModel):
     Attributes:
         name: "semantic", "structure", ...; unique within a bundle.
         dim: length of a vector.
-        metric: "cosine" (vectors are unit length) or "inner_product".
+        metric: "cosine" (vectors are unit length), "inner_product", or "codes": entries of a codebook, which only the
+            bundle's own matcher can compare.
+        number: type of a vector's entries; "uint8" for codes, else "float32".
         modalities: what the bundle can put into this space.
         weights: SHA-256 of every weight that takes part.
         preprocessing: SHA-256 of sizes, crops, interpolation and normalisation.
@@ -32,10 +35,16 @@ class EmbeddingSpace(BaseModel):
     name: str
     dim: int = Field(gt=0)
     metric: Metric = "cosine"
+    number: Number = "float32"
     modalities: tuple[Modality, ...]
     weights: str
     preprocessing: str
     tokeniser: str = ""
+
+    @property
+    def searchable(self) -> bool:
+        """Whether vectors can be searched by inner product."""
+        return self.metric != "codes"
 
     @property
     def fingerprint(self) -> str:

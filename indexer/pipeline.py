@@ -9,7 +9,7 @@ import numpy as np
 
 from geoanchor.errors import BadInput, GeoAnchorError, SpaceMismatch
 from geoanchor.image import Layer, Pixels, TileImage
-from geoanchor.protocols import Encoder, Row, TileSource, Vectors
+from geoanchor.protocols import Encoder, Row, RowVectors, TileSource
 from geoanchor.tiling import cell_at
 from indexer.plan import Task
 from indexer.report import Quarantined, Tally
@@ -108,16 +108,18 @@ class Pipeline:
     def _spaces_of(self, layer: Layer) -> list[str]:
         return [name for name, space in self._encoder.spaces.items() if layer in space.modalities]
 
-    def _ready_made(self, image: TileImage, name: str) -> Vectors:
+    def _ready_made(self, image: TileImage, name: str) -> RowVectors:
         """A vector that the source brought, at unit length where its space asks for that."""
-        vector = np.asarray(image.vectors[name], np.float32)
         space = self._encoder.spaces.get(name)
+        vector = np.asarray(image.vectors[name], space.number if space else np.float32)
         if space is None or vector.shape != (space.dim,):
             known = ", ".join(f"{s.name!r} of {s.dim} dimensions" for s in self._encoder.spaces.values())
             raise SpaceMismatch(
                 f"{image.source}: brings vectors of {len(vector)} dimensions for space {name!r}, but the index holds "
                 f"{known}; name the model that made them"
             )
+        if not space.searchable:
+            return vector
         length = float(np.linalg.norm(vector))
         if not np.isfinite(length) or (space.metric == "cosine" and length == 0):
             raise BadInput(image.id, "its vector is zero or holds values that are not finite")
@@ -147,9 +149,9 @@ class Pipeline:
                 tally.add(_missed(_quarantine(task, task.ref.key, "the model gives values that are not finite")))
         return batch
 
-    def _vectors(self, pictures: Sequence[Picture]) -> list[dict[str, Vectors]]:
+    def _vectors(self, pictures: Sequence[Picture]) -> list[dict[str, RowVectors]]:
         """Vectors by space of each picture, one call of the encoder per layer."""
-        made: list[dict[str, Vectors]] = [{} for _ in pictures]
+        made: list[dict[str, RowVectors]] = [{} for _ in pictures]
         by_layer: dict[Layer, list[tuple[int, Pixels]]] = {}
         for row, picture in enumerate(pictures):
             if picture.prepared is not None:

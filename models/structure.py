@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -41,7 +42,7 @@ class StructureNet(nn.Module):
     def __init__(self, widths: Sequence[int], pyramid: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(_conv(3, widths[0], 3, 2), nn.ReLU(inplace=True))
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.stages = nn.ModuleList(nn.Sequential(Residual(a, b, 2), Residual(b, b)) for a, b in pairs)
         self.lateral = nn.ModuleList(nn.Conv2d(width, pyramid, 1) for width in widths[1:])
         self.smooth = nn.ModuleList(Residual(pyramid, pyramid) for _ in pairs[1:])

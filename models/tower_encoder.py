@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from geoanchor.errors import BadInput, UnsupportedModality
 from geoanchor.image import Pixels
-from geoanchor.protocols import Encoder, Role, Vectors
+from geoanchor.protocols import Encoder, Matcher, Role, Vectors
 from geoanchor.settings import Settings
 from geoanchor.space import EmbeddingSpace, Modality
 from models.bundle import WEIGHTS_NAME, Branch, BundleManifest
@@ -41,6 +41,8 @@ class TowerEncoder:
     Args:
         name: as given to `load_bundle`. weights: safetensors, read on first use.
     """
+
+    matcher: Matcher | None = None
 
     def __init__(self, name: str, weights: Path, manifest: BundleManifest, settings: Settings) -> None:
         self.name = name

@@ -9,7 +9,7 @@ import numpy as np
 
 from geoanchor.errors import UnsupportedModality
 from geoanchor.image import Pixels
-from geoanchor.protocols import Role, Vectors
+from geoanchor.protocols import Matcher, Role, Vectors
 from geoanchor.settings import Settings
 from geoanchor.space import EmbeddingSpace, Modality
 
@@ -32,6 +32,8 @@ class ToyEncoder:
         salt: changes the fingerprint and nothing else, to stand for another model of the same dimension.
         dim: length of the vectors, at least 4; the rest is zero.
     """
+
+    matcher: Matcher | None = None
 
     def __init__(self, salt: str = "", dim: int = 4) -> None:
         self.name = f"toy:{salt}" if salt else "toy"

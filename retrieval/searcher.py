@@ -141,10 +141,11 @@ class Searcher:
     def _spaces_for(self, parts: Sequence[VectorPart], query: Query) -> Sequence[str]:
         """The spaces asked for; else the first that knows every part; else all that are needed to know each."""
         spaces = self._serving.manifest.spaces
-        unknown = [name for name in query.spaces if name not in spaces]
+        known = [name for name, space in spaces.items() if space.searchable]
+        unknown = [name for name in query.spaces if name not in known]
         if unknown:
-            raise UsageError(f"{self._serving.folder}: no space {unknown[0]!r}; it has {', '.join(spaces)}")
-        names = query.spaces or tuple(spaces)
+            raise UsageError(f"{self._serving.folder}: no space {unknown[0]!r} to search; it has {', '.join(known)}")
+        names = query.spaces or tuple(known)
         for part in parts:
             if not any(self._knows(name, part) for name in names):
                 raise UnsupportedModality(

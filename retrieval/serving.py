@@ -2,7 +2,7 @@
 
 serving/<table version>-<texts version>/
   rows.arrow              facts of each row, sorted by (cell, layer, id); rows without position come first
-  vectors.<space>.npy     (g, d) float32, the same order; zero where a row has no vector of that space
+  vectors.<space>.npy     (g, d) in the space's number type, the same order; zero where a row has no vector of it
   missing.<space>.npy     positions of those rows, where there are any
   faiss.<space>.index     for large galleries
   texts.arrow, texts.<space>.npy   captions and phrases with their vectors
@@ -26,6 +26,7 @@ from geoanchor.errors import IndexCorrupt
 from geoanchor.image import LAYERS, Layer
 from geoanchor.manifest import Manifest
 from geoanchor.protocols import RowIds, RowStore, VectorIndex, Vectors
+from geoanchor.space import EmbeddingSpace
 from retrieval.index.flat import FlatIndex
 from retrieval.index.lance import vector_column
 from retrieval.neighbours import tile_neighbours
@@ -70,7 +71,7 @@ def derive_serving(folder: Path, store: TextStore, manifest: Manifest) -> Manife
     places = _write_rows(partial, store)
     for space in manifest.spaces.values():
         column = store.columns([vector_column(space.name)]).column(0)
-        _write_vectors(partial, space.name, column, places, space.dim)
+        _write_vectors(partial, space, column, places)
     _write_texts(partial, store, manifest)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
@@ -94,6 +95,7 @@ class Serving:
         self.rows = _read_batch(self._path / "rows.arrow")
         self._found_rows: dict[str, int] = {}
         self._exact: dict[str, FlatIndex] = {}
+        self._codes: dict[str, NDArray[np.uint8]] = {}
         self._approximate: dict[str, VectorIndex] = {}
         if self.rows.num_rows != manifest.rows:
             raise IndexCorrupt(
@@ -179,6 +181,12 @@ class Serving:
         """A row's own vector (d,)."""
         return np.asarray(self.exact(space).vectors[row])
 
+    def codes(self, space: str) -> NDArray[np.uint8]:
+        """Codes (g, d) of every row, memory-mapped."""
+        if space not in self._codes:
+            self._codes[space] = self._matrix(f"vectors.{space}.npy")
+        return self._codes[space]
+
     def present(self, space: str) -> RowIds | None:
         """Sorted positions of the rows that have a vector of a space, None for all."""
         path = self._path / f"missing.{space}.npy"
@@ -191,7 +199,7 @@ class Serving:
         texts = _read_batch(self._path / "texts.arrow").column("text")
         return texts, FlatIndex(self._matrix(f"texts.{space}.npy"))
 
-    def _matrix(self, name: str) -> Vectors:
+    def _matrix(self, name: str) -> Any:
         try:
             return np.asarray(np.load(self._path / name, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
@@ -213,29 +221,29 @@ def _write_rows(folder: Path, store: TextStore) -> RowIds:
     return places
 
 
-def _write_vectors(folder: Path, space: str, column: pa.ChunkedArray, places: RowIds, dim: int) -> None:
-    path = folder / f"vectors.{space}.npy"
-    missing = _scatter(path, column, places, dim)
+def _write_vectors(folder: Path, space: EmbeddingSpace, column: pa.ChunkedArray, places: RowIds) -> None:
+    path = folder / f"vectors.{space.name}.npy"
+    missing = _scatter(path, column, places, space)
     if len(missing):
-        np.save(folder / f"missing.{space}.npy", np.sort(missing))
-    if len(places) >= FAISS_FROM:
+        np.save(folder / f"missing.{space.name}.npy", np.sort(missing))
+    if len(places) >= FAISS_FROM and space.searchable:
         from retrieval.index.faiss import build_faiss
 
-        build_faiss(np.load(path, mmap_mode="r"), folder / f"faiss.{space}.index")
+        build_faiss(np.load(path, mmap_mode="r"), folder / f"faiss.{space.name}.index")
 
 
-def _scatter(path: Path, column: pa.ChunkedArray, places: RowIds, dim: int) -> RowIds:
+def _scatter(path: Path, column: pa.ChunkedArray, places: RowIds, space: EmbeddingSpace) -> RowIds:
     """Write a vector column as a matrix with each row at its place; places of the rows that have none."""
-    shape = (len(places), dim)
+    shape = (len(places), space.dim)
     if not len(places):
-        np.save(path, np.empty(shape, np.float32))
+        np.save(path, np.empty(shape, space.number))
         return places
-    matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(space.number), shape=shape)
     missing, start = [], 0
     for chunk in column.chunks:
         there = chunk.is_valid().to_numpy(zero_copy_only=False)
         part = places[start : start + len(chunk)]
-        matrix[part[there]] = chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+        matrix[part[there]] = chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, space.dim)
         missing.append(part[~there])
         start += len(chunk)
     matrix.flush()
@@ -248,7 +256,7 @@ def _write_texts(folder: Path, store: TextStore, manifest: Manifest) -> None:
     for space in manifest.spaces.values():
         if "text" in space.modalities:
             column = table.column(vector_column(space.name))
-            _scatter(folder / f"texts.{space.name}.npy", column, np.arange(table.num_rows), space.dim)
+            _scatter(folder / f"texts.{space.name}.npy", column, np.arange(table.num_rows), space)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

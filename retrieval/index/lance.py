@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
-from geoanchor.protocols import Row, Vectors
+from geoanchor.protocols import Row, RowVectors, Vectors
 from geoanchor.space import EmbeddingSpace
 
 ROWS_PER_CHUNK = 4096
@@ -54,6 +54,7 @@ _FACTS: tuple[tuple[str, pa.DataType, Callable[[Row], Any]], ...] = (
 )
 """Column of `tiles`, its type, and where a row keeps it."""
 
+_NUMBERS = {"float32": pa.float32(), "uint8": pa.uint8()}
 _TEXT_FACTS = (("text", pa.string()), ("kind", pa.string()), ("count", pa.int64()))
 
 
@@ -80,7 +81,7 @@ class LanceStore:
         if (folder / "tiles.lance").exists():
             raise UsageError(f"{folder}: there is an index already; open it, or take another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        vectors = [(vector_column(name), pa.list_(pa.float32(), space.dim)) for name, space in spaces.items()]
+        vectors = [(vector_column(name), pa.list_(_NUMBERS[space.number], space.dim)) for name, space in spaces.items()]
         # `tiles` last: its presence means that both are there.
         texts = _Table.create(folder, "texts", pa.schema([*_TEXT_FACTS, *vectors]))
         tiles = _Table.create(folder, "tiles", pa.schema([*((name, kind) for name, kind, _ in _FACTS), *vectors]))
@@ -173,7 +174,7 @@ class LanceStore:
         known: dict[str, Any] = {"text": texts, "kind": kinds, "count": counts}
         for name in self.spaces:
             known[vector_column(name)] = _vector_array(
-                list(vectors[name]) if name in vectors else [None] * len(texts), self._dim(name)
+                list(vectors[name]) if name in vectors else [None] * len(texts), self._vector_type(name)
             )
         table = pa.table(known, schema=self._texts.schema)
         self._texts.replace(iter(table.to_batches()))
@@ -196,14 +197,14 @@ class LanceStore:
         first = {id_: number for number, id_ in reversed(list(enumerate(ids)))}
         return [position[first[id_]] for id_ in ids if first[id_] in position]
 
-    def _dim(self, space: str) -> int:
-        return int(self._tiles.schema.field(vector_column(space)).type.list_size)
+    def _vector_type(self, space: str) -> pa.FixedSizeListType:
+        return self._tiles.schema.field(vector_column(space)).type
 
     def _to_arrow(self, rows: Sequence[Row]) -> pa.Table:
         arrays = [pa.array([value(row) for row in rows], kind) for _, kind, value in _FACTS]
         names = [name for name, _, _ in _FACTS]
         for space in self.spaces:
-            arrays.append(_vector_array([row.vectors.get(space) for row in rows], self._dim(space)))
+            arrays.append(_vector_array([row.vectors.get(space) for row in rows], self._vector_type(space)))
             names.append(vector_column(space))
         return pa.table(arrays, schema=pa.schema([self._tiles.schema.field(name) for name in names]))
 
@@ -325,10 +326,10 @@ class _Table:
             self._cached.clear()
 
 
-def _vector_array(vectors: Sequence[Vectors | None], dim: int) -> pa.Array:
-    """Vectors as a fixed-size list array (n, dim) float32; None where a row has none in this space."""
-    absent = np.array([vector is None for vector in vectors], bool)
-    dense = np.zeros((len(vectors), dim), np.float32)
+def _vector_array(vectors: Sequence[RowVectors | None], kind: pa.FixedSizeListType) -> pa.Array:
+    """Vectors as an array of fixed-size lists; None where a row has none in this space."""
+    absent, dim = np.array([vector is None for vector in vectors], bool), kind.list_size
+    dense = np.zeros((len(vectors), dim), kind.value_type.to_pandas_dtype())
     for row, vector in enumerate(vectors):
         if vector is not None:
             dense[row] = vector
