@@ -82,7 +82,7 @@ def draw_place(place: Place, data: Data, folder: Path) -> int:
     features = place.open()
     tiles = choose_tiles(features, place, data.zooms)
     rng = np.random.default_rng([place.number, 7])
-    aerial = np.stack([_aerial(features, tile, place, data, rng) for tile in tiles])
+    aerial = np.stack([draw_aerial(features, tile, place, data, rng) for tile in tiles])
     maps = np.stack([_maps(features, tile, data, rng) for tile in tiles])
     captions, concepts = zip(*(_words(features, tile) for tile in tiles), strict=True)
     texts = list(dict.fromkeys(text for own in captions for text in own))
@@ -99,7 +99,7 @@ def _shard(folder: Path, place: Place) -> Path:
     return folder / place.split / place.name
 
 
-def _aerial(features: FeatureSource, tile: Tile, place: Place, data: Data, rng: np.random.Generator) -> Pixels:
+def draw_aerial(features: FeatureSource, tile: Tile, place: Place, data: Data, rng: np.random.Generator) -> Pixels:
     look = _look(place.country or "generic", data.countries, rng)
     seed = place.number if place.country else int(rng.integers(1 << 31))
     return _shrunk(render_aerial(features, tile, data.tile_px, look, seed), data.cache_px)

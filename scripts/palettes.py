@@ -1,0 +1,65 @@
+"""Write models/palettes.json: the colours of our own styles, and of a map service seen in published pairs.
+
+    python scripts/palettes.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+from indexer.styles import STRUCTURE_OF, STYLES, Style
+from models.palette import PALETTES
+
+WEB = {
+    "other": ["#e8e5de", "#dfd9d3", "#d3cabe", "#e8ddbd", "#ebd7d2", "#f0dede"],
+    "green": ["#cbdfac", "#bbd3bb", "#bed996"],
+    "water": ["#b2d0fe", "#a5bffd"],
+    "building": ["#f3f0ea", "#f5efdc", "#eeece6"],
+    "minor_road": ["#fefefd"],
+    "major_road": ["#fa9e25", "#ffe18c", "#fdd880", "#e6963c"],
+    "rail": ["#bebcb9", "#a5a5a5"],
+}
+"""A web map of about 2014, as in the aerial and map pairs of Isola et al. 2017; read off the pictures."""
+_ALIKE = 8
+_ORDER = ("minor_road", "major_road", "rail", "building", "water", "green", "other")
+"""Who keeps a colour that several classes are painted with."""
+
+
+def colors_of(style: Style) -> dict[str, list[str]]:
+    """Colours by class of structure, each once."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    found["other"][style.background] = None
+    for name, area in style.areas.items():
+        found[STRUCTURE_OF.get(name, "other")][area.fill] = None
+    for name, line in style.lines.items():
+        if name in STRUCTURE_OF:
+            found[STRUCTURE_OF[name]][line.color] = None
+    taken: set[str] = set()
+    for kind in _ORDER:
+        found[kind] = dict.fromkeys(color for color in found[kind] if color not in taken)
+        taken |= found[kind].keys()
+    return {kind: list(found[kind]) for kind in _ORDER if found[kind]}
+
+
+def _apart(color: str, kind: str) -> bool:
+    """Whether a colour is new, and not one that the web map uses for another class."""
+    rgb = bytes.fromhex(color[1:])
+    for other, colors in WEB.items():
+        nearest = min(max(abs(a - b) for a, b in zip(rgb, bytes.fromhex(c[1:]), strict=True)) for c in colors)
+        if nearest <= (0 if other == kind else _ALIKE):
+            return False
+    return True
+
+
+def palettes_json() -> str:
+    """The file's text."""
+    known = {name: colors_of(style) for name, style in STYLES.items()}
+    # Two looks of one family, too alike to be told apart and the better for being read together.
+    google = known.pop("google")
+    known["google"] = {kind: WEB[kind] + [c for c in google.get(kind, []) if _apart(c, kind)] for kind in WEB}
+    return json.dumps(known, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    PALETTES.write_text(palettes_json(), "utf-8")
