@@ -5,18 +5,20 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from geoanchor.errors import UsageError
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A table of a recipe: frozen, and a key that it does not know is refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Data(_Strict):
+class Data(Strict):
     """What is rendered to learn from; places, never tiles, are split.
 
     Attributes:
@@ -46,34 +48,120 @@ class Data(_Strict):
     workers: int = Field(default=1, ge=1)
 
 
-class Towers(_Strict):
-    """Shape of the model, as in `models.towers.ImageTower`; the same for aerial and map, with weights of their own."""
+class Pairs(Strict):
+    """Real pairs beside the drawn ones: a tar or folder with `aerial/NAME` and `map/NAME`.
+
+    Split by SHA-256 of the name modulo ten: 0 is for judging, 1 for choosing and calibrating, the rest is learned from.
+
+    Attributes:
+        path: relative to the working folder; without it the drawn tiles have to do. metres: side of a picture.
+    """
+
+    path: Path
+    metres: float = Field(gt=0)
+
+
+class Towers(Strict):
+    """Shape of the model, as in `models.towers.ImageTower`; the same for aerial and map, with weights of their own.
+
+    `pretrained` begins with timm's own ImageNet weights, which have to be fetched once, and takes their colour scale.
+    """
 
     architecture: str
+    pretrained: bool = False
     size_px: int = Field(gt=0)
     dim: int = Field(gt=0)
     hidden: int = Field(gt=0)
     layout_channels: int = Field(default=0, ge=0)
 
 
-class Weights(_Strict):
-    """How much each contrast counts; `keyword` is concept words against pictures of either layer."""
+class Weights(Strict):
+    """How much each contrast counts; `keyword` is concept words against pictures of either layer.
+
+    `aerial_anchor` and `map_anchor` are U-CSA's L_AT and L_MT, `aerial_map` its lambda_AM; they need a table [anchors].
+    """
 
     aerial_text: float = Field(default=1.0, ge=0)
     map_text: float = Field(default=1.0, ge=0)
     aerial_map: float = Field(default=1.0, ge=0)
     keyword: float = Field(default=1.0, ge=0)
+    aerial_anchor: float = Field(default=0.0, ge=0)
+    map_anchor: float = Field(default=0.0, ge=0)
+
+    @property
+    def captions(self) -> bool:
+        """Whether captions are learned from."""
+        return self.aerial_text + self.map_text > 0
+
+    @property
+    def anchors(self) -> bool:
+        """Whether semantic anchors are learned from."""
+        return self.aerial_anchor + self.map_anchor > 0
 
 
-class Schedule(_Strict):
+class Anchors(Strict):
+    """The frozen text that semantic anchors are told to, and how tiles with nearly the same anchor share a target.
+
+    Attributes:
+        text: "minilm" or a model that knows text, e.g. "clip:ViT-B-32/openai". form: one sentence, or "key: value".
+        text_projection: none where the towers' dim is the text's own; frozen_orthogonal; or a trainable linear layer.
+        soft_from: equal attributes of eleven from which a tile's anchor is a target of another's, by `soft_temperature`
+            (methods 1.4, 8); 12 leaves each to its own.
+    """
+
+    text: str = "minilm"
+    form: Literal["sentence", "listing"] = "listing"
+    text_projection: Literal["none", "frozen_orthogonal", "trainable"] = "none"
+    soft_from: int = Field(default=9, ge=0, le=12)
+    soft_temperature: float = Field(default=0.5, gt=0)
+
+
+class Matching(Strict):
+    """Stage two of U-CSA: fusion, discriminator and prototypes over the frozen towers.
+
+    Attributes:
+        epochs, batch, learning_rate, prototype_rate: Adam. width: of the fused vector; inputs: rich is [a;m;|a-m|;a*m].
+        prototypes: how many; weight: lambda, of their losses, 0 leaves them out; margin: on mismatches.
+        assign: weight of the even assignment within those; the paper has none.
+        edits: share of mismatches that are edited maps, the rest are swaps; 1 - edits of them.
+        mask_from: equal attributes of eleven from which a swap counts as no mismatch.
+        alpha: weight of the discriminator, None to choose it on held-out pairs. fusion: raw is the paper's sum without
+            calibration, with the sign of its equation 8 put right.
+        views: turned and mirrored copies of each pair, 1 to 8.
+    """
+
+    epochs: int = Field(default=20, gt=0)
+    batch: int = Field(default=64, gt=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    prototype_rate: float = Field(default=5e-5, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    width: int = Field(default=256, gt=3)
+    inputs: Literal["rich", "concat"] = "rich"
+    prototypes: int = Field(default=50, gt=1)
+    weight: float = Field(default=0.5, ge=0)
+    margin: float = Field(default=0.3, ge=-1, le=1)
+    assign: float = Field(default=1.0, ge=0)
+    edits: float = Field(default=0.5, ge=0, le=1)
+    mask_from: int = Field(default=10, ge=0, le=12)
+    alpha: float | None = Field(default=None, ge=0, le=1)
+    fusion: Literal["calibrated", "raw"] = "calibrated"
+    views: int = Field(default=8, ge=1, le=8)
+    seed: int = 0
+
+
+class Schedule(Strict):
     """How long and how fast: AdamW with linear warm-up and a cosine to nothing.
 
     Attributes:
-        steps: of the optimiser; batch: pairs a step; places: that a batch is drawn from, so that negatives are near.
+        steps: of the optimiser, or epochs: that many times the number of tiles; batch: pairs a step.
+        places: that a batch is drawn from, so that negatives are near.
+        anneal: down to nothing by a cosine, or else at one rate to the end.
         ema: share of the average kept at each step; checkpoint_s: seconds between checkpoints; seed: of everything.
     """
 
-    steps: int = Field(gt=0)
+    steps: int = Field(default=0, ge=0)
+    epochs: int = Field(default=0, ge=0)
+    anneal: bool = True
     batch: int = Field(gt=1)
     places: int = Field(default=8, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
@@ -84,30 +172,45 @@ class Schedule(_Strict):
     checkpoint_s: float = Field(default=180, ge=0)
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if bool(self.steps) == bool(self.epochs):
+            raise ValueError("give either steps or epochs, above 0")
+        return self
 
-class Recipe(_Strict):
+    def steps_over(self, tiles: int) -> int:
+        """Steps of the whole run over so many tiles."""
+        return self.steps or self.epochs * max(1, tiles // self.batch)
+
+
+class Recipe(Strict):
     """Everything a training run depends on besides the code."""
 
     name: str
     description: str
     licence: str
     data: Data
+    pairs: Pairs | None = None
     towers: Towers
     weights: Weights = Weights()
+    anchors: Anchors = Anchors()
     schedule: Schedule
+    matching: Matching | None = None
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -> Recipe:
     """Read a recipe; `overrides` are "table.key=value" and win; `smoke` shrinks it to a minute's work.
 
+    A recipe's own `smoke` list of overrides says what else that takes, such as towers whose weights need no fetching.
     Raises UsageError when the file or an override cannot be understood.
     """
     try:
         tree = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot read the recipe ({error})") from error
-    for override in (*(SMOKE if smoke else ()), *overrides):
-        _set(tree, override)
+    own = tree.pop("smoke", ())
+    for text in (*((*SMOKE, *own) if smoke else ()), *overrides):
+        override(tree, text)
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
@@ -123,6 +226,7 @@ SMOKE = (
     "data.osm_val=[]",
     "data.workers=1",
     "schedule.steps=40",
+    "schedule.epochs=0",
     "schedule.batch=32",
     "schedule.warmup=5",
     "schedule.log_every=10",
@@ -130,17 +234,17 @@ SMOKE = (
 )
 
 
-def _set(tree: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
+def override(tree: dict[str, Any], text: str) -> None:
+    """Set one "table.key=value" in a recipe's tree. Raises UsageError when it is written otherwise."""
+    path, equals, value = text.partition("=")
     *tables, key = path.strip().split(".")
     if not equals or not key:
-        raise UsageError(f"--set {override}: write it as table.key=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+        raise UsageError(f"--set {text}: write it as table.key=value")
     for table in tables:
         tree = tree.setdefault(table, {})
         if not isinstance(tree, dict):
-            raise UsageError(f"--set {override}: {table} is no table")
-    tree[key] = value
+            raise UsageError(f"--set {text}: {table} is no table")
+    try:
+        tree[key] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        tree[key] = value.strip()
