@@ -1,0 +1,40 @@
+"""Whole-tile negatives: which picture of another place stands beside each map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.errors import UsageError
+
+ALIKE = 10
+"""Anchors of 11 attributes that agree in so many describe places that cannot be told apart (methods 1.4, row 9)."""
+
+
+def derangement(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+    """A random order of 0..count-1 in which nothing stays in its place, all such orders equally likely.
+
+    Raises UsageError for fewer than two.
+    """
+    if count < 2:
+        raise UsageError(f"{count} pictures cannot be swapped with one another; two are needed")
+    while True:
+        # One order in e has no fixed point, so this ends after three tries or so.
+        order = rng.permutation(count)
+        if not (order == np.arange(count)).any():
+            return order
+
+
+def false_negatives(agreement: NDArray[Any], least: int = ALIKE) -> NDArray[np.bool_]:
+    """Pairs of different tiles whose anchors agree so well that to call them a mismatch would be wrong.
+
+    Args:
+        agreement: (n, n) number of equal attributes, 0..11.
+        least: so many and more are alike.
+    Returns:
+        (n, n) bool; false on the diagonal.
+    """
+    alike: NDArray[np.bool_] = agreement >= least
+    return alike & ~np.eye(len(alike), dtype=np.bool_)
