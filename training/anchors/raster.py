@@ -1,0 +1,135 @@
+"""Anchors of raster maps: vectors are recovered from the classes of the pixels, then measured like any others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from rasterio.features import shapes, sieve
+from rasterio.transform import Affine, from_bounds
+
+from geoanchor.feature import Feature
+from geoanchor.structure import CLASS_OF
+from geoanchor.tiling import EARTH_RADIUS_M, Bounds
+from training.anchors.ground import BUFFER_M, Geometries, ground_of
+from training.anchors.metrics import measure
+from training.anchors.rules import DEFAULT, Thresholds
+from training.anchors.schema import Anchor
+from training.anchors.thinning import thinned
+from training.anchors.vectors import anchor_of
+
+Classes = NDArray[np.uint8]
+"""(h, w) numbers into `geoanchor.structure.CLASSES`, or VOID."""
+
+_AREA_TAGS = {"building": {"building": "yes"}, "water": {"natural": "water"}, "green": {"landuse": "grass"}}
+_SPECK_M2 = 12.0
+"""Areas smaller than this are noise of the picture."""
+_SPUR_M = 15.0
+"""Dead ends of a thinned line shorter than this are bumps of the road's edge."""
+_STAIRS = 0.75
+"""Tolerance in pixels that takes the stairs off an outline; a centre line wobbles twice as much."""
+
+
+def annotate_raster(
+    classes: Classes, bounds: Bounds, id: str, thresholds: Thresholds = DEFAULT, source_is_fallback: bool = False
+) -> Anchor:
+    """The anchor of a map picture, deterministic.
+
+    Args:
+        classes: (h, w) uint8, as `models.palette.map_classes` reads them.
+        bounds: of the picture, degrees; `square` makes some where only its size is known.
+    """
+    numbers = measure(ground_of(recovered(classes, bounds), bounds))
+    return anchor_of(numbers, id, "osm_fallback" if source_is_fallback else "raster", thresholds)
+
+
+def square(width_m: float, height_m: float) -> Bounds:
+    """A box of that size, for pictures whose place is not known: it lies where the equator meets Greenwich."""
+    dx, dy = (math.degrees(side / 2 / EARTH_RADIUS_M) for side in (width_m, height_m))
+    return Bounds(-dx, -dy, dx, dy)
+
+
+def recovered(classes: Classes, bounds: Bounds) -> list[Feature]:
+    """Buildings, water and green as areas, roads as centre lines, with tags, degrees.
+
+    Roads are carried on 50 m beyond the picture, so that none seems to end at its edge.
+    """
+    height, width = classes.shape
+    transform = from_bounds(*bounds, width, height)
+    gsd_m = math.radians(bounds.north - bounds.south) * EARTH_RADIUS_M / height
+    areas = [
+        Feature(f"{name}/{n}", area, tags)
+        for name, tags in _AREA_TAGS.items()
+        for n, area in enumerate(_areas(classes == CLASS_OF[name], transform, gsd_m))
+    ]
+    return areas + [
+        Feature(f"road/{n}", line, {"highway": kind})
+        for n, (line, kind) in enumerate(_roads(classes, transform, gsd_m))
+    ]
+
+
+def _areas(mask: NDArray[np.bool_], transform: Affine, gsd_m: float) -> Iterator[shapely.Geometry]:
+    """Outlines of what hangs together, degrees, without the stairs of the pixels."""
+    outlines = [shapely.geometry.shape(outline) for outline, _ in shapes(mask.astype(np.uint8), mask)]
+    smooth = shapely.simplify(np.array(outlines, object), _STAIRS)
+    for area in smooth[shapely.area(smooth) * gsd_m**2 >= _SPECK_M2]:
+        yield _placed(area, transform)
+
+
+def _roads(classes: Classes, transform: Affine, gsd_m: float) -> Iterator[tuple[shapely.Geometry, str]]:
+    """Centre lines with their value of highway=*."""
+    beyond = math.ceil(BUFFER_M / gsd_m)
+    padded = np.pad(classes, beyond, mode="edge")
+    mask = np.isin(padded, (CLASS_OF["minor_road"], CLASS_OF["major_road"]))
+    # Cars, letters and JPEG leave holes and specks, and each hole would become a ring road.
+    solid = sieve(mask.astype(np.uint8), max(2, math.ceil(_SPECK_M2 / gsd_m**2))) > 0
+    for line in _without_spurs(_lines(thinned(solid)), _SPUR_M / gsd_m):
+        columns, rows = shapely.get_coordinates(line).astype(int).T
+        major = np.mean(padded[rows, columns] == CLASS_OF["major_road"]) >= 0.5
+        moved = shapely.transform(shapely.simplify(line, 2 * _STAIRS), lambda xy: xy + (0.5 - beyond))
+        yield _placed(moved, transform), "primary" if major else "residential"
+
+
+def _lines(skeleton: NDArray[np.bool_]) -> Geometries:
+    """A thinned picture as lines of pixel positions (column, row), one between any two ends or forks."""
+    pairs = np.concatenate([_links(skeleton, *step) for step in ((0, 1), (1, 0), (1, 1), (1, -1))])
+    if not len(pairs):
+        return np.zeros(0, object)
+    return shapely.get_parts(shapely.line_merge(shapely.multilinestrings(shapely.linestrings(pairs))))
+
+
+def _links(skeleton: NDArray[np.bool_], down: int, right: int) -> NDArray[np.float64]:
+    """(n, 2, 2): pairs of (column, row) of neighbours in one direction.
+
+    Diagonal neighbours that share a straight one are linked through it alone.
+    """
+    rows, columns = np.nonzero(skeleton)
+    framed = np.pad(skeleton, 1)
+    there = framed[rows + 1 + down, columns + 1 + right]
+    if down and right:
+        there &= ~(framed[rows + 1 + down, columns + 1] | framed[rows + 1, columns + 1 + right])
+    rows, columns = rows[there], columns[there]
+    ends = np.stack([np.stack([columns, rows], -1), np.stack([columns + right, rows + down], -1)], axis=1)
+    return ends.astype(np.float64)
+
+
+def _without_spurs(lines: Geometries, shortest: float) -> Sequence[shapely.Geometry]:
+    """The lines but for short dead ends, joined anew where that leaves only two."""
+    if not len(lines):
+        return []
+    ends = np.stack([shapely.get_coordinates(shapely.get_point(lines, i)) for i in (0, -1)], axis=1)
+    _, number, count = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True, return_counts=True)
+    dangling = (count[number.reshape(-1, 2)] == 1).sum(axis=1) == 1
+    kept = lines[~(dangling & (shapely.length(lines) < shortest))]
+    return list(shapely.get_parts(shapely.line_merge(shapely.multilinestrings(kept))))
+
+
+def _placed(shape: shapely.Geometry, transform: Affine) -> shapely.Geometry:
+    """Pixels (column, row from the picture's corner) to degrees."""
+    placed: shapely.Geometry = shapely.transform(
+        shape, lambda xy: np.stack([transform.c + transform.a * xy[:, 0], transform.f + transform.e * xy[:, 1]], -1)
+    )
+    return placed

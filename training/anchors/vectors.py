@@ -1,0 +1,39 @@
+"""Anchors from vector features, of a real extract and of the procedural city through the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from geoanchor.feature import Feature, FeatureSource
+from geoanchor.tiling import Tile
+from training.anchors.ground import ground_of, window
+from training.anchors.metrics import METRICS_VERSION, measure
+from training.anchors.rules import DEFAULT, Thresholds, label
+from training.anchors.schema import Anchor, AnchorSource, sentence
+
+
+def annotate(
+    features: FeatureSource | Sequence[Feature], tile: Tile, id: str = "", thresholds: Thresholds = DEFAULT
+) -> Anchor:
+    """The anchor of one tile, deterministic.
+
+    Args:
+        features: what knows the place, or the features of the tile and 50 m around it, degrees, unclipped.
+        id: of the tile's picture; its grid address where none is given.
+    """
+    if not isinstance(features, Sequence):
+        features = features.features(window(tile.bounds))
+    return anchor_of(measure(ground_of(features, tile.bounds)), id or str(tile), "osm", thresholds)
+
+
+def anchor_of(metrics: dict[str, float], id: str, source: AnchorSource, thresholds: Thresholds = DEFAULT) -> Anchor:
+    """The anchor that a tile's numbers make: labels, and the sentence that tells them."""
+    attributes = label(metrics, thresholds)
+    return Anchor(
+        id=id,
+        attributes=attributes,
+        summary=sentence(attributes, id),
+        source=source,
+        annotator_version=f"metrics-{METRICS_VERSION}.{thresholds.version}",
+        metrics=metrics,
+    )
