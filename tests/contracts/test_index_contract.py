@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import faiss
 import h3
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from geoanchor.protocols import VectorIndex
 from geoanchor.query import BoundsRegion, CellsRegion, PolygonRegion, RadiusRegion, Region
 from geoanchor.tiling import Bounds, cell_at, distance_m, wrap_lng
-from retrieval.index.faiss import build_faiss, open_faiss
+from retrieval.index.faiss import SharedScan, build_faiss, open_faiss
 from retrieval.index.flat import FlatIndex
 from retrieval.index.lance_ann import LanceAnn
 from retrieval.region import Places, region_rows
@@ -34,7 +35,7 @@ def queries(count: int = 5) -> np.ndarray:
 
 
 def every_list(path: Path, vectors: np.ndarray, exact_rows: int) -> VectorIndex:
-    """FAISS that probes all its lists, so that it can be held to the exact answer."""
+    """FAISS that probes all its lists above so many rows, so that it can be held to the exact answer."""
     build_faiss(vectors, path)
     index = open_faiss(path, vectors, exact_rows)
     index._ivf.nprobe = index._ivf.nlist
@@ -44,6 +45,7 @@ def every_list(path: Path, vectors: np.ndarray, exact_rows: int) -> VectorIndex:
 KINDS: dict[str, Callable[[Path, np.ndarray], VectorIndex]] = {
     "flat": lambda folder, vectors: FlatIndex(vectors),
     "faiss": lambda folder, vectors: every_list(folder / "ivf.index", vectors, exact_rows=200),
+    "faiss, all rows scanned": lambda folder, vectors: every_list(folder / "ivf.index", vectors, exact_rows=GALLERY),
     "lance": LanceAnn.create,
 }
 
@@ -112,6 +114,20 @@ def test_all_rows_alike_come_in_their_order(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         rows = make(tmp_path / name, alike).search(queries(1), 30)[1][0]
         assert rows.tolist() == list(range(30)), name
+
+
+def test_a_scan_does_not_depend_on_the_number_of_cores() -> None:
+    random, cores = np.random.default_rng(6), faiss.omp_get_max_threads()
+    filters = [np.arange(GALLERY), np.flatnonzero(random.random(GALLERY) < 0.5), np.arange(100, 1_200), np.arange(2, 7)]
+    try:
+        for count in (1, 2, 3, 7):
+            faiss.omp_set_num_threads(count)
+            for rows in filters:
+                answers = [index(gallery()).search(queries(), 20, rows) for index in (SharedScan, FlatIndex)]
+                np.testing.assert_array_equal(*[scores for scores, _ in answers])
+                np.testing.assert_array_equal(*[found for _, found in answers])
+    finally:
+        faiss.omp_set_num_threads(cores)
 
 
 # --- regions: 200 of them x 3 kinds of index, against loops that know nothing of blocks ---
