@@ -63,3 +63,8 @@ class StructureNet(nn.Module):
 def _conv(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(inner, outer, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outer))
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """(n, 3, h, w) in 0..1 -> what the decoder takes, in channels-last order."""
+    return ((pixels - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)

@@ -25,7 +25,7 @@ def augment(
     frames = _frames(turnable, generator)
     shifted = frames.clone()
     shifted[:, :, 2] += _SHIFT * _normal((len(aerial), 2), generator)
-    seen = _photographed(_sampled(aerial, frames, size_px), generator)
+    seen = photographed(_sampled(aerial, frames, size_px), generator)
     drawn = _redrawn(_sampled(maps, shifted, size_px), generator)
     return _bytes(seen), _bytes(drawn)
 
@@ -39,8 +39,8 @@ def _frames(turnable: Tensor, generator: Generator) -> Tensor:
     turn = torch.stack([cos * mirror, -sin, sin * mirror, cos], dim=1).view(n, 2, 2)
     # Half of the tiles stay whole, since whole tiles are what is indexed.
     whole = torch.rand(n, generator=generator) < 0.5
-    scale = torch.where(whole, 1.0, _uniform((n,), _MIN_CROP, 1.0, generator))
-    shift = (1 - scale)[:, None] * _uniform((n, 2), -1, 1, generator)
+    scale = torch.where(whole, 1.0, uniform((n,), _MIN_CROP, 1.0, generator))
+    shift = (1 - scale)[:, None] * uniform((n, 2), -1, 1, generator)
     return torch.cat([turn * scale[:, None, None], shift[:, :, None]], dim=2)
 
 
@@ -51,15 +51,15 @@ def _sampled(pixels: Tensor, frames: Tensor, size_px: int) -> Tensor:
     return grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
 
 
-def _photographed(x: Tensor, generator: Generator) -> Tensor:
+def photographed(x: Tensor, generator: Generator) -> Tensor:
     """Another camera, hour and season: gain and offset of each channel, contrast, colourfulness, blur, noise."""
     n = len(x)
-    x = x * _uniform((n, 3, 1, 1), 0.85, 1.15, generator) * _uniform((n, 1, 1, 1), 0.75, 1.25, generator)
+    x = x * uniform((n, 3, 1, 1), 0.85, 1.15, generator) * uniform((n, 1, 1, 1), 0.75, 1.25, generator)
     x = x + 0.04 * _normal((n, 3, 1, 1), generator)
     x = _toned(x, 0.7, 1.3, 0.3, 1.5, generator)
     blurred = avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-    x = torch.lerp(x, blurred, _uniform((n, 1, 1, 1), -0.3, 0.9, generator))
-    return x + _uniform((n, 1, 1, 1), 0, 0.04, generator) * _normal(tuple(x.shape), generator)
+    x = torch.lerp(x, blurred, uniform((n, 1, 1, 1), -0.3, 0.9, generator))
+    return x + uniform((n, 1, 1, 1), 0, 0.04, generator) * _normal(tuple(x.shape), generator)
 
 
 def _redrawn(x: Tensor, generator: Generator) -> Tensor:
@@ -76,16 +76,17 @@ def _toned(x: Tensor, low: float, high: float, grey: float, vivid: float, genera
     """Contrast `low`..`high` about the mean and colourfulness `grey`..`vivid`."""
     n = len(x)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    x = mean + (x - mean) * _uniform((n, 1, 1, 1), low, high, generator)
+    x = mean + (x - mean) * uniform((n, 1, 1, 1), low, high, generator)
     lightness = (x * _GREY.view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-    return lightness + (x - lightness) * _uniform((n, 1, 1, 1), grey, vivid, generator)
+    return lightness + (x - lightness) * uniform((n, 1, 1, 1), grey, vivid, generator)
 
 
 def _bytes(x: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def _uniform(shape: tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:
+def uniform(shape: tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:
+    """Numbers low..high of that shape."""
     return low + (high - low) * torch.rand(shape, generator=generator)
 
 

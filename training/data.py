@@ -100,6 +100,7 @@ def _shard(folder: Path, place: Place) -> Path:
 
 
 def draw_aerial(features: FeatureSource, tile: Tile, place: Place, data: Data, rng: np.random.Generator) -> Pixels:
+    """(cache_px, cache_px, 3): a tile from the air, with the place's own look or another day's."""
     look = _look(place.country or "generic", data.countries, rng)
     seed = place.number if place.country else int(rng.integers(1 << 31))
     return _shrunk(render_aerial(features, tile, data.tile_px, look, seed), data.cache_px)

@@ -83,7 +83,7 @@ class Session:
         self.model = PairModel(recipe.towers).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
         self.batches = ReadAhead(Batches(pairs, branch_of(recipe.towers), recipe.schedule))
-        self.optimiser = torch.optim.AdamW(_decayed(self.model, recipe.schedule.weight_decay), fused=True)
+        self.optimiser = torch.optim.AdamW(decayed(self.model, recipe.schedule.weight_decay), fused=True)
 
     def fit(self, held_out: TilePairs, log: Log) -> None:
         """Step to the end of the schedule, with a checkpoint now and then and one at the end."""
@@ -166,7 +166,7 @@ def follow(average: torch.nn.Module, model: torch.nn.Module, keep: float) -> Non
             ours.copy_(theirs)
 
 
-def _decayed(model: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
+def decayed(model: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
     """Parameter groups: matrices and kernels decay, offsets, norms and scales do not."""
     matrices: list[Tensor] = [p for p in model.parameters() if p.ndim > 1]
     rest: list[Tensor] = [p for p in model.parameters() if p.ndim <= 1]

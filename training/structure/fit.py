@@ -1,0 +1,120 @@
+"""Fits the structure decoder: L_dense of methods 1.9, the cross-entropy of class shares, cell by cell."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geoanchor.errors import UsageError
+from models.precision import matrix_units
+from models.structure import StructureNet
+from training.loop import decayed, follow, learning_rate
+from training.structure.batches import Batch, Batches, Ground
+from training.structure.recipe import Decoder, StructureSchedule
+
+Log = Callable[[str], None]
+CHECKPOINT = "structure.pt"
+_MAX_NORM = 5.0
+
+
+class StructureSession:
+    """The decoder, its running average and its optimiser at one step of a schedule.
+
+    Attributes:
+        step: of the next batch. average: exponential moving average of the weights; what is judged and exported.
+    """
+
+    def __init__(self, decoder: Decoder, schedule: StructureSchedule, grounds: list[Ground], run: Path) -> None:
+        torch.manual_seed(schedule.seed)
+        self.step = 0
+        self.model = StructureNet(decoder.widths, decoder.pyramid).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval()
+        self._schedule = schedule
+        self._run = run
+        self._batches = Batches(grounds, schedule)
+        self._optimiser = torch.optim.AdamW(decayed(self.model, schedule.weight_decay), fused=True)
+
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Take another decoder's weights as the beginning."""
+        self.model.load_state_dict(weights)
+        self.average.load_state_dict(weights)
+
+    def fit(self, log: Log) -> StructureNet:
+        """Step to the end of the schedule, with a checkpoint now and then; the average."""
+        schedule, started, saved, losses = self._schedule, time.monotonic(), time.monotonic(), []
+        with ThreadPoolExecutor(1, thread_name_prefix="batch") as pool:
+            ahead: Future[Batch] = pool.submit(self._batches, self.step)
+            while self.step < schedule.steps:
+                batch, ahead = ahead.result(), pool.submit(self._batches, self.step + 1)
+                losses.append(self._advance(batch))
+                if self.step % schedule.log_every == 0:
+                    self._note(log, loss=sum(losses) / len(losses), seconds=time.monotonic() - started)
+                    losses = []
+                if time.monotonic() - saved > schedule.checkpoint_s or self.step == schedule.steps:
+                    self.save()
+                    saved = time.monotonic()
+        return self.average
+
+    def _advance(self, batch: Batch) -> float:
+        schedule = self._schedule
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate(self.step, schedule)
+        with matrix_units():
+            logits = self.model.train()(batch.pixels)
+        loss = dense_loss(logits.float(), batch.shares)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), _MAX_NORM)
+        self._optimiser.step()
+        self.step += 1
+        follow(self.average, self.model, min(schedule.ema, self.step / (self.step + 9)))
+        return float(loss.detach())
+
+    def save(self) -> None:
+        """Write the checkpoint in one step, so that a killed run leaves the last whole one."""
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }
+        self._run.mkdir(parents=True, exist_ok=True)
+        partial = self._run / f"{CHECKPOINT}.part"
+        torch.save(state, partial)
+        partial.replace(self._run / CHECKPOINT)
+
+    def load(self) -> None:
+        """Go back to the checkpoint. Raises UsageError when it is of another decoder."""
+        path = self._run / CHECKPOINT
+        state = torch.load(path, weights_only=True)
+        try:
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self._optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(f"{path}: is of another decoder than the recipe's; start a new run") from error
+        self.step = state["step"]
+
+    def _note(self, log: Log, **facts: Any) -> None:
+        line = json.dumps({"step": self.step} | {name: round(value, 4) for name, value in facts.items()})
+        self._run.mkdir(parents=True, exist_ok=True)
+        with open(self._run / "structure.jsonl", "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        log(line)
+
+
+def dense_loss(logits: Tensor, shares: Tensor) -> Tensor:
+    """L_dense = - mean_u sum_c g_u(c) log p_u(c) (methods 1.9), over the cells that are known.
+
+    Args:
+        logits: (n, 7, h, w). shares: (n, 7, h, w); a cell's sum is the part of it that is known.
+    """
+    return -(shares * logits.log_softmax(dim=1)).sum() / shares.sum().clamp(min=1)

@@ -1,0 +1,96 @@
+"""A structure recipe: what the decoder learns from, its shape and its schedule; one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from geoanchor.errors import UsageError
+from training.recipe import Data, Schedule, Strict, override
+
+
+class Pairs(Strict):
+    """Real pairs of aerial and map pictures, `aerial/NAME` and `map/NAME` in a folder or tar.
+
+    Attributes:
+        path: relative to the working folder; where nothing lies there, the drawn tiles have to do.
+        share: of a batch that is real.
+    """
+
+    path: Path = Path("../shared/data/maps/pairs.tar")
+    share: float = Field(default=0.65, ge=0, le=1)
+
+
+class Decoder(Strict):
+    """Shape of `models.structure.StructureNet`, and the side of the pictures it is shown when an index is built."""
+
+    widths: tuple[int, ...] = (32, 64, 128, 192, 256)
+    pyramid: int = Field(default=64, gt=0)
+    size_px: int = Field(default=320, multiple_of=32)
+
+
+class StructureSchedule(Schedule):
+    """The schedule of any training, and the side of the random crops that are learned from."""
+
+    crop_px: int = Field(default=256, multiple_of=32)
+
+
+class StructureRecipe(Strict):
+    """Everything a structure run depends on besides the code; `base` is the bundle that it is added to."""
+
+    name: str
+    description: str
+    licence: str
+    base: str = "mini"
+    data: Data
+    pairs: Pairs = Pairs()
+    decoder: Decoder = Decoder()
+    schedule: StructureSchedule
+
+
+SMOKE = (
+    "data.train_seeds=[100000, 100000]",
+    "data.val_seeds=[90000, 90000]",
+    "data.tiles_per_city=24",
+    "data.osm_train=[]",
+    "data.osm_val=[]",
+    "pairs.share=0.0",
+    "decoder.widths=[8, 16, 16, 24, 32]",
+    "decoder.pyramid=16",
+    "schedule.steps=12",
+    "schedule.batch=4",
+    "schedule.crop_px=64",
+    "schedule.warmup=2",
+    "schedule.log_every=4",
+    "schedule.ema=0.8",
+)
+
+
+def is_structure_recipe(path: Path) -> bool:
+    """Whether a TOML file speaks of a decoder. Raises UsageError when it cannot be read."""
+    return "decoder" in _tree(path)
+
+
+def load_structure_recipe(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -> StructureRecipe:
+    """Read a recipe; `overrides` are "table.key=value" and win; `smoke` shrinks it to a minute's work.
+
+    Raises UsageError when the file or an override cannot be understood.
+    """
+    tree = _tree(path)
+    for text in (*(SMOKE if smoke else ()), *overrides):
+        override(tree, text)
+    try:
+        return StructureRecipe.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{path}: recipe {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _tree(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot read the recipe ({error})") from error
