@@ -32,7 +32,7 @@ def test_overrides_win_over_smoke_and_smoke_over_the_file() -> None:
         ("schedule.steps", "table.key=value"),
         ("=3", "table.key=value"),
         ("schedule.stepz=3", "schedule.stepz"),
-        ("schedule.steps=0", "schedule.steps"),
+        ("schedule.steps=0", "steps or epochs"),
         ("schedule.steps=many", "schedule.steps"),
         ("name.x=1", "name is no table"),
     ],

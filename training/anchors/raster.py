@@ -18,7 +18,7 @@ from training.anchors.ground import BUFFER_M, Geometries, ground_of
 from training.anchors.metrics import measure
 from training.anchors.rules import DEFAULT, Thresholds
 from training.anchors.schema import Anchor
-from training.anchors.thinning import thinned
+from training.anchors.thinning import depths, thinned
 from training.anchors.vectors import anchor_of
 
 Classes = NDArray[np.uint8]
@@ -29,8 +29,10 @@ _SPECK_M2 = 12.0
 """Areas smaller than this are noise of the picture."""
 _SPUR_M = 15.0
 """Dead ends of a thinned line shorter than this are bumps of the road's edge."""
-_STAIRS = 0.75
-"""Tolerance in pixels that takes the stairs off an outline; a centre line wobbles twice as much."""
+_WOBBLE = 0.75
+"""Pixels by which an outline strays from a straight wall; a centre line strays three times as far."""
+_NARROW = 0.72
+"""Minor roads narrower than this share of the usual are service ways, which are no roads to the anchors."""
 
 
 def annotate_raster(
@@ -73,10 +75,17 @@ def recovered(classes: Classes, bounds: Bounds) -> list[Feature]:
 
 def _areas(mask: NDArray[np.bool_], transform: Affine, gsd_m: float) -> Iterator[shapely.Geometry]:
     """Outlines of what hangs together, degrees, without the stairs of the pixels."""
-    outlines = [shapely.geometry.shape(outline) for outline, _ in shapes(mask.astype(np.uint8), mask)]
-    smooth = shapely.simplify(np.array(outlines, object), _STAIRS)
+    outlines = [_without_stairs(outline["coordinates"]) for outline, _ in shapes(mask.astype(np.uint8), mask)]
+    smooth = shapely.simplify(np.array(outlines, object), _WOBBLE)
     for area in smooth[shapely.area(smooth) * gsd_m**2 >= _SPECK_M2]:
         yield _placed(area, transform)
+
+
+def _without_stairs(rings: Sequence[Sequence[tuple[float, float]]]) -> shapely.Polygon:
+    """Along pixels' edges -> through the middles of those edges: a slanting wall is straight to a quarter pixel."""
+    fine = [shapely.get_coordinates(shapely.segmentize(shapely.LinearRing(ring), 1.0)) for ring in rings]
+    outer, *holes = [(xy[1:] + xy[:-1]) / 2 for xy in fine]
+    return shapely.Polygon(outer, holes)
 
 
 def _roads(classes: Classes, transform: Affine, gsd_m: float) -> Iterator[tuple[shapely.Geometry, str]]:
@@ -86,11 +95,16 @@ def _roads(classes: Classes, transform: Affine, gsd_m: float) -> Iterator[tuple[
     mask = np.isin(padded, (CLASS_OF["minor_road"], CLASS_OF["major_road"]))
     # Cars, letters and JPEG leave holes and specks, and each hole would become a ring road.
     solid = sieve(mask.astype(np.uint8), max(2, math.ceil(_SPECK_M2 / gsd_m**2))) > 0
-    for line in _without_spurs(_lines(thinned(solid)), _SPUR_M / gsd_m):
-        columns, rows = shapely.get_coordinates(line).astype(int).T
-        major = np.mean(padded[rows, columns] == CLASS_OF["major_road"]) >= 0.5
-        moved = shapely.transform(shapely.simplify(line, 2 * _STAIRS), lambda xy: xy + (0.5 - beyond))
-        yield _placed(moved, transform), "primary" if major else "residential"
+    lines = np.array(_without_spurs(_lines(thinned(solid)), _SPUR_M / gsd_m), object)
+    at = [shapely.get_coordinates(line).astype(int).T[::-1] for line in lines]
+    major = np.array([np.mean(padded[*where] == CLASS_OF["major_road"]) >= 0.5 for where in at], bool)
+    depth = depths(solid)
+    width = np.array([np.median(depth[*where]) for where in at])
+    usual = np.quantile(width[~major], 0.75) if not major.all() else 0.0
+    broad = major | (width >= _NARROW * usual)
+    for line, is_major in zip(lines[broad], major[broad], strict=True):
+        moved = shapely.transform(shapely.simplify(line, 3 * _WOBBLE), lambda xy: xy + (0.5 - beyond))
+        yield _placed(moved, transform), "primary" if is_major else "residential"
 
 
 def _lines(skeleton: NDArray[np.bool_]) -> Geometries:

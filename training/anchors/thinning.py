@@ -1,4 +1,4 @@
-"""Thinning of a picture's shapes to lines one pixel wide (Zhang & Suen 1984)."""
+"""A picture's shapes thinned to lines one pixel wide (Zhang & Suen 1984), and how broad they were."""
 
 from __future__ import annotations
 
@@ -38,3 +38,17 @@ def thinned(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
             picture[rows[gone], columns[gone]] = 0
             changed = changed or bool(gone.any())
     return picture[1:-1, 1:-1] > 0
+
+
+def depths(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """(h, w) shapes -> pixels to the nearest outside, by octagons: within a tenth of the true distance."""
+    depth = np.zeros(mask.shape, np.int32)
+    left = np.pad(mask, 1)
+    while left.any():
+        depth += left[1:-1, 1:-1]
+        steps = _AROUND if depth.max() % 2 == 0 else _AROUND[::2]
+        core = left[1:-1, 1:-1].copy()
+        for down, right in steps:
+            core &= left[1 + down : left.shape[0] - 1 + down, 1 + right : left.shape[1] - 1 + right]
+        left[1:-1, 1:-1] = core
+    return depth

@@ -19,7 +19,7 @@ from training.structure.recipe import StructureSchedule
 
 _GAMMA = 0.35
 """Pictures from the air range from nearly black to washed out: the logarithm of the widest exponent."""
-_SCALES = 0.75, 1.2
+_SCALES = 0.55, 1.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ def _frames(count: int, side: float, generator: Generator) -> Tensor:
     right = torch.randint(4, (count,), generator=generator) * (math.pi / 2)
     angle = torch.where(torch.rand(count, generator=generator) < 0.5, angle, right)
     mirror = 1 - 2.0 * torch.randint(2, (count,), generator=generator)
-    scale = uniform((count,), *_SCALES, generator) * side
+    scale = uniform((count,), *map(math.log, _SCALES), generator).exp() * side
     cos, sin = angle.cos() * scale, angle.sin() * scale
     room = (1 - 0.9 * scale).clamp(min=0)
     east, south = (room[:, None] * uniform((count, 2), -1, 1, generator)).unbind(1)
