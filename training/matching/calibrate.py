@@ -1,0 +1,84 @@
+"""Calibration: held-out pairs decide how much each opinion counts and what a score means."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.protocols import Vectors
+from models.fusion import Calibration, FusionScorer
+from retrieval.metrics import auroc
+from training.matching.examples import Examples
+from training.matching.negatives import derangement
+from training.recipe import Matching
+
+_ALPHAS = tuple(round(0.1 * step, 1) for step in range(11))
+_ROUNDS = 50
+_RIDGE = 1e-3
+"""On slope and intercept, so that pairs a line can part do not run off to infinity."""
+
+
+def calibrate(scorer: FusionScorer, held_out: Examples, shape: Matching) -> Calibration:
+    """Means, spreads, weight and logistic curve from held-out pairs, their swaps and their edits.
+
+    With shape.fusion "raw" means are 0 and spreads 1; with shape.weight 0 only the discriminator counts.
+    """
+    first, second, positive = _opinions(scorer, held_out, shape)
+    base = Calibration(alpha=0.7 if shape.alpha is None else shape.alpha)
+    if shape.fusion == "calibrated":
+        base = Calibration(float(first.mean()), _spread(first), float(second.mean()), _spread(second), alpha=base.alpha)
+    if not shape.weight:
+        base = _weighted(base, 1.0)
+    elif shape.alpha is None:
+        choices = [_weighted(base, alpha) for alpha in _ALPHAS]
+        base = max(choices, key=lambda choice: auroc(_score(choice, first, second), positive))
+    slope, intercept = platt(_score(base, first, second), positive)
+    return _weighted(base, base.alpha, slope, intercept)
+
+
+def platt(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and intercept of the logistic curve that tells `positive` from the scores best, by Newton's method.
+
+    Both kinds count alike, however many there are of each.
+    """
+    weight = np.where(positive, 0.5 / max(1, positive.sum()), 0.5 / max(1, (~positive).sum()))
+    design = np.stack([scores, np.ones_like(scores)], axis=1)
+    theta = np.zeros(2)
+    for _ in range(_ROUNDS):
+        belief = 1 / (1 + np.exp(-np.clip(design @ theta, -60, 60)))
+        gradient = design.T @ (weight * (belief - positive)) + _RIDGE * theta
+        curvature = (design.T * (weight * belief * (1 - belief))) @ design + _RIDGE * np.eye(2)
+        move = np.linalg.solve(curvature, gradient)
+        theta = theta - np.clip(move, -2, 2)
+        if np.abs(move).max() < 1e-9:
+            break
+    return float(theta[0]), float(theta[1])
+
+
+def _opinions(scorer: FusionScorer, held_out: Examples, shape: Matching) -> tuple[Vectors, Vectors, NDArray[np.bool_]]:
+    rows = np.arange(len(held_out))
+    partner = derangement(len(rows), np.random.default_rng([shape.seed, 11]))
+    swapped = held_out.agreement(rows, partner) < shape.mask_from
+    aerial, maps = held_out.aerial[0], held_out.maps[0]
+    parts = [
+        scorer.scores(aerial, maps),
+        scorer.scores(aerial[swapped], maps[partner][swapped]),
+        scorer.scores(aerial[held_out.edits.row], held_out.changed[0]),
+    ]
+    first, second = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
+    return first, second, np.arange(len(first)) < len(rows)
+
+
+def _score(calibration: Calibration, first: Vectors, second: Vectors) -> NDArray[np.float64]:
+    return calibration.match_score(first, second).astype(np.float64)
+
+
+def _spread(values: Vectors) -> float:
+    return max(float(values.std()), 1e-6)
+
+
+def _weighted(base: Calibration, alpha: float, slope: float = 1.0, intercept: float = 0.0) -> Calibration:
+    return Calibration(
+        base.discriminator_mean, base.discriminator_std, base.prototype_mean, base.prototype_std,
+        alpha, slope, intercept,
+    )  # fmt: skip
