@@ -18,7 +18,7 @@ import numpy as np
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
 from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
-from geoanchor.protocols import Encoder, RowIds, Vectors
+from geoanchor.protocols import Encoder, Reranker, RowIds, Vectors
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Part, PointPart, Query, TextPart, hit_cell
 from geoanchor.space import Modality
 from geoanchor.tiling import Bounds
@@ -62,16 +62,16 @@ class Searcher:
         Raises UsageError on what makes no sense (an unknown id, space or reranker, an invalid region), BadInput on an
         unreadable picture, UnsupportedModality and SpaceMismatch where the encoder cannot answer.
         """
-        if query.rerank:
-            raise UsageError(f"no reranker is called {query.rerank!r}")
+        reranker = self._reranker(query)
         terms = self._terms(query)
         rows = self._allowed(query, terms)
         total = len(self._serving) if rows is None else len(rows)
         ranking = Ranking(self._serving, terms, rows)
         scores, found = self._page(ranking, query, total)
-        return Answer(
-            hits=self._hits(ranking, scores, found, query.offset), total=total, note=_note(query, total, len(found))
-        )
+        hits = self._hits(ranking, scores, found, query.offset)
+        if reranker is not None:
+            hits = tuple(reranker.rerank(query, hits))
+        return Answer(hits=hits, total=total, note=_note(query, total, len(found)))
 
     def describe(self, pixels: Pixels, layer: Layer, k: int = 5) -> tuple[Description, ...]:
         """The k texts of the index that suit a picture best.
@@ -92,6 +92,13 @@ class Searcher:
             for score, row in zip(scores[0], found[0], strict=True)
             if row >= 0
         )
+
+    def _reranker(self, query: Query) -> Reranker | None:
+        if not query.rerank:
+            return None
+        from retrieval.rerank import open_reranker
+
+        return open_reranker(query.rerank, query, self._serving, lambda: self._encoder)
 
     @cached_property
     def _encoder(self) -> Encoder:

@@ -1,0 +1,168 @@
+"""Why a map and a picture disagree: cells where one shows what the other does not, and one sentence about them.
+
+Classes and beliefs are those of `geoanchor.structure`; a cell is one of the matcher's grid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.change import Cause
+from geoanchor.protocols import Judgement, Vectors
+from geoanchor.structure import CLASS_OF
+
+KINDS: Mapping[str, tuple[int, ...]] = {
+    "buildings": (CLASS_OF["building"],),
+    "roads": (CLASS_OF["minor_road"], CLASS_OF["major_road"]),
+    "railway": (CLASS_OF["rail"],),
+    "water": (CLASS_OF["water"],),
+}
+"""What people look for in a map, and the classes that it is made of."""
+
+QUIET_NATS = 0.1
+"""Content below which a map says too little for a picture to contradict it."""
+_AGAINST_NATS = 0.6
+"""Mean evidence against the map, over a cell and its eight neighbours, from which the cell counts as disagreeing."""
+_NOTABLE = 0.01
+"""Share of the tile that must differ for a cause to be named."""
+_UNMAPPED = 0.005
+"""Share of the tile below which what a map shows of structure is nothing."""
+_CLEAR = 0.25
+"""Belief in a kind below which a picture does not show it in a cell."""
+_VAGUE = 0.5
+"""Mean of the strongest belief below which a picture speaks for no class."""
+_MAX_NODATA = 0.25
+_WINDS = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Differences:
+    """What n pairs differ in.
+
+    Attributes:
+        against: (n, cells, cells) where the picture speaks against the map.
+        picture_only, map_only: (n, kinds) share of the tile where one side alone shows a kind, in cells of `against`.
+        mapped: (n,) share of the tile that the map gives to any kind.
+        clarity: (n,) mean of the strongest belief in a cell.
+    """
+
+    against: Mask
+    picture_only: Vectors
+    map_only: Vectors
+    mapped: Vectors
+    clarity: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A cause and the sentence that says it."""
+
+    cause: Cause
+    reason: str
+
+
+def differences(judged: Judgement) -> Differences:
+    """What the pairs of a judgement differ in; a difference of one cell is taken for a difference of drawing."""
+    against = disagreeing(judged.evidence)
+    shown, seen = _by_kind(judged.shares), _by_kind(judged.beliefs)
+    known = judged.beliefs.sum(axis=-1, keepdims=True) > 0
+    where = (against[..., None] & known).astype(np.float32)
+    clear = np.where(seen >= _CLEAR, seen, 0)
+    picture_only = (np.maximum(clear - _widest(shown), 0) * where).mean(axis=(1, 2))
+    map_only = (np.maximum(shown - _widest(seen), 0) * where).mean(axis=(1, 2))
+    clarity = judged.beliefs.max(axis=-1).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2, 3)), 1)
+    return Differences(against, picture_only, map_only, shown.sum(axis=-1).mean(axis=(1, 2)), clarity)
+
+
+def disagreeing(evidence: Vectors) -> Mask:
+    """Cells (n, cells, cells) where the picture speaks against the map, and their neighbours' evidence agrees."""
+    return np.asarray((evidence < 0) & (_mean3(np.minimum(evidence, 0)) < -_AGAINST_NATS))
+
+
+def unmapped_mismatch(found: Differences) -> Vectors:
+    """Mismatch (n,) where the map says nothing: grows with what the picture shows, 0.63 at 5 % of the tile."""
+    return np.asarray(1 - np.exp(-found.picture_only.sum(axis=1) / 0.05), np.float32)
+
+
+def diagnose(
+    found: Differences, at: int, *, mismatch: float, informative: bool, moved_m: tuple[float, float] | None,
+    nodata: float,
+) -> Diagnosis:  # fmt: skip
+    """The cause of one pair's mismatch.
+
+    Args:
+        at: which of the pairs. moved_m: metres east and north that this map lies off its region, where that alone
+            explains the mismatch. nodata: share of the picture without data.
+    """
+    if nodata > _MAX_NODATA:
+        return Diagnosis("cloud or no data", f"{percent(nodata)} of the picture has no data")
+    if moved_m is not None:
+        return Diagnosis("shifted", f"the map lies {in_words(*moved_m)}")
+    if found.clarity[at] < _VAGUE:
+        return Diagnosis("cloud or no data", "the picture shows nothing clearly: cloud, haze or blur")
+    ours, theirs = found.picture_only[at], found.map_only[at]
+    if not informative or (found.mapped[at] < _UNMAPPED and ours.sum() > _NOTABLE):
+        if ours.sum() <= _NOTABLE:
+            return Diagnosis("not enough structure", "the map shows too little to be compared")
+        return Diagnosis("nothing mapped", f"nothing is mapped, and the picture shows {_amounts(ours)} of the tile")
+    if max(ours.sum(), theirs.sum()) < _NOTABLE:
+        if mismatch < 0.5:
+            return Diagnosis("agrees", "map and picture agree")
+        return Diagnosis("unclear", "the picture speaks against the map, but for nothing in particular")
+    if ours.sum() >= theirs.sum():
+        return Diagnosis("map behind", f"{_amounts(ours)} of the tile in the picture, not on the map")
+    return Diagnosis("imagery behind", f"{_amounts(theirs)} of the tile on the map, not in the picture")
+
+
+def kinds(shares: Vectors) -> dict[str, float]:
+    """Shares (kinds,) by name, largest first, those below a thousandth left out."""
+    named = sorted(zip(KINDS, shares.tolist(), strict=True), key=lambda item: -item[1])
+    return {name: round(share, 4) for name, share in named if share >= 0.001}
+
+
+def in_words(east_m: float, north_m: float) -> str:
+    """ "7.9 m too far north-east" """
+    wind = _WINDS[round(math.atan2(north_m, east_m) / (math.pi / 4)) % 8]
+    return f"{math.hypot(east_m, north_m):.1f} m too far {wind}"
+
+
+def percent(share: float) -> str:
+    """ "3.1 %" """
+    return f"{100 * share:.1f} %"
+
+
+def _amounts(shares: Vectors) -> str:
+    """ "buildings on 3.1 % and roads on 1.2 %" """
+    parts = [f"{name} on {percent(share)}" for name, share in kinds(shares).items()]
+    notable = [part for part, share in zip(parts, kinds(shares).values(), strict=True) if share >= _NOTABLE / 2]
+    return " and ".join(notable or parts)
+
+
+def _by_kind(grid: Vectors) -> Vectors:
+    """(n, cells, cells, classes) -> (n, cells, cells, kinds)."""
+    return np.stack([grid[..., list(classes)].sum(axis=-1) for classes in KINDS.values()], axis=-1)
+
+
+def _widest(grid: Vectors) -> Vectors:
+    """Largest value of a cell and its eight neighbours, over axes 1 and 2."""
+    tall = np.maximum(grid, np.maximum(_step(grid, 1, 1), _step(grid, -1, 1)))
+    return np.maximum(tall, np.maximum(_step(tall, 1, 2), _step(tall, -1, 2)))
+
+
+def _mean3(grid: Vectors) -> Vectors:
+    """Mean of a cell and its eight neighbours, over axes 1 and 2; beyond the edge lies the edge again."""
+    tall = grid + _step(grid, 1, 1) + _step(grid, -1, 1)
+    return np.asarray((tall + _step(tall, 1, 2) + _step(tall, -1, 2)) / 9)
+
+
+def _step(grid: Vectors, by: int, axis: int) -> Vectors:
+    """The grid moved by one cell along an axis, its edge repeated."""
+    count = grid.shape[axis]
+    return np.take(grid, np.clip(np.arange(count) - by, 0, count - 1), axis=axis)

@@ -1,0 +1,87 @@
+"""Judged pairs told as changes: cause, sentence, outline, facts of the place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from geoanchor.change import Change, Review
+from geoanchor.protocols import Judgement, RowIds
+from geoanchor.query import hit_cell
+from geoanchor.tiling import Bounds
+from retrieval.causes import Differences, diagnose, differences, kinds
+from retrieval.outline import outline
+from retrieval.pairs import NO_MAP, pair_id
+from retrieval.serving import Serving
+from retrieval.survey import Survey, expected_offsets
+
+_NOWHERE = frozenset({"shifted", "cloud or no data", "agrees", "not enough structure"})
+"""Causes that concern no part of a tile more than another."""
+
+
+def tell(
+    serving: Serving,
+    survey: Survey,
+    at: RowIds,
+    judged: Judgement,
+    nodata: Mapping[str, float | None],
+    settled: Mapping[int, Review],
+) -> Iterator[Change]:
+    """Changes for some pairs, in their order, each put together only when it is asked for; rank counts from 1.
+
+    Args:
+        at: (n,) places of the pairs in the survey. judged: n pairs. nodata: by id of the aerial row.
+        settled: reviews by place in the survey.
+    """
+    found, pairs = differences(judged), survey.pairs.take(at)
+    aerials, maps = (serving.facts(rows) for rows in (pairs.aerials, np.maximum(pairs.maps, 0)))
+    own_m = (survey.offset[at] - expected_offsets(survey, at)) * survey.sides_m[at] * (1, -1)
+    whole_m, percentile = survey.offset_m[at], survey.percentile()[at]
+    for i, place in enumerate(at.tolist()):
+        aerial, map_id = aerials[i], None if pairs.maps[i] == NO_MAP else str(maps[i]["id"])
+        mismatch, informative = float(survey.mismatch[place]), bool(survey.informative[place])
+        told = diagnose(
+            found, i, mismatch=mismatch, informative=informative, nodata=nodata.get(aerial["id"]) or 0.0,
+            moved_m=(float(own_m[i, 0]), float(own_m[i, 1])) if survey.moved[place] else None,
+        )  # fmt: skip
+        bounds = Bounds(*(aerial[side] for side in ("west", "south", "east", "north")))
+        yield Change(
+            id=pair_id(map_id, aerial["id"]),
+            rank=i + 1,
+            mismatch=round(mismatch, 4),
+            percentile=round(float(percentile[i]), 1),
+            cause=told.cause,
+            reason=told.reason,
+            informative=informative,
+            offset_m=(round(float(whole_m[i, 0]), 2), round(float(whole_m[i, 1]), 2)) if informative else None,
+            map_id=map_id,
+            aerial_id=aerial["id"],
+            bounds=bounds,
+            review=settled.get(place),
+            **_facts(aerial),
+            **({} if told.cause in _NOWHERE else _where(found, i, bounds)),
+        )
+
+
+def _where(found: Differences, at: int, bounds: Bounds) -> dict[str, Any]:
+    shape, share = outline(found.against[at], bounds)
+    return {
+        "picture_only": kinds(found.picture_only[at]),
+        "map_only": kinds(found.map_only[at]),
+        "outline": shape,
+        "disagreeing": round(share, 4),
+    }
+
+
+def _facts(row: dict[str, Any]) -> dict[str, Any]:
+    address = (row["z"], row["x"], row["y"])
+    return {
+        "tile": None if None in address else address,
+        "lng": row["lng"],
+        "lat": row["lat"],
+        "cell": hit_cell(row["cell"]),
+        "acquired": row["acquired"],
+        "attribution": row["attribution"] or "",
+    }

@@ -1,0 +1,81 @@
+"""Rows of an index as a matcher wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from geoanchor.errors import UnsupportedModality
+from geoanchor.image import Pixels
+from geoanchor.protocols import Encoder, Judgement, Matcher, RowIds, RowVectors
+from retrieval.pairs import NO_MAP, Pairs
+from retrieval.serving import Serving
+
+_PAPER = (242, 239, 233)
+"""What a standard map shows where nothing is mapped."""
+_SIDE_PX = 256
+
+
+class RowMatcher:
+    """Judges pairs of rows of one index.
+
+    Args:
+        serving: the index. encoder: the one that it was built with.
+    Raises:
+        UnsupportedModality: the model has no matcher, or the index lacks what it needs.
+        SpaceMismatch: the index was built with another model.
+    """
+
+    def __init__(self, serving: Serving, encoder: Encoder) -> None:
+        if encoder.matcher is None:
+            raise UnsupportedModality(f"model {encoder.name!r} cannot compare a map with a picture; use one that can")
+        self.matcher: Matcher = encoder.matcher
+        self._serving, self._encoder = serving, encoder
+        spaces = serving.manifest.spaces
+        for name in self.matcher.spaces:
+            if name not in spaces:
+                raise UnsupportedModality(
+                    f"{serving.folder}: holds no space {name!r}, by which maps are compared; build the index again"
+                )
+            spaces[name].require(encoder.spaces[name], where=str(serving.folder))
+        self._blank: Mapping[str, RowVectors] | None = None
+
+    def comparable(self, rows: RowIds) -> RowIds:
+        """Those of some sorted rows that have every vector the matcher needs."""
+        for name in self.matcher.spaces:
+            present = self._serving.present(name)
+            rows = rows if present is None else np.intersect1d(rows, present, assume_unique=True)
+        return rows
+
+    def judge(self, pairs: Pairs, max_offset: float) -> Judgement:
+        """Judge pairs of rows; a pair without a map is compared with an empty one."""
+        maps = self.vectors(np.maximum(pairs.maps, 0))
+        bare = pairs.maps == NO_MAP
+        if bare.any():
+            maps = {name: np.array(vectors) for name, vectors in maps.items()}
+            for name, vectors in maps.items():
+                vectors[bare] = self._empty_map[name]
+        return self.matcher.judge(maps, self.vectors(pairs.aerials), max_offset)
+
+    def judge_picture(self, pixels: Pixels, aerials: RowIds, max_offset: float) -> Judgement:
+        """Judge one map picture against rows."""
+        return self.matcher.judge(self._encoded(pixels), self.vectors(aerials), max_offset)
+
+    def vectors(self, rows: RowIds) -> dict[str, RowVectors]:
+        """Vectors by space of some rows."""
+        return {name: self._matrix(name)[rows] for name in self.matcher.spaces}
+
+    def _matrix(self, name: str) -> RowVectors:
+        searchable = self._serving.manifest.spaces[name].searchable
+        return self._serving.exact(name).vectors if searchable else self._serving.codes(name)
+
+    @property
+    def _empty_map(self) -> Mapping[str, RowVectors]:
+        if self._blank is None:
+            self._blank = self._encoded(np.full((_SIDE_PX, _SIDE_PX, 3), _PAPER, np.uint8))
+        return self._blank
+
+    def _encoded(self, pixels: Pixels) -> dict[str, RowVectors]:
+        made = self._encoder.encode([pixels], "map", "gallery")
+        return {name: made[name] for name in self.matcher.spaces}

@@ -1,0 +1,184 @@
+"""Where an index's maps and imagery disagree: every pair compared, the worst explained, decisions remembered.
+
+Two passes. The first judges every pair in chunks and keeps a few numbers of each; from those comes how the whole map
+lies against the imagery, since a shifted map would make every tile look changed. The second goes down the list, worst
+first, and judges again what may be shown, to say where and why; so memory does not grow with the region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import numpy as np
+
+from geoanchor.change import SILENT, Change, ChangeList, Decision, Review
+from geoanchor.errors import UsageError
+from geoanchor.protocols import Judgement, RowStore
+from geoanchor.query import Region
+from retrieval.heat import heat
+from retrieval.listing import tell
+from retrieval.matching import RowMatcher
+from retrieval.pairs import NO_MAP, Pairs, find_pairs, pair_ids
+from retrieval.region import region_rows
+from retrieval.registration import sides_m
+from retrieval.reviews import Reviews
+from retrieval.serving import Serving
+from retrieval.survey import CHUNK, MAX_OFFSET, Progress, Survey, survey_pairs
+
+_FLOOR = 0.1
+"""Mismatch below which a pair is not looked into."""
+
+
+class ChangeFinder:
+    """Finds changes in an opened index.
+
+    Args:
+        serving: the index. matcher: for its rows. open_store: gives its store of record, asked about what is shown.
+        chunk: pairs judged at once; the result does not depend on it.
+    """
+
+    def __init__(
+        self, serving: Serving, matcher: RowMatcher, open_store: Callable[[], RowStore], chunk: int = CHUNK
+    ) -> None:
+        self._serving, self._matcher, self._open_store, self._chunk = serving, matcher, open_store, chunk
+        self._reviews = Reviews(serving.folder)
+
+    def find(
+        self,
+        region: Region | None = None,
+        k: int = 50,
+        *,
+        all_dates: bool = False,
+        unmapped: bool = True,
+        everything: bool = False,
+        max_offset: float = MAX_OFFSET,
+        progress: Progress | None = None,
+    ) -> ChangeList:
+        """The k worst places of a region.
+
+        Args:
+            all_dates: compare a map with every aerial picture of the place, not with the newest alone.
+            unmapped: compare aerial pictures that no map row shows with an empty map.
+            everything: also give pairs that agree or say too little, and those that were reviewed.
+            max_offset: how far the map may lie off, as a share of a tile's side.
+
+        Raises UsageError when there is nothing to compare.
+        """
+        if not 0 <= max_offset <= 0.5:
+            raise UsageError(f"a map can be looked for up to 0.5 of a tile's side away, not {max_offset}")
+        pairs = self.pairs(region, all_dates=all_dates, unmapped=unmapped)
+        survey = survey_pairs(
+            self._matcher, pairs, sides_m(self._serving, pairs.aerials), max_offset=max_offset, chunk=self._chunk,
+            progress=progress,
+        )  # fmt: skip
+        settled = self._settled(pairs)
+        found = self._worst(survey, settled, max_offset, everything, k)
+        bare = int((pairs.maps == NO_MAP).sum())
+        return ChangeList(
+            changes=found,
+            pairs=len(pairs) - bare,
+            unmapped=bare,
+            reviewed=len(settled),
+            registration=survey.common,
+            heat=heat(self._serving.places.cells[pairs.aerials], np.where(survey.known, survey.mismatch, np.nan)),
+            note=_note(len(found), k, len(settled)),
+        )
+
+    def pairs(self, region: Region | None = None, *, all_dates: bool = False, unmapped: bool = True) -> Pairs:
+        """What is compared with what. Raises UsageError when that is nothing."""
+        maps, aerials = (self._matcher.comparable(self._serving.layers[layer]) for layer in ("map", "aerial"))
+        if not len(maps) or not len(aerials):
+            missing = "maps" if len(aerials) else "aerial pictures"
+            raise UsageError(f"{self._serving.folder}: holds no {missing} to compare; index both layers of one area")
+        pairs = find_pairs(self._serving, maps, aerials, all_dates=all_dates, unmapped=unmapped)
+        if region is not None:
+            inside = np.isin(pairs.aerials, region_rows(region, self._serving.places))
+            pairs = pairs.take(np.flatnonzero(inside))
+        if not len(pairs):
+            where = " in that region" if region is not None else ""
+            raise UsageError(f"{self._serving.folder}: no map and aerial picture show the same ground{where}")
+        return pairs
+
+    def judge(self, change_id: str, max_offset: float = MAX_OFFSET) -> Judgement:
+        """The matcher's whole word on one pair, for pictures of it. Raises UsageError when there is no such pair."""
+        return self._matcher.judge(self._pair(change_id), max_offset)
+
+    def review(self, change_id: str, decision: Decision, note: str = "") -> Review:
+        """Keep a decision on a change. Raises UsageError when the index has no such pair, or on an impossible word."""
+        if decision not in get_args(Decision):
+            raise UsageError(f"a change can be given {' or '.join(get_args(Decision))}, not {decision!r}")
+        pair = self._pair(change_id)
+        ids = self._serving.rows.column("id")
+        aerial_id = ids[int(pair.aerials[0])].as_py()
+        map_id = None if pair.maps[0] == NO_MAP else ids[int(pair.maps[0])].as_py()
+        hashes = self._hashes({aerial_id, map_id})
+        made = Review(
+            change=change_id, map_id=map_id, aerial_id=aerial_id, map_hash=hashes[map_id],
+            aerial_hash=hashes[aerial_id], decision=decision, note=note, time=datetime.now(UTC),
+        )  # fmt: skip
+        self._reviews.add(made)
+        return made
+
+    def reviews(self) -> tuple[Review, ...]:
+        """The latest decision on each change, oldest first."""
+        return tuple(self._reviews.latest().values())
+
+    def _pair(self, change_id: str) -> Pairs:
+        pairs = self.pairs(all_dates=True)
+        names = pair_ids(self._serving, pairs)
+        if change_id not in names:
+            raise UsageError(f"{self._serving.folder}: no change has the id {change_id!r}; `changes` lists them")
+        return pairs.take(np.asarray([names.index(change_id)]))
+
+    def _settled(self, pairs: Pairs) -> dict[int, Review]:
+        """Reviews of pairs as they are now, by their place."""
+        latest = self._reviews.latest()
+        if not latest:
+            return {}
+        decided = {at: latest[name] for at, name in enumerate(pair_ids(self._serving, pairs)) if name in latest}
+        hashes = self._hashes({row for review in decided.values() for row in (review.map_id, review.aerial_id)})
+        return {
+            at: review
+            for at, review in decided.items()
+            if (hashes.get(review.map_id), hashes.get(review.aerial_id)) == (review.map_hash, review.aerial_hash)
+        }
+
+    def _worst(
+        self, survey: Survey, settled: dict[int, Review], max_offset: float, everything: bool, k: int
+    ) -> tuple[Change, ...]:
+        """The second pass: worst first, ties in the order of pairs."""
+        order = np.argsort(-survey.mismatch, kind="stable")
+        if not everything:
+            order = order[(survey.mismatch[order] >= _FLOOR) & ~np.isin(order, list(settled))]
+        found: list[Change] = []
+        for start in range(0, len(order), self._chunk):
+            at = order[start : start + self._chunk]
+            pairs = survey.pairs.take(at)
+            names = self._serving.rows.column("id").take(pairs.aerials).to_pylist()
+            nodata, judged = self._details(names, "nodata"), self._matcher.judge(pairs, max_offset)
+            for change in tell(self._serving, survey, at, judged, nodata, settled):
+                if everything or change.cause not in SILENT:
+                    found.append(change.model_copy(update={"rank": len(found) + 1}))
+                if len(found) == k:
+                    return tuple(found)
+        return tuple(found)
+
+    def _hashes(self, ids: Collection[str | None]) -> dict[str | None, str]:
+        """Content hash by row id; that of no row is empty."""
+        hashes: dict[str | None, str] = {None: ""}
+        return hashes | self._details([row for row in ids if row is not None], "content_hash")
+
+    def _details(self, ids: Collection[str], column: str) -> dict[str, Any]:
+        """One column of the store, by id."""
+        table = self._open_store().fetch(sorted(set(ids)), ["id", column])
+        return dict(zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True))
+
+
+def _note(found: int, k: int, reviewed: int) -> str:
+    """Why a list holds fewer than k changes, or ""."""
+    if found >= k:
+        return ""
+    seen = f"; {reviewed} were reviewed before" if reviewed else ""
+    return f"only {found} places disagree{seen}" if found else f"no place disagrees{seen}"

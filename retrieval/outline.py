@@ -1,0 +1,44 @@
+"""The disagreeing part of a tile as polygons on the ground."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry import mapping
+
+from geoanchor.tiling import Bounds, from_mercator, to_mercator, wrap_lng
+
+_FEWEST_CELLS = 4
+"""Smaller parts are noise."""
+
+
+def outline(cells: NDArray[np.bool_], bounds: Bounds) -> tuple[dict[str, Any] | None, float]:
+    """The parts of a tile that are marked, and their share of it.
+
+    Args:
+        cells: (rows, columns), row 0 north. bounds: of the tile, degrees.
+    Returns:
+        A GeoJSON Polygon or MultiPolygon in degrees, None where no part has four cells or more; their share, 0..1.
+    """
+    rows, columns = np.nonzero(cells)
+    merged = shapely.union_all(shapely.box(columns, rows, columns + 1, rows + 1))
+    parts = [part for part in shapely.get_parts(merged) if part.area >= _FEWEST_CELLS]
+    if not parts:
+        return None, 0.0
+    shape = shapely.MultiPolygon(parts) if len(parts) > 1 else parts[0]
+    placed = shapely.transform(shape, lambda points: _on_ground(points, cells.shape, bounds))
+    return mapping(placed), sum(part.area for part in parts) / cells.size
+
+
+def _on_ground(points: NDArray[np.float64], shape: tuple[int, ...], bounds: Bounds) -> NDArray[np.float64]:
+    """Cell corners (n, 2), column and row, in degrees to 8 decimals."""
+    west = bounds.west
+    east = bounds.east if bounds.east >= west else bounds.east + 360.0
+    _, bottom = to_mercator(0.0, bounds.south)
+    _, top = to_mercator(0.0, bounds.north)
+    lngs = west + points[:, 0] / shape[1] * (east - west)
+    lats = [from_mercator(0.0, top - row / shape[0] * (top - bottom))[1] for row in points[:, 1].tolist()]
+    return np.round(np.stack([[wrap_lng(lng) for lng in lngs.tolist()], lats], axis=1), 8)

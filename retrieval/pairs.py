@@ -1,0 +1,135 @@
+"""Which map row and which aerial row show the same ground."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geoanchor.protocols import RowIds
+from retrieval.serving import Serving
+
+SAME_GROUND = 0.9
+"""Share of either box that two pictures without a common tile must have in common."""
+NO_MAP = -1
+"""In the place of a map row: there is none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """n pairs of rows, ordered by aerial row, then map row.
+
+    Attributes:
+        maps: (n,) positions, `NO_MAP` where an aerial picture has no map. aerials: (n,) positions.
+    """
+
+    maps: RowIds
+    aerials: RowIds
+
+    def __len__(self) -> int:
+        return len(self.aerials)
+
+    def take(self, at: RowIds) -> Pairs:
+        """Some of the pairs, in the order of `at`."""
+        return Pairs(self.maps[at], self.aerials[at])
+
+
+def find_pairs(
+    serving: Serving, maps: RowIds, aerials: RowIds, *, all_dates: bool = False, unmapped: bool = True
+) -> Pairs:
+    """Every map row with the aerial row of the same ground.
+
+    Rows of one tile address show the same ground; so do rows whose boxes overlap by `SAME_GROUND` both ways, where one
+    of the two lies on no grid. A map row from each source counts.
+
+    Args:
+        maps, aerials: sorted positions that may be paired.
+        all_dates: pair a map with every aerial picture, not with the newest alone.
+        unmapped: also give aerial rows that no map row shows, with `NO_MAP`.
+    """
+    tiled, boxed = _by_address(serving, maps, aerials), _by_bounds(serving, maps, aerials)
+    pairs = np.unique(np.concatenate([tiled, boxed]), axis=0)
+    if not all_dates:
+        pairs = pairs[_newest(serving, pairs)]
+    if unmapped and len(maps):
+        bare = np.setdiff1d(aerials, np.concatenate([tiled, boxed])[:, 1])
+        bare = bare[~np.isnan(serving.numbers("west")[bare])]
+        bare = bare[_first_of_place(serving, bare)] if not all_dates else bare
+        pairs = np.concatenate([pairs, np.stack([np.full(len(bare), NO_MAP), bare], axis=1)])
+    order = np.lexsort((pairs[:, 0], pairs[:, 1]))
+    return Pairs(pairs[order, 0], pairs[order, 1])
+
+
+def pair_ids(serving: Serving, pairs: Pairs) -> list[str]:
+    """A short name for each pair: BLAKE2b of the two row ids, 16 hex digits."""
+    ids = serving.rows.column("id")
+    aerials = ids.take(pairs.aerials).to_pylist()
+    maps = ids.take(np.maximum(pairs.maps, 0)).to_pylist() if len(pairs) else []
+    named = zip(maps, aerials, (pairs.maps == NO_MAP).tolist(), strict=True)
+    return [pair_id(None if bare else map_id, aerial_id) for map_id, aerial_id, bare in named]
+
+
+def pair_id(map_id: str | None, aerial_id: str) -> str:
+    """The name of one pair."""
+    return hashlib.blake2b(f"{map_id or ''}\0{aerial_id}".encode(), digest_size=8).hexdigest()
+
+
+def _by_address(serving: Serving, maps: RowIds, aerials: RowIds) -> RowIds:
+    """(n, 2) map and aerial rows of one tile."""
+    codes = _addresses(serving)
+    maps, aerials = maps[codes[maps] >= 0], aerials[codes[aerials] >= 0]
+    aerials = aerials[np.argsort(codes[aerials], kind="stable")]
+    first, last = (np.searchsorted(codes[aerials], codes[maps], side=side) for side in ("left", "right"))
+    counts = last - first
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.stack([np.repeat(maps, counts), aerials[np.repeat(first, counts) + within]], axis=1)
+
+
+def _addresses(serving: Serving) -> NDArray[np.int64]:
+    """One number (g,) for each tile address, -1 for rows without one; distinct for zooms up to 29."""
+    z, x, y = (serving.numbers(name) for name in "zxy")
+    known = ~np.isnan(z)
+    codes = np.full(len(serving), -1, np.int64)
+    codes[known] = (z[known].astype(np.int64) << 58) | (x[known].astype(np.int64) << 29) | y[known].astype(np.int64)
+    return codes
+
+
+def _by_bounds(serving: Serving, maps: RowIds, aerials: RowIds) -> RowIds:
+    """(n, 2) rows whose boxes are nearly the same, one of them at least on no grid."""
+    west, south, east, north = (serving.numbers(name) for name in ("west", "south", "east", "north"))
+    east = np.where(east < west, east + 360.0, east)
+    on_grid = ~np.isnan(serving.numbers("z"))
+    found = [np.empty((0, 2), np.int64)]
+    for some_maps, some_aerials in (
+        (maps[~on_grid[maps]], aerials),
+        (maps[on_grid[maps]], aerials[~on_grid[aerials]]),
+    ):
+        left, right = some_maps[~np.isnan(west[some_maps])], some_aerials[~np.isnan(west[some_aerials])]
+        if len(left) and len(right):
+            boxes = [shapely.box(west[rows], south[rows], east[rows], north[rows]) for rows in (left, right)]
+            a, b = shapely.STRtree(boxes[1]).query(boxes[0], predicate="intersects")
+            common = shapely.area(shapely.intersection(boxes[0][a], boxes[1][b]))
+            areas = np.maximum(shapely.area(boxes[0])[a], shapely.area(boxes[1])[b])
+            same = common >= SAME_GROUND * areas
+            found.append(np.stack([left[a[same]], right[b[same]]], axis=1))
+    return np.concatenate(found)
+
+
+def _newest(serving: Serving, pairs: RowIds) -> RowIds:
+    """Places in `pairs` (n, 2) of each map row's newest aerial row, the later row where times are equal or unknown."""
+    order = np.lexsort((pairs[:, 1], serving.acquired_us[pairs[:, 1]], pairs[:, 0]))
+    last = np.append(np.diff(pairs[order, 0]) != 0, True)[: len(order)]
+    newest: RowIds = order[last]
+    return newest
+
+
+def _first_of_place(serving: Serving, rows: RowIds) -> RowIds:
+    """Places in `rows` of the newest row of each tile; rows on no grid all stay."""
+    codes = _addresses(serving)[rows]
+    codes = np.where(codes < 0, -1 - np.arange(len(rows)), codes)
+    order = np.lexsort((rows, serving.acquired_us[rows], codes))
+    last = np.append(np.diff(codes[order]) != 0, True)[: len(order)]
+    return np.sort(order[last])

@@ -1,0 +1,89 @@
+"""How a whole map lies against the imagery, and which tiles depart from that."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.change import Registration
+from geoanchor.protocols import Judgement, RowIds, Vectors
+from geoanchor.tiling import MEAN_EARTH_RADIUS_M
+from retrieval.causes import in_words
+from retrieval.serving import Serving
+
+_FEWEST_PAIRS = 5
+"""Fewer say nothing of a region."""
+_LEAST_SHIFT = 0.012
+"""Share of a tile's side, half a cell of a grid of 40: a smaller shift is not seen."""
+_DEPARTURE = 0.03
+"""Share of a tile's side by which a tile's own offset must depart from the region's."""
+
+Metres = NDArray[np.float64]
+
+
+def sides_m(serving: Serving, rows: RowIds) -> Metres:
+    """Width and height (n, 2) in metres of rows' pictures; NaN where they have no bounds."""
+    west, south, east, north = (serving.numbers(name)[rows] for name in ("west", "south", "east", "north"))
+    degree_m = math.radians(1) * MEAN_EARTH_RADIUS_M
+    width = (east - west) % 360.0 * degree_m * np.cos(np.radians((south + north) / 2))
+    return np.stack([width, (north - south) * degree_m], axis=1)
+
+
+def offsets_m(offset: Vectors, sides: Metres) -> Metres:
+    """A judgement's offsets (n, 2), too far east and south in shares of the side, as metres too far east and north."""
+    return offset * sides * (1.0, -1.0)
+
+
+def registration(metres: Metres, sides: Metres, trusted: RowIds) -> Registration | None:
+    """The median offset of pairs, None where too few can be trusted.
+
+    Args:
+        metres: offsets (n, 2) east and north. sides: (n, 2). trusted: places of pairs whose offset means something.
+    """
+    if len(trusted) < _FEWEST_PAIRS:
+        return None
+    offsets = metres[trusted]
+    east, north = np.median(offsets, axis=0).tolist()
+    spread = float(np.median(np.hypot(*(offsets - (east, north)).T)))
+    length, side = math.hypot(east, north), float(np.median(sides[trusted]))
+    # The median's own error is about 1.25 times the pairs' scatter over the root of their number.
+    shifted = length >= _LEAST_SHIFT * side and length > 3 * 1.25 * spread / math.sqrt(len(trusted))
+    reason = f"the whole map lies {in_words(east, north)}" if shifted else "the map lies where the imagery does"
+    return Registration(
+        east_m=round(east, 2), north_m=round(north, 2), spread_m=round(spread, 2), pairs=len(trusted), shifted=shifted,
+        reason=reason,
+    )  # fmt: skip
+
+
+def strays(metres: Metres, sides: Metres, common: Registration | None) -> NDArray[np.bool_]:
+    """Pairs (n,) whose own offset clearly departs from the region's."""
+    expected = (common.east_m, common.north_m) if common and common.shifted else (0.0, 0.0)
+    return np.asarray(np.hypot(*((metres - expected) / sides).T) > _DEPARTURE)
+
+
+def gains(judged: Judgement, expected: Vectors) -> Vectors:
+    """Nats a cell (n,) that each pair's own offset brings over the one expected of it.
+
+    Args:
+        expected: (n, 2) offsets in shares of the side, too far east and south.
+    """
+    cells = judged.shares.shape[1]
+    steps = np.rint((expected - judged.offset) * cells).astype(int)
+    return np.asarray([_gain(*grids, *step) for *grids, step in zip(judged.shares, judged.beliefs, steps, strict=True)])
+
+
+def _gain(shares: Vectors, beliefs: Vectors, right: int, down: int) -> float:
+    """What the map loses in nats a cell when the picture is moved by whole cells from where it suits it."""
+    rows, columns = beliefs.shape[:2]
+    if abs(right) >= columns or abs(down) >= rows:
+        return 0.0
+    here = (slice(max(down, 0), rows + min(down, 0)), slice(max(right, 0), columns + min(right, 0)))
+    there = (slice(max(-down, 0), rows + min(-down, 0)), slice(max(-right, 0), columns + min(-right, 0)))
+    own, moved = beliefs[here], beliefs[there]
+    both = (own.sum(axis=-1) > 0) & (moved.sum(axis=-1) > 0)
+    if not both.any():
+        return 0.0
+    change = np.log(np.maximum(own, 1e-4)) - np.log(np.maximum(moved, 1e-4))
+    return float((shares[here] * change).sum(axis=-1)[both].mean())

@@ -1,0 +1,57 @@
+"""What reviewers decided: one JSON line each in `reviews.jsonl` of the index folder, only ever appended.
+
+A line is one write, so that two reviewers do not mix theirs and a build may run meanwhile. A line cut off by a kill is
+passed over, and the next one begins on a line of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from geoanchor.change import Review
+
+FILE_NAME = "reviews.jsonl"
+
+
+class Reviews:
+    """The decisions kept in an index folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_NAME
+
+    def add(self, review: Review) -> None:
+        """Keep a decision; a later one on the same change counts instead of it."""
+        line = review.model_dump_json().encode() + b"\n"
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, b"\n" + line if torn else line)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def latest(self) -> Mapping[str, Review]:
+        """Change id -> the last decision on it, in the order of decisions."""
+        found: dict[str, Review] = {}
+        for review in self._read()[0]:
+            found.pop(review.change, None)
+            found[review.change] = review
+        return found
+
+    def damaged(self) -> int:
+        """Lines that cannot be read."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[list[Review], int]:
+        if not self.path.is_file():
+            return [], 0
+        reviews, damaged = [], 0
+        for line in self.path.read_bytes().splitlines():
+            try:
+                reviews.append(Review.model_validate_json(line))
+            except ValueError:
+                damaged += bool(line.strip())
+        return reviews, damaged

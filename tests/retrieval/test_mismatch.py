@@ -1,0 +1,256 @@
+"""Changes of drawn towns, where every change is known."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from structured import CELLS, Classes, Drawing, GridEncoder, index_of, moved, town_block
+
+from geoanchor.change import ChangeList
+from geoanchor.errors import UnsupportedModality, UsageError
+from geoanchor.manifest import read_manifest
+from geoanchor.query import BoundsRegion, RadiusRegion
+from geoanchor.tiling import Tile, tile_at
+from models.toy import ToyEncoder
+from retrieval.index.lance import LanceStore
+from retrieval.matching import RowMatcher
+from retrieval.mismatch import ChangeFinder
+from retrieval.serving import Serving
+
+FIRST = tile_at(12.5, 47.5, 17)
+TOWN = {Tile(17, FIRST.x + x, FIRST.y + y): town_block(10 * y + x) for y in range(5) for x in range(6)}
+TILES = tuple(TOWN)
+SIDE_M = TILES[0].gsd_m(1)
+
+
+def finder_of(folder: Path, chunk: int = 256) -> ChangeFinder:
+    serving = Serving.open(folder, read_manifest(folder))
+    return ChangeFinder(serving, RowMatcher(serving, GridEncoder()), lambda: LanceStore.open(folder), chunk)
+
+
+def with_block(grid: Classes, number: int, row: int = 12, column: int = 12, side: int = 5) -> Classes:
+    changed = grid.copy()
+    changed[row : row + side, column : column + side] = number
+    return changed
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A town whose map lacks a block of buildings at tile 3, shows a demolished one at 8, is moved at 15, lacks
+    everything at 20, has no row at 21, and where the picture of 25 has no structure in it."""
+    ground, maps = dict(TOWN), dict(TOWN)
+    ground[TILES[3]] = with_block(ground[TILES[3]], 3)
+    maps[TILES[8]] = with_block(maps[TILES[8]], 3, side=6)
+    maps[TILES[15]] = moved(maps[TILES[15]], 2, -1)
+    maps[TILES[20]] = np.zeros((CELLS, CELLS), np.uint8)
+    del maps[TILES[21]]
+    ground[TILES[25]] = maps[TILES[25]] = np.ones((CELLS, CELLS), np.uint8)
+    folder = tmp_path_factory.mktemp("changed") / "town.index"
+    return index_of(folder, Drawing(ground, "aerial"), Drawing(maps, "map"))
+
+
+@pytest.fixture(scope="module")
+def found(changed: Path) -> ChangeList:
+    return finder_of(changed).find(k=50)
+
+
+def test_every_change_is_found_with_its_cause_and_nothing_else(found: ChangeList) -> None:
+    causes = {TILES.index(Tile(*change.tile)): change.cause for change in found.changes if change.tile}
+    assert causes == {3: "map behind", 8: "imagery behind", 15: "shifted", 20: "nothing mapped", 21: "nothing mapped"}
+    assert (found.pairs, found.unmapped, found.reviewed) == (29, 1, 0)
+    assert [change.rank for change in found.changes] == [1, 2, 3, 4, 5]
+    scores = [change.mismatch for change in found.changes]
+    assert scores == sorted(scores, reverse=True)
+    assert found.note == "only 5 places disagree"
+
+
+def test_reasons_name_the_class_and_its_share(found: ChangeList) -> None:
+    by_tile = {TILES.index(Tile(*change.tile)): change for change in found.changes if change.tile}
+    behind, gone, shifted, empty = (by_tile[n] for n in (3, 8, 15, 21))
+    assert list(behind.picture_only) == ["buildings"]
+    assert not behind.map_only
+    assert "in the picture, not on the map" in behind.reason
+    assert behind.reason.startswith("buildings on ")
+    assert list(gone.map_only) == ["buildings"]
+    assert gone.map_only["buildings"] > 0.03
+    assert shifted.offset_m == pytest.approx((2 / CELLS * SIDE_M, 1 / CELLS * SIDE_M), rel=0.01)
+    assert shifted.reason == f"the map lies {math.hypot(2, 1) / CELLS * SIDE_M:.1f} m too far north-east"
+    assert empty.map_id is None
+    assert empty.reason.startswith("nothing is mapped, and the picture shows ")
+
+
+def test_the_outline_is_where_the_change_is(found: ChangeList) -> None:
+    from shapely.geometry import box, shape
+
+    change = next(change for change in found.changes if change.cause == "map behind")
+    west, south, east, north = change.bounds
+    width, height = (east - west) / CELLS, (north - south) / CELLS
+    block = box(west + 12 * width, north - 17 * height, west + 17 * width, north - 12 * height)
+    outline = shape(change.outline)
+    assert outline.is_valid
+    truth = block.buffer(1.01 * width)
+    assert truth.covers(outline)
+    assert outline.intersection(block).area > 0.4 * block.area
+    assert change.disagreeing == pytest.approx(outline.area / (width * height) / CELLS**2, rel=0.02)
+
+
+def test_a_map_shifted_as_a_whole_is_no_list_of_changes(tmp_path: Path) -> None:
+    maps = {tile: moved(grid, 1, 1) for tile, grid in TOWN.items()}
+    maps[TILES[7]] = moved(with_block(TOWN[TILES[7]], 3), 1, 1)
+    found = finder_of(index_of(tmp_path / "i", Drawing(TOWN, "aerial"), Drawing(maps, "map"))).find()
+    assert found.registration
+    assert found.registration.shifted
+    step = SIDE_M / CELLS
+    assert (found.registration.east_m, found.registration.north_m) == pytest.approx((step, -step), rel=0.01)
+    assert found.registration.reason == f"the whole map lies {step * math.sqrt(2):.1f} m too far south-east"
+    assert [change.cause for change in found.changes] == ["imagery behind"]
+
+
+def test_a_map_in_its_place_is_called_so(found: ChangeList) -> None:
+    assert found.registration
+    assert not found.registration.shifted
+    assert (found.registration.east_m, found.registration.north_m) == (0, 0)
+    assert found.registration.reason == "the map lies where the imagery does"
+
+
+def test_chunks_and_repetition_change_nothing(changed: Path, found: ChangeList) -> None:
+    assert finder_of(changed, chunk=7).find(k=50) == found
+    assert finder_of(changed, chunk=1).find(k=50) == found
+    assert finder_of(changed).find(k=50) == found
+
+
+def test_k_cuts_the_list_and_nothing_else(changed: Path, found: ChangeList) -> None:
+    for k in (1, 3):
+        assert finder_of(changed).find(k=k).changes == found.changes[:k]
+
+
+def test_a_region_keeps_its_own_pairs(changed: Path, found: ChangeList) -> None:
+    place = next(change for change in found.changes if change.cause == "map behind")
+    near = finder_of(changed).find(RadiusRegion(lng=place.lng, lat=place.lat, radius_m=10))
+    assert [change.id for change in near.changes] == [place.id]
+    assert near.pairs == 1
+    boxed = finder_of(changed).find(BoundsRegion(bounds=place.bounds))
+    assert boxed.pairs == 1
+    with pytest.raises(UsageError, match="in that region"):
+        finder_of(changed).find(RadiusRegion(lng=0, lat=0, radius_m=10))
+
+
+def test_everything_has_a_score_and_a_percentile(changed: Path) -> None:
+    whole = finder_of(changed).find(k=100, everything=True)
+    assert len(whole.changes) == 30
+    assert {change.cause for change in whole.changes} >= {"agrees", "not enough structure"}
+    dull = next(change for change in whole.changes if change.cause == "not enough structure")
+    assert Tile(*dull.tile or ()) == TILES[25]
+    assert not dull.informative
+    assert whole.changes[0].percentile == 100
+    known = [change for change in whole.changes if change.informative or change.map_id is None]
+    for change in known:
+        worse_or_equal = sum(other.mismatch <= change.mismatch for other in known)
+        assert change.percentile == pytest.approx(100 * worse_or_equal / len(known), abs=0.06)
+
+
+def test_heat_covers_the_pairs(found: ChangeList) -> None:
+    import h3
+
+    assert sum(cell.pairs for cell in found.heat) <= found.pairs + found.unmapped
+    assert sum(cell.pairs for cell in found.heat) >= found.pairs - 2
+    assert len({h3.get_resolution(cell.cell) for cell in found.heat}) == 1
+    worst = found.changes[0]
+    assert any(
+        h3.latlng_to_cell(worst.lat, worst.lng, h3.get_resolution(cell.cell)) == cell.cell for cell in found.heat
+    )
+    assert all(cell.mean <= cell.max <= 1 for cell in found.heat)
+
+
+def test_reviewed_places_do_not_come_back_until_something_is_new(tmp_path: Path) -> None:
+    ground = {TILES[0]: with_block(TOWN[TILES[0]], 3), TILES[1]: with_block(TOWN[TILES[1]], 3)}
+    maps = {tile: TOWN[tile] for tile in ground}
+    folder = index_of(tmp_path / "i", Drawing(ground, "aerial"), Drawing(maps, "map"))
+    first, second = finder_of(folder).find().changes
+    review = finder_of(folder).review(first.id, "reject", "a tent")
+    assert (review.change, review.decision, review.note) == (first.id, "reject", "a tent")
+    left = finder_of(folder).find()
+    assert [change.id for change in left.changes] == [second.id]
+    assert left.reviewed == 1
+    assert "1 were reviewed" in left.note
+    shown = finder_of(folder).find(everything=True)
+    assert {change.id: change.review for change in shown.changes}[first.id] == review
+    finder_of(folder).review(second.id, "accept")
+    assert finder_of(folder).find().changes == ()
+    assert [review.decision for review in finder_of(folder).reviews()] == ["reject", "accept"]
+    # A rebuild of the same keeps the decisions; a newer picture asks again.
+    index_of(folder, Drawing(ground, "aerial", stamp="2"), Drawing(maps, "map", stamp="2"))
+    assert finder_of(folder).find().changes == ()
+    ground[TILES[0]] = with_block(ground[TILES[0]], 3, row=3, column=12)
+    index_of(folder, Drawing(ground, "aerial", stamp="3"), Drawing(maps, "map", stamp="2"))
+    assert [change.tile for change in finder_of(folder).find().changes] == [first.tile]
+
+
+def test_a_change_that_is_none_cannot_be_reviewed(changed: Path) -> None:
+    with pytest.raises(UsageError, match="no change has the id 'none'"):
+        finder_of(changed).review("none", "accept")
+    with pytest.raises(UsageError, match="accept or reject"):
+        finder_of(changed).review("none", "perhaps")  # type: ignore[arg-type]
+
+
+def test_the_newest_picture_counts(tmp_path: Path) -> None:
+    maps = {TILES[0]: TOWN[TILES[0]]}
+    old = Drawing({TILES[0]: with_block(TOWN[TILES[0]], 3)}, "aerial", "old", datetime(2019, 5, 1, tzinfo=UTC))
+    new = Drawing(maps, "aerial", "new", datetime(2023, 5, 1, tzinfo=UTC))
+    folder = index_of(tmp_path / "i", old, new, Drawing(maps, "map"))
+    assert finder_of(folder).find().pairs == 1
+    assert finder_of(folder).find().changes == ()
+    both = finder_of(folder).find(all_dates=True)
+    assert both.pairs == 2
+    assert [change.aerial_id for change in both.changes] == [f"aerial/old/{TILES[0]}"]
+
+
+def test_each_map_of_a_place_is_compared(tmp_path: Path) -> None:
+    good = Drawing({TILES[0]: TOWN[TILES[0]]}, "map", "good")
+    bad = Drawing({TILES[0]: with_block(TOWN[TILES[0]], 3, side=6)}, "map", "bad")
+    folder = index_of(tmp_path / "i", Drawing({TILES[0]: TOWN[TILES[0]]}, "aerial"), good, bad)
+    found = finder_of(folder).find()
+    assert (found.pairs, [change.map_id for change in found.changes]) == (2, [f"map/bad/{TILES[0]}"])
+
+
+def test_pictures_off_the_grid_are_paired_by_their_bounds(tmp_path: Path) -> None:
+    some = {tile: TOWN[tile] for tile in TILES[:4]}
+    some[TILES[2]] = with_block(some[TILES[2]], 3)
+    maps = {tile: TOWN[tile] for tile in TILES[:4]}
+    folder = index_of(tmp_path / "i", Drawing(some, "aerial", tiled=False), Drawing(maps, "map"))
+    found = finder_of(folder).find()
+    assert found.pairs == 4
+    assert [change.bounds for change in found.changes] == [TILES[2].bounds]
+
+
+def test_missing_data_is_a_cause(tmp_path: Path) -> None:
+    ground = {TILES[0]: with_block(TOWN[TILES[0]], 0, 0, 0, 14)}
+    folder = index_of(
+        tmp_path / "i", Drawing(ground, "aerial", nodata=0.45), Drawing({TILES[0]: TOWN[TILES[0]]}, "map")
+    )
+    (change,) = finder_of(folder).find().changes
+    assert (change.cause, change.reason) == ("cloud or no data", "45.0 % of the picture has no data")
+
+
+def test_an_index_or_model_without_means_says_so(tmp_path: Path, changed: Path) -> None:
+    serving = Serving.open(changed, read_manifest(changed))
+    with pytest.raises(UnsupportedModality, match="model 'toy' cannot compare"):
+        RowMatcher(serving, ToyEncoder())
+    folder = index_of(tmp_path / "i", Drawing({TILES[0]: TOWN[TILES[0]]}, "aerial"))
+    with pytest.raises(UsageError, match="holds no maps to compare"):
+        finder_of(folder).find()
+    bare = replace_spaces(serving)
+    with pytest.raises(UnsupportedModality, match="holds no space 'grid'"):
+        RowMatcher(bare, GridEncoder())
+
+
+def replace_spaces(serving: Serving) -> Serving:
+    spaces = {name: space for name, space in serving.manifest.spaces.items() if name != "grid"}
+    other = Serving.open(serving.folder, serving.manifest)
+    other.manifest = serving.manifest.model_copy(update={"spaces": MappingProxyType(spaces)})
+    return other
