@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import comb
 
 import numpy as np
@@ -102,8 +102,7 @@ def interval(
     sizes = np.bincount(keys)
     draws = np.random.default_rng(seed).integers(0, len(sums), (resamples, len(sums)))
     means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    return _middle(means.tolist())
 
 
 def auroc(scores: Floats, positive: NDArray[np.bool_]) -> float:
@@ -115,11 +114,67 @@ def auroc(scores: Floats, positive: NDArray[np.bool_]) -> float:
     return float(roc_auc_score(positive, scores))
 
 
-def f1(scores: Floats, positive: NDArray[np.bool_], threshold: float) -> float:
-    """F1 of "score >= threshold means positive"; 0 where nothing is predicted and nothing is positive."""
-    from sklearn.metrics import f1_score
+def auroc_interval(
+    scores: Floats, positive: NDArray[np.bool_], groups: NDArray[np.int64], seed: int = 0, resamples: int = 1000
+) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of `auroc`; whole groups (n,) are drawn, draws with one class left out.
 
-    return float(f1_score(positive, scores >= threshold, zero_division=0.0))
+    Raises ValueError unless both classes are there.
+    """
+    if positive.all() or not positive.any():
+        raise ValueError("AUROC needs positives and negatives")
+    order = np.argsort(scores, kind="stable")
+    levels = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])
+    keys = np.unique(groups, return_inverse=True)[1][order]
+    right = positive[order]
+    found = []
+    for weights in _drawn(int(keys.max()) + 1, seed, resamples):
+        weight = weights[keys]
+        above = np.add.reduceat(weight * right, levels)
+        below = np.add.reduceat(weight * ~right, levels)
+        total = above.sum() * below.sum()
+        if total:
+            found.append(float((above * (np.cumsum(below) - below / 2)).sum() / total))
+    return _middle(found)
+
+
+def _drawn(groups: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
+    """How often each group is drawn, in one resample after another."""
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield np.bincount(rng.integers(0, groups, groups), minlength=groups)
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of the middle 95 %."""
+    if not values:
+        return 0.0, 0.0
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def f1_of(predicted: NDArray[np.bool_], positive: NDArray[np.bool_]) -> float:
+    """F1 of a decision (n,); 0 where nothing is predicted and nothing is positive."""
+    right, wrong = int((predicted & positive).sum()), int((predicted != positive).sum())
+    return 2 * right / (2 * right + wrong) if right else 0.0
+
+
+def f1_interval(
+    predicted: NDArray[np.bool_],
+    positive: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    seed: int = 0,
+    resamples: int = 1000,
+) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of `f1_of`; whole groups (n,) are drawn."""
+    keys = np.unique(groups, return_inverse=True)[1]
+    right = np.bincount(keys, weights=predicted & positive)
+    wrong = np.bincount(keys, weights=predicted != positive)
+    found = []
+    for weights in _drawn(len(right), seed, resamples):
+        hits = float(weights @ right)
+        found.append(2 * hits / (2 * hits + float(weights @ wrong)) if hits else 0.0)
+    return _middle(found)
 
 
 def best_threshold(scores: Floats, positive: NDArray[np.bool_]) -> float:

@@ -1,8 +1,7 @@
-"""Benchmark data as users have it: pictures in a folder or tar, captions in JSON, map and aerial pairs in CSV."""
+"""Benchmark data as users have it: pictures in a folder or tar, captions in JSON."""
 
 from __future__ import annotations
 
-import csv
 import tarfile
 import threading
 from pathlib import Path
@@ -24,16 +23,6 @@ class Captioned(BaseModel):
     split: str | None = None
 
 
-class Pair(BaseModel):
-    """An aerial and a map picture (paths); label 1 says that they show the same, unchanged place."""
-
-    model_config = ConfigDict(frozen=True)
-
-    aerial: Path
-    map: Path
-    label: int = Field(ge=0, le=1)
-
-
 def read_captions(path: Path, split: str | None = None) -> list[Captioned]:
     """Captioned pictures of a JSON list [{"image", "captions", "split"?}, ...], of one split or all.
 
@@ -52,34 +41,6 @@ def read_captions(path: Path, split: str | None = None) -> list[Captioned]:
         known = ", ".join(sorted({item.split or "none" for item in items})) or "none"
         raise UsageError(f"{path}: no picture of split {split!r}; splits in it: {known}")
     return chosen
-
-
-def read_pairs(path: Path) -> list[Pair]:
-    """Pairs of a CSV with the columns aerial, map, label; relative paths count from the CSV's own folder.
-
-    Raises UsageError naming the line that is wrong.
-    """
-    pairs = []
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = {"aerial", "map", "label"} - set(reader.fieldnames or ())
-            if missing:
-                raise UsageError(f"{path}: column {', '.join(sorted(missing))} is missing; needs aerial, map, label")
-            for row in reader:
-                try:
-                    pair = Pair.model_validate({name: row[name] for name in ("aerial", "map", "label")})
-                except ValidationError as error:
-                    reason = error.errors()[0]["msg"]
-                    raise UsageError(f"{path}, line {reader.line_num}: {reason}") from error
-                pairs.append(
-                    pair.model_copy(update={"aerial": path.parent / pair.aerial, "map": path.parent / pair.map})
-                )
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot read pairs ({error})") from error
-    if not pairs:
-        raise UsageError(f"{path}: holds no pairs")
-    return pairs
 
 
 class Pictures:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoanchor.errors import BadInput, UnsupportedModality, UsageError
-from geoanchor.image import Pixels
-from geoanchor.picture import read_rgb
-from geoanchor.protocols import Encoder, Vectors
-from geoanchor.space import Modality
+from geoanchor.errors import UsageError
+from geoanchor.protocols import Encoder, Matcher, Vectors
 from retrieval import metrics
-from training.datasets import Captioned, Pair, Pictures
+from training.datasets import Captioned, Pictures
+from training.encoding import Progress, encode_readable, encode_texts, shared_space, silent
+from training.matching_report import report
+from training.pairlist import Pair
+from training.pairscores import EncodedPairs, encode_pairs, scorers
 
-Progress = Callable[[int, int], None]
-"""Called with how many are done and how many there are."""
-_Name = TypeVar("_Name", str, Path)
 _TIE_RULE = "expected recall under random tie-breaking"
-
-
-def silent(_done: int, _total: int) -> None:
-    """Progress that goes nowhere."""
+_TRUE_OFFSET = 0.01
+"""An offset as near as this to the true one is right, as a share of the side."""
+_CHUNK = 64
+"""Maps ranked at once: an offset is kept for each aerial picture."""
 
 
 def evaluate_retrieval(
@@ -46,7 +42,8 @@ def evaluate_retrieval(
     space = shared_space(encoder, "aerial", "text")
     captions_of = {item.image: item.captions for item in captioned}
     names = list(captions_of)
-    images, kept = _encode_readable(encoder, names, pictures.read, "aerial", space, batch_size, progress)
+    vectors, kept = encode_readable(encoder, names, pictures.read, "aerial", (space,), batch_size, progress)
+    images = vectors[space]
     texts = [text for name in kept for text in captions_of[name]]
     owner = np.repeat(np.arange(len(kept)), [len(captions_of[name]) for name in kept])
     captions = encode_texts(encoder, texts, space)
@@ -85,34 +82,37 @@ def evaluate_map_to_aerial(
 ) -> dict[str, Any]:
     """Recall of the aerial picture by its map and back over the label-1 pairs, in percent.
 
+    A model with a matcher ranks every aerial picture for every map by that, both ways by the same scores, and its
+    offsets are told beside the true ones; another ranks by the cosine of its shared space.
     Pictures that occur in several pairs are one gallery item with several right answers. Unreadable ones are left out
     together with their pairs and counted in `skipped`.
     """
-    space = shared_space(encoder, "aerial", "map")
     same = [pair for pair in pairs if pair.label == 1]
     if not same:
         raise UsageError("none of the pairs has label 1, so there is nothing to retrieve")
-    aerial, maps, kept = _encode_pairs(encoder, same, space, batch_size, progress)
-    aerial_of = _positions([pair.aerial for pair in kept])
-    map_of = _positions([pair.map for pair in kept])
-    aerial_right, map_right = _matches(map_of, aerial_of), _matches(aerial_of, map_of)
-    to_aerial = metrics.hits_of_vectors(maps, aerial, aerial_right)
-    to_map = metrics.hits_of_vectors(aerial, maps, map_right)
+    encoded = encode_pairs(encoder, same, batch_size, progress)
+    scores, offsets = _ranked(encoder, encoded)
+    aerial_right, map_right = _matches(encoded.map_of, encoded.aerial_of), _matches(encoded.aerial_of, encoded.map_of)
+    to_aerial = metrics.expected_hits(scores, aerial_right)
+    to_map = metrics.expected_hits(scores.T, map_right)
     result: dict[str, Any] = {
         "map_to_aerial": metrics.percent(to_aerial),
         "aerial_to_map": metrics.percent(to_map),
-        "pairs": len(kept),
+        "pairs": len(encoded.pairs),
+        "score": "matcher" if encoder.matcher else "cosine",
         "chance": {
-            "map_to_aerial": metrics.chance(aerial_right, len(aerial)),
-            "aerial_to_map": metrics.chance(map_right, len(maps)),
+            "map_to_aerial": metrics.chance(aerial_right, scores.shape[1]),
+            "aerial_to_map": metrics.chance(map_right, scores.shape[0]),
         },
         "intervals": {
             "map_to_aerial": _intervals(to_aerial, None, seed),
             "aerial_to_map": _intervals(to_map, None, seed),
         },
-        "skipped": len(same) - len(kept),
+        "skipped": encoded.skipped,
     }
-    return result | _protocol(encoder, space, seed)
+    if offsets is not None:
+        result["offsets"] = _offset_facts(offsets, encoded, to_aerial)
+    return result | _protocol(encoder, shared_space(encoder, "aerial", "map"), seed)
 
 
 def evaluate_matching(
@@ -123,119 +123,66 @@ def evaluate_matching(
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """AUROC and F1 (0..1) of "same place, unchanged" by the similarity of the two pictures' vectors.
+    """How well the model tells the same, unchanged place from others (0..1): `matching_report.report` of its score.
 
-    The threshold is cross-fitted: each half of the pairs (drawn by hash of their names, within each label) is judged
-    with the threshold that is best on the other half; the mean of the two is reported. Raises UsageError when a label
-    has fewer than two pairs.
+    The score is the matcher's probability, or the cosine of the shared space of a model without one. `baselines` holds
+    the same report of what needs no matcher: the cosine, density of buildings against edges, and chance.
+    Raises UsageError when a label has fewer than two pairs.
     """
-    space = shared_space(encoder, "aerial", "map")
-    aerial, maps, kept = _encode_pairs(encoder, pairs, space, batch_size, progress)
-    rows = _positions([pair.aerial for pair in kept]), _positions([pair.map for pair in kept])
-    scores = np.einsum("nd,nd->n", aerial[rows[0]], maps[rows[1]]).astype(np.float64)
-    positive = np.asarray([pair.label == 1 for pair in kept])
-    if min(positive.sum(), (~positive).sum()) < 2:
-        raise UsageError("matching needs two pairs or more of each label, 1 (same) and 0 (changed or another place)")
-    half = _halves(kept, positive)
-    thresholds = [metrics.best_threshold(scores[half != side], positive[half != side]) for side in (0, 1)]
-    predicted = scores - np.where(half == 0, thresholds[0], thresholds[1])
-    result: dict[str, Any] = {
-        "auroc": round(metrics.auroc(scores, positive), 4),
-        "f1": round(metrics.f1(predicted, positive, 0.0), 4),
-        "threshold": round(float(np.mean(thresholds)), 6),
-        "pairs": len(kept),
-        "skipped": len(pairs) - len(kept),
+    encoded = encode_pairs(encoder, pairs, batch_size, progress)
+    (name, scorer), *rivals = scorers(encoder, encoded, seed).items()
+    result = report(scorer, encoded, seed)
+    facts = {
+        "auroc": result["auroc"],
+        "f1": result["f1_match"],
+        "threshold": result["threshold"],
+        "pairs": len(encoded.pairs),
+        "skipped": encoded.skipped,
+        "score": name,
     }
-    return result | _protocol(encoder, space, seed)
+    baselines = {rival: report(score, encoded, seed) for rival, score in rivals}
+    protocol = _protocol(encoder, shared_space(encoder, "aerial", "map"), seed)
+    return facts | result | {"baselines": baselines} | protocol
 
 
-def shared_space(encoder: Encoder, first: Modality, second: Modality) -> str:
-    """Name of the encoder's first space that knows both modalities. Raises UnsupportedModality."""
-    for name, space in encoder.spaces.items():
-        if {first, second} <= set(space.modalities):
-            return name
-    raise UnsupportedModality(f"model {encoder.name!r} has no space that holds both {first} and {second}")
+def _ranked(encoder: Encoder, encoded: EncodedPairs) -> tuple[Vectors, Vectors | None]:
+    """Scores (q, g) of every map with every aerial picture, and the matcher's offsets (n, 2) of the pairs."""
+    if encoder.matcher:
+        return _ranked_by(encoder.matcher, encoded)
+    space = shared_space(encoder, "aerial", "map")
+    products: Vectors = encoded.maps[space] @ encoded.aerials[space].T
+    return products, None
 
 
-def encode_texts(encoder: Encoder, texts: Sequence[str], space: str) -> Vectors:
-    """Query vectors (n, d) of texts; equal texts are encoded once."""
-    unique = list(dict.fromkeys(texts))
-    position = {text: row for row, text in enumerate(unique)}
-    vectors = encoder.encode(unique, "text", "query")[space]
-    return vectors[[position[text] for text in texts]]
+def _ranked_by(matcher: Matcher, encoded: EncodedPairs) -> tuple[Vectors, Vectors]:
+    maps = {name: encoded.maps[name] for name in matcher.spaces}
+    aerials = {name: encoded.aerials[name] for name in matcher.spaces}
+    queries, gallery = int(encoded.map_of.max()) + 1, int(encoded.aerial_of.max()) + 1
+    scores = np.empty((queries, gallery), np.float32)
+    found = np.empty((len(encoded.pairs), 2), np.float32)
+    for start in range(0, queries, _CHUNK):
+        some = {name: vectors[start : start + _CHUNK] for name, vectors in maps.items()}
+        scores[start : start + _CHUNK], offsets = matcher.rank(some, aerials)
+        own = (encoded.map_of >= start) & (encoded.map_of < start + _CHUNK)
+        found[own] = offsets[encoded.map_of[own] - start, encoded.aerial_of[own]]
+    return scores, found
 
 
-def encode_pictures(
-    encoder: Encoder, pictures: Iterable[Pixels], modality: Modality, space: str, batch_size: int
-) -> Vectors:
-    """Gallery vectors (n, d) of pictures of any size, a batch at a time."""
-    blocks: list[Vectors] = []
-    batch: list[Pixels] = []
-    for pixels in pictures:
-        batch.append(encoder.prepare(pixels, modality))
-        if len(batch) == batch_size:
-            blocks.append(encoder.encode(batch, modality)[space])
-            batch = []
-    if batch:
-        blocks.append(encoder.encode(batch, modality)[space])
-    return np.concatenate(blocks) if blocks else np.zeros((0, encoder.spaces[space].dim), np.float32)
+def _offset_facts(offsets: Vectors, encoded: EncodedPairs, hits: NDArray[np.float64]) -> dict[str, float]:
+    """How far the offsets (n, 2) of the true pairs lie from the true ones, as shares of the side.
 
-
-def _encode_readable(
-    encoder: Encoder,
-    names: Sequence[_Name],
-    read: Callable[[_Name], Pixels],
-    modality: Modality,
-    space: str,
-    batch_size: int,
-    progress: Progress,
-) -> tuple[Vectors, list[_Name]]:
-    """Vectors of the pictures that could be read, and their names in the same order."""
-    kept: list[_Name] = []
-
-    def readable() -> Iterable[Pixels]:
-        for done, name in enumerate(names):
-            progress(done, len(names))
-            try:
-                pixels = read(name)
-            except (BadInput, OSError):
-                continue
-            kept.append(name)
-            yield pixels
-
-    vectors = encode_pictures(encoder, readable(), modality, space, batch_size)
-    if not kept:
-        raise UsageError(f"none of the {len(names)} {modality} pictures could be read")
-    return vectors, kept
-
-
-def _encode_pairs(
-    encoder: Encoder, pairs: Sequence[Pair], space: str, batch_size: int, progress: Progress
-) -> tuple[Vectors, Vectors, list[Pair]]:
-    """Vectors of the distinct aerial and map pictures, in order of first use, and the pairs that could be read."""
-
-    def encoded(paths: list[Path], modality: Modality) -> tuple[Vectors, list[Path]]:
-        return _encode_readable(encoder, paths, _read_file, modality, space, batch_size, progress)
-
-    aerial, aerial_paths = encoded(list(dict.fromkeys(pair.aerial for pair in pairs)), "aerial")
-    maps, map_paths = encoded(list(dict.fromkeys(pair.map for pair in pairs)), "map")
-    aerial_row = {path: row for row, path in enumerate(aerial_paths)}
-    map_row = {path: row for row, path in enumerate(map_paths)}
-    kept = [pair for pair in pairs if pair.aerial in aerial_row and pair.map in map_row]
-    if not kept:
-        raise UsageError("no pair has both its pictures readable")
-    aerial = aerial[[aerial_row[path] for path in dict.fromkeys(pair.aerial for pair in kept)]]
-    maps = maps[[map_row[path] for path in dict.fromkeys(pair.map for pair in kept)]]
-    return aerial, maps, kept
-
-
-def _read_file(path: Path) -> Pixels:
-    return read_rgb(path.read_bytes(), str(path))
-
-
-def _positions(paths: Sequence[Path]) -> NDArray[np.int64]:
-    order = {path: row for row, path in enumerate(dict.fromkeys(paths))}
-    return np.asarray([order[path] for path in paths], np.int64)
+    `median`: of the distances; `within_1_percent`: percent of the pairs, `of_top_10`: of those whose map finds its
+    aerial picture among the first ten.
+    """
+    true = np.array([(pair.dx or 0.0, pair.dy or 0.0) for pair in encoded.pairs])
+    far = np.linalg.norm(offsets - true, axis=1)
+    right = far <= _TRUE_OFFSET
+    top = hits[encoded.map_of, metrics.KS.index(10)] > 0.5
+    return {
+        "median": round(float(np.median(far)), 5),
+        "within_1_percent": round(100 * float(right.mean()), 2),
+        "of_top_10": round(100 * float(right[top].mean()), 2) if top.any() else 0.0,
+    }
 
 
 def _matches(query_of: NDArray[np.int64], gallery_of: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -259,15 +206,6 @@ def _intervals(hits: NDArray[np.float64], groups: NDArray[np.int64] | None, seed
         f"R@{k}": [round(100 * end, 2) for end in metrics.interval(hits[:, column], groups, seed)]
         for column, k in enumerate(metrics.KS)
     }
-
-
-def _halves(pairs: Sequence[Pair], positive: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """0 or 1 for each pair; each label is split evenly, whatever the order of the file."""
-    digests = [hashlib.sha256(f"{pair.aerial.name}|{pair.map.name}".encode()).hexdigest() for pair in pairs]
-    order = sorted(range(len(pairs)), key=lambda row: (positive[row], digests[row]))
-    half = np.zeros(len(pairs), np.int64)
-    half[order] = np.arange(len(pairs)) % 2
-    return half
 
 
 def _protocol(encoder: Encoder, space: str, seed: int) -> dict[str, Any]:

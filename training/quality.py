@@ -20,7 +20,7 @@ from indexer.city.looks import LOOKS
 from indexer.render import render_map
 from models.bundle import load_bundle, read_bundle
 from retrieval import metrics
-from training.evaluate import encode_pictures, encode_texts, shared_space
+from training.encoding import encode_pictures, encode_texts, shared_space
 from training.export import write_manifest
 from training.places import ZOOM
 

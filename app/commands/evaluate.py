@@ -18,7 +18,14 @@ app = typer.Typer(help="Measure a model on benchmark data.", rich_markup_mode=No
 
 Model = Annotated[str, typer.Option(help="Model bundle: a name or a folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
-Pairs = Annotated[Path, typer.Option(help="CSV with the columns aerial,map,label.", metavar="FILE.csv")]
+Pairs = Annotated[
+    Path,
+    typer.Option(
+        help="CSV with the columns aerial,map,label (and kind,changed,dx,dy), or a folder with .../aerial and .../map.",
+        metavar="FILE.csv|DIR",
+    ),
+]
+Split = Annotated[str | None, typer.Option(help="Only this split: of a folder, what lies below one of that name.")]
 BatchSize = Annotated[int | None, typer.Option(help="Pictures encoded at once.", min=1)]
 
 
@@ -51,27 +58,37 @@ def retrieval(
 def matching(
     *,
     pairs: Pairs,
+    split: Split = None,
     model: Model = "mini",
     batch_size: BatchSize = None,
     offline: Offline = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """AUROC and F1 of "the same place, unchanged" over pairs of a map and an aerial picture."""
-    from training.datasets import read_pairs
+    """AUROC and F1 of "the same place, unchanged" over pairs of a map and an aerial picture.
+
+    Beside the model stand rivals that need no training, in a Markdown table. "auroc_imagery_swapped" is measured with
+    every aerial picture exchanged for another, and 0.5 where the maps alone give nothing away.
+    """
     from training.evaluate import evaluate_matching
+    from training.matching_table import matching_table
+    from training.pairlist import read_pairs
 
     settings = settings_of(config, offline=offline, batch_size=batch_size)
-    listed = read_pairs(pairs)
+    listed = read_pairs(pairs, split)
     with progress("encoding") as advance:
         result = evaluate_matching(_encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance)
-    _print(result, json)
+    if json:
+        emit_json(result)
+    else:
+        print(matching_table(result))
 
 
 @app.command()
 def map_to_aerial(
     *,
     pairs: Pairs,
+    split: Split = None,
     model: Model = "mini",
     batch_size: BatchSize = None,
     offline: Offline = False,
@@ -79,11 +96,11 @@ def map_to_aerial(
     json: Json = False,
 ) -> None:
     """Recall of the aerial picture by its map and back, over the pairs with label 1, in percent."""
-    from training.datasets import read_pairs
     from training.evaluate import evaluate_map_to_aerial
+    from training.pairlist import read_pairs
 
     settings = settings_of(config, offline=offline, batch_size=batch_size)
-    listed = read_pairs(pairs)
+    listed = read_pairs(pairs, split)
     with progress("encoding") as advance:
         result = evaluate_map_to_aerial(
             _encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance

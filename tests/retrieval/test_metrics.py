@@ -78,5 +78,5 @@ def test_auroc_is_the_share_of_ordered_pairs() -> None:
 def test_best_threshold_is_the_best_of_all_cuts() -> None:
     rng = np.random.default_rng(6)
     scores, positive = rng.normal(size=60), rng.integers(0, 2, 60).astype(bool)
-    best = max(metrics.f1(scores, positive, cut) for cut in scores)
-    assert metrics.f1(scores, positive, metrics.best_threshold(scores, positive)) == pytest.approx(best)
+    best = max(metrics.f1_of(scores >= cut, positive) for cut in scores)
+    assert metrics.f1_of(scores >= metrics.best_threshold(scores, positive), positive) == pytest.approx(best)

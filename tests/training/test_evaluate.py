@@ -11,8 +11,9 @@ from PIL import Image
 
 from geoanchor.errors import BadInput, UnsupportedModality, UsageError
 from models.toy import ToyEncoder
-from training.datasets import Pictures, read_captions, read_pairs
+from training.datasets import Pictures, read_captions
 from training.evaluate import evaluate_map_to_aerial, evaluate_matching, evaluate_retrieval, normalised
+from training.pairlist import read_pairs
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 

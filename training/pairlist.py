@@ -1,0 +1,122 @@
+"""Pairs of a map and an aerial picture as users have them: a CSV, or folders of pictures of the same names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geoanchor.errors import UsageError
+from training.swaps import derangement
+
+_AERIAL = ("aerial", "aerials", "image", "images", "imagery", "sat", "satellite")
+_MAP = ("map", "maps", "osm")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+
+class Pair(BaseModel):
+    """An aerial and a map picture.
+
+    Attributes:
+        aerial, map: paths. label: 1 where they show the same, unchanged place, else 0.
+        kind: how the pair was made ("swap", "patch25", "delete", ...), "" where nobody says.
+        changed: share of the picture that does not agree, 0..1.
+        dx, dy: how far the map lies too far east and too far south, as shares of the side.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    aerial: Path
+    map: Path
+    label: int = Field(ge=0, le=1)
+    kind: str = ""
+    changed: float | None = Field(default=None, ge=0, le=1)
+    dx: float | None = Field(default=None, ge=-1, le=1)
+    dy: float | None = Field(default=None, ge=-1, le=1)
+
+
+def read_pairs(path: Path, split: str | None = None, seed: int = 0) -> list[Pair]:
+    """Pairs of a CSV, or of a folder of pictures.
+
+    A CSV has the columns aerial, map, label and, as far as known, kind, changed, dx, dy; relative paths count from its
+    own folder.
+
+    Of a folder every two subfolders side by side, one of aerial pictures (`aerial`, `image`, `imagery`, `sat`, ...),
+    one of maps (`map`, `maps`, `osm`), pair their files by name, whatever the ending; the MSTcons layout
+    <subset>/<city>/{train,val,test}/{image,map}/NAME.png is one such. Each pair has label 1, and each map once more
+    label 0 and kind "swap" beside an aerial picture of another place of the same two folders.
+
+    Args:
+        split: only subfolders below one of this name. seed: of the swaps.
+    Raises:
+        UsageError: naming the line that is wrong, or what a folder lacks.
+    """
+    if path.is_dir():
+        return _of_folder(path, split, seed)
+    if split is not None:
+        raise UsageError(f"{path}: a CSV of pairs has no splits; leave --split out")
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            pairs = [_resolved(pair, path.parent) for pair in _rows(csv.DictReader(file), path)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot read pairs ({error})") from error
+    if not pairs:
+        raise UsageError(f"{path}: holds no pairs")
+    return pairs
+
+
+def _rows(reader: csv.DictReader[str], path: Path) -> Iterator[Pair]:
+    missing = {"aerial", "map", "label"} - set(reader.fieldnames or ())
+    if missing:
+        raise UsageError(f"{path}: column {', '.join(sorted(missing))} is missing; needs aerial, map, label")
+    for row in reader:
+        try:
+            yield Pair.model_validate({name: row[name] for name in Pair.model_fields if row.get(name)})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(f"{path}, line {reader.line_num}: {first['loc'][0]}: {first['msg']}") from error
+
+
+def _resolved(pair: Pair, folder: Path) -> Pair:
+    return pair.model_copy(update={"aerial": folder / pair.aerial, "map": folder / pair.map})
+
+
+def _of_folder(root: Path, split: str | None, seed: int) -> list[Pair]:
+    rng = np.random.default_rng(seed)
+    pairs: list[Pair] = []
+    for folder in sorted(path for path in (root, *root.rglob("*")) if path.is_dir()):
+        if split is None or split in folder.relative_to(root).parts:
+            pairs += _of_siblings(folder, rng)
+    if not pairs:
+        asked = f" of split {split!r}" if split else ""
+        raise UsageError(
+            f"{root}: holds no pairs{asked}; needs a folder of aerial pictures ({', '.join(_AERIAL)}) and one of maps "
+            f"({', '.join(_MAP)}) side by side, with files of the same names"
+        )
+    return pairs
+
+
+def _of_siblings(folder: Path, rng: np.random.Generator) -> list[Pair]:
+    """Matches and swaps of the two subfolders of one folder, none where it lacks either."""
+    aerials, maps = _pictures(folder, _AERIAL), _pictures(folder, _MAP)
+    names = sorted(aerials.keys() & maps.keys())
+    matches = [Pair(aerial=aerials[name], map=maps[name], label=1) for name in names]
+    if len(names) < 2:
+        return matches
+    others = derangement(rng, len(names))
+    swaps = [
+        Pair(aerial=aerials[names[other]], map=maps[name], label=0, kind="swap")
+        for name, other in zip(names, others, strict=True)
+    ]
+    return matches + swaps
+
+
+def _pictures(folder: Path, called: tuple[str, ...]) -> dict[str, Path]:
+    """Pictures by name without ending, of the first subfolder that is called so."""
+    found = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
+    chosen = next((found[name] for name in called if name in found), None)
+    files = sorted(chosen.iterdir()) if chosen else []
+    return {file.stem: file for file in files if file.suffix.lower() in _ENDINGS}
