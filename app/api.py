@@ -12,7 +12,8 @@ from fastapi import FastAPI, Request, Response, UploadFile
 from fastapi import Query as Field
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Attribute
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from app.apidocs import docs_page
@@ -20,6 +21,7 @@ from app.guard import BodyLimit, SecurityHeaders
 from app.handlers import Handlers, NotFound
 from app.wiring import Index
 from geoanchor import __version__
+from geoanchor.change import ChangeList, Decision, Review
 from geoanchor.errors import BadInput as BadInputError
 from geoanchor.errors import GeoAnchorError, IndexLocked, OfflineError, SpaceMismatch, UsageError
 from geoanchor.query import Answer, Query
@@ -35,6 +37,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 """Exception class -> HTTP status; the first that fits counts."""
 _STATIC = Path(__file__).parent / "static"
+_CHANGES_PAGE = Path(__file__).parent / "templates" / "changes_page.html"
 _FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
 _JSON_AND_PICTURE_BYTES = 4 / 3
 """Base64 makes a picture in JSON longer by a third."""
@@ -55,6 +58,16 @@ class TextScore(BaseModel):
 
     text: str
     score: float
+
+
+class Verdict(BaseModel):
+    """A reviewer's decision on a change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    change: str
+    decision: Decision
+    note: str = Attribute(default="", max_length=2000)
 
 
 class Described(BaseModel):
@@ -80,6 +93,7 @@ def create_api(index: Index, hosts: Sequence[str] = ("*",)) -> FastAPI:
     _install_guards(api, hosts, int(index.settings.max_upload_bytes * _JSON_AND_PICTURE_BYTES) + 65_536)
     _install_search(api, handlers)
     _install_pictures(api, handlers)
+    _install_changes(api, handlers)
     _install_pages(api)
     return api
 
@@ -173,10 +187,49 @@ def _install_pictures(api: FastAPI, handlers: Handlers) -> None:
         return Response(data, media_type=media_type(data), headers=_FOR_A_DAY)
 
 
+def _install_changes(api: FastAPI, handlers: Handlers) -> None:
+    @api.get("/api/changes", response_model=ChangeList, tags=["changes"], summary="Where maps and imagery disagree")
+    def changes(
+        within: Annotated[str, Field(description="only in west,south,east,north or in H3 cells")] = "",
+        near: Annotated[str, Field(description="only within lat,lng,metres")] = "",
+        k: Annotated[int, Field(ge=1, description="places")] = 50,
+        all_dates: Annotated[
+            bool, Field(description="compare with every aerial picture, not the newest alone")
+        ] = False,
+        unmapped: Annotated[bool, Field(description="compare pictures without a map with an empty one")] = True,
+        everything: Annotated[bool, Field(description="also what agrees or was reviewed")] = False,
+        max_offset: Annotated[float, Field(ge=0, le=0.5, description="how far the map may lie off, of its side")] = 0.1,
+    ) -> ChangeList:
+        """The flags of `geoanchor changes` as parameters; worst first, with cause and outline."""
+        return handlers.changes(
+            within=within, near=near, k=k, offset=max_offset, all_dates=all_dates, unmapped=unmapped,
+            everything=everything,
+        )  # fmt: skip
+
+    @api.post("/api/changes", response_model=Review, tags=["changes"], summary="Accept or reject a change")
+    def review(verdict: Verdict) -> Review:
+        """Remembered in the index; the change is not suggested again while both pictures last."""
+        return handlers.index.review(verdict.change, verdict.decision, verdict.note)
+
+    @api.get("/api/reviews", response_model=list[Review], tags=["changes"], summary="Decisions so far")
+    def reviews() -> list[Review]:
+        """The latest on each change, oldest first."""
+        return list(handlers.index.reviews())
+
+    @api.get("/api/changes/{change_id}/heat.png", tags=["changes"], summary="Where a pair disagrees")
+    def heat(change_id: str) -> Response:
+        """A transparent picture to lay over the map or the imagery."""
+        return Response(handlers.heat_png(change_id), media_type="image/png", headers=_FOR_A_DAY)
+
+
 def _install_pages(api: FastAPI) -> None:
     @api.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
         return HTMLResponse(docs_page(api.openapi()))
+
+    @api.get("/changes", include_in_schema=False)
+    def changes() -> FileResponse:
+        return FileResponse(_CHANGES_PAGE, headers={"Cache-Control": "no-cache"})
 
     @api.get("/static/{name}", include_in_schema=False)
     def static(name: str) -> FileResponse:

@@ -13,8 +13,10 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from app import render
+from app.overlay import evidence_png
 from app.question import Question, inline_region
 from app.wiring import Hits, Index
+from geoanchor.change import ChangeList
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import LAYERS, Layer
 from geoanchor.query import Answer, ImagePart, Query
@@ -76,6 +78,29 @@ class Handlers:
         """Texts of the index that suit a picture."""
         self._check_picture(picture, "the picture")
         return self.index.describe(picture, layer=self._layer(layer) or "aerial", k=min(max(k, 1), MAX_HITS))
+
+    def changes(
+        self,
+        *,
+        within: str = "",
+        near: str = "",
+        k: int = 50,
+        offset: float = 0.1,
+        all_dates: bool = False,
+        unmapped: bool = True,
+        everything: bool = False,
+    ) -> ChangeList:
+        """The worst places of a region, from the fields of a form; an empty field asks nothing."""
+        if k > MAX_HITS:
+            raise UsageError(f"k must be at most {MAX_HITS} here")
+        return self.index.changes(
+            within=inline_region(within) if within.strip() else None, near=near.strip() or None, k=k,
+            max_offset=offset, all_dates=all_dates, unmapped=unmapped, everything=everything,
+        ).answer  # fmt: skip
+
+    def heat_png(self, change_id: str) -> bytes:
+        """Where a pair disagrees, as a picture to lay over it. Raises UsageError when there is no such pair."""
+        return evidence_png(self.index.evidence(change_id))
 
     def thumbnail(self, row_id: str) -> bytes:
         """A row's stored picture. Raises NotFound."""

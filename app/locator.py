@@ -29,7 +29,7 @@ def locator_svg(hits: Sequence[Hit], mosaic: Mosaic) -> str:
         f'<svg viewBox="0 0 {WIDTH_PX} {height:.0f}" role="img" aria-label="map of the hits" '
         'xmlns="http://www.w3.org/2000/svg">'
     ]
-    parts += _base(mosaic, frame, scale)
+    parts += base_images(mosaic, frame, scale)
     # Best hits last, so that they lie on top.
     for hit in reversed(placed):
         parts.append(_mark(hit, left, top, scale))
@@ -42,11 +42,11 @@ def base_layer(mosaic: Mosaic) -> Layer | None:
     return "map" if "map" in layers else (layers[0] if layers else None)
 
 
-_Frame = tuple[float, float, float, float]
+Frame = tuple[float, float, float, float]
 """left, bottom, right, top in web-mercator metres."""
 
 
-def _frame(hits: Sequence[Hit], extent: Bounds | None) -> _Frame | None:
+def _frame(hits: Sequence[Hit], extent: Bounds | None) -> Frame | None:
     """The whole index where it is small enough for its hits to be seen in it, else the hits and some air."""
     if not hits:
         return None
@@ -74,11 +74,12 @@ def _box(hit: Hit) -> Bounds:
     return Bounds(hit.lng, hit.lat, hit.lng, hit.lat)
 
 
-def _mercator(bounds: Bounds) -> _Frame:
+def _mercator(bounds: Bounds) -> Frame:
     return *to_mercator(bounds.west, bounds.south), *to_mercator(bounds.east, bounds.north)
 
 
-def _base(mosaic: Mosaic, frame: _Frame, scale: float) -> list[str]:
+def base_images(mosaic: Mosaic, frame: Frame, scale: float) -> list[str]:
+    """SVG images of the index's own tiles over a frame, `scale` pixels a metre."""
     layer = base_layer(mosaic)
     zooms = mosaic.zooms(layer) if layer else None
     if layer is None or zooms is None:
@@ -97,7 +98,7 @@ def _base(mosaic: Mosaic, frame: _Frame, scale: float) -> list[str]:
     return images
 
 
-def _tiles(frame: _Frame, zooms: tuple[int, int]) -> list[Tile]:
+def _tiles(frame: Frame, zooms: tuple[int, int]) -> list[Tile]:
     """Tiles of the deepest zoom at which few enough cover the frame; none where even the lowest has too many."""
     west, south = from_mercator(frame[0], frame[1])
     east, north = from_mercator(frame[2], frame[3])

@@ -85,7 +85,7 @@ class Question:
         try:
             return Query(
                 parts=tuple(parts),
-                region=self._region(),
+                region=region_of(self.within, self.near),
                 layer=self.layer,
                 since=moment(self.since),
                 until=moment(self.until, end_of_day=True),
@@ -119,13 +119,18 @@ class Question:
             raise UsageError(f"query: {first_fault(error)}") from error
         return parts
 
-    def _region(self) -> Region | None:
-        if self.near is None:
-            return None if self.within is None else region(self.within)
-        if self.within is not None:
-            raise UsageError("--within and --near exclude each other: give one of the two")
-        lat, lng, radius_m = _numbers(self.near, 3, "--near LAT,LNG,METRES")
+
+def region_of(within: Where | None, near: Sequence[float] | str | None) -> Region | None:
+    """A Region from `within` or `near` (lat, lng, metres), None where neither is given. Raises UsageError for both."""
+    if near is None:
+        return None if within is None else region(within)
+    if within is not None:
+        raise UsageError("--within and --near exclude each other: give one of the two")
+    lat, lng, radius_m = _numbers(near, 3, "--near LAT,LNG,METRES")
+    try:
         return RadiusRegion(lng=lng, lat=lat, radius_m=radius_m)
+    except ValidationError as error:
+        raise UsageError(f"query: {first_fault(error)}") from error
 
 
 def region(where: Where) -> Region:

@@ -69,13 +69,18 @@ def to_table(answer: Answer) -> Table:
 def geometry(hit: Hit) -> dict[str, Any] | None:
     """GeoJSON of a hit's outline, split where it crosses the antimeridian; its point where it has no outline."""
     if hit.bounds is not None:
-        boxes = _boxes(hit.bounds)
-        if len(boxes) == 1:
-            return {"type": "Polygon", "coordinates": [boxes[0]]}
-        return {"type": "MultiPolygon", "coordinates": [[box] for box in boxes]}
+        return box_geometry(hit.bounds)
     if hit.lng is not None and hit.lat is not None:
         return {"type": "Point", "coordinates": [hit.lng, hit.lat]}
     return None
+
+
+def box_geometry(bounds: Bounds) -> dict[str, Any]:
+    """GeoJSON of a box, split where it crosses the antimeridian."""
+    boxes = _boxes(bounds)
+    if len(boxes) == 1:
+        return {"type": "Polygon", "coordinates": [boxes[0]]}
+    return {"type": "MultiPolygon", "coordinates": [[box] for box in boxes]}
 
 
 def properties(hit: Hit) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def build_page(handlers: Handlers) -> gr.Blocks:
     ) as page:
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                gr.Markdown(f"## GeoAnchor\n{len(handlers.index)} places in {handlers.index.folder.name}")
+                gr.Markdown(_title(handlers))
                 form = _form(handlers)
             with gr.Column(scale=3):
                 results = gr.HTML(
@@ -72,6 +72,13 @@ def build_page(handlers: Handlers) -> gr.Blocks:
     # never is, and would read any picture on this machine.
     page.has_launched = True
     return page
+
+
+def _title(handlers: Handlers) -> str:
+    """What is served, and a link to the changes where there are two layers to compare."""
+    index = handlers.index
+    link = " · [Changes](/changes)" if {"map", "aerial"} <= set(index.manifest.layers) else ""
+    return f"## GeoAnchor\n{len(index)} places in {index.folder.name}{link}"
 
 
 def _form(handlers: Handlers) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from app.mosaic import Mosaic
-from app.question import Picture, Question, Where, file_bytes
+from app.question import Picture, Question, Where, file_bytes, region_of
+from geoanchor.change import Change, ChangeList, Decision, Review
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
 from geoanchor.manifest import Manifest, read_manifest
-from geoanchor.protocols import Encoder, TileSource
+from geoanchor.protocols import Encoder, TileSource, Vectors
 from geoanchor.query import Answer, Hit, Query
 from geoanchor.settings import Settings, load_settings
 from geoanchor.tiling import TILE_SIZE_PX, Bounds
@@ -27,6 +28,7 @@ from retrieval.serving import Serving, derive_serving
 if TYPE_CHECKING:
     from indexer.doctor import Finding
     from indexer.report import BuildReport, Progress
+    from retrieval.mismatch import ChangeFinder
 
 DEFAULT_MODEL = "mini"
 
@@ -64,6 +66,30 @@ class Hits(Sequence[Hit]):
     def __getitem__(self, at: slice) -> Sequence[Hit]: ...
     def __getitem__(self, at: int | slice) -> Hit | Sequence[Hit]:
         return self.answer.hits[at]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes(Sequence[Change]):
+    """The places where map and imagery disagree, worst first.
+
+    Attributes:
+        answer: the list with what is known of the region as a whole: registration, heat over H3 cells, note.
+    """
+
+    answer: ChangeList
+
+    def __len__(self) -> int:
+        return len(self.answer.changes)
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self.answer.changes)
+
+    @overload
+    def __getitem__(self, at: int) -> Change: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Change]: ...
+    def __getitem__(self, at: int | slice) -> Change | Sequence[Change]:
+        return self.answer.changes[at]
 
 
 class Index:
@@ -123,6 +149,53 @@ class Index:
         """The answer to a ready-made Query, the same object that REST takes."""
         return Hits(query, self._searcher.search(query))
 
+    def changes(
+        self,
+        *,
+        within: Where | None = None,
+        near: Sequence[float] | str | None = None,
+        k: int = 50,
+        all_dates: bool = False,
+        unmapped: bool = True,
+        everything: bool = False,
+        max_offset: float = 0.1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Changes:
+        """The k places where the index's maps and imagery disagree most, with cause and outline.
+
+        Args:
+            within, near: where to look, as in `search`.
+            all_dates: compare a map with every aerial picture of the place, not with the newest alone.
+            unmapped: compare aerial pictures that no map shows with an empty map.
+            everything: also give pairs that agree or say too little, and those that were reviewed.
+            max_offset: how far the map may lie off, as a share of a tile's side.
+            progress: called with pairs judged, and of how many.
+
+        Raises UsageError when there is nothing to compare, UnsupportedModality when the model cannot.
+        """
+        if k < 1:
+            raise UsageError(f"k must be 1 or more, not {k}")
+        found = self._changes.find(
+            region_of(within, near), k, all_dates=all_dates, unmapped=unmapped, everything=everything,
+            max_offset=max_offset, progress=progress,
+        )  # fmt: skip
+        return Changes(found)
+
+    def review(self, change_id: str, decision: Decision, note: str = "") -> Review:
+        """Accept or reject a change; it is remembered in the index and not suggested again while both pictures last."""
+        return self._changes.review(change_id, decision, note)
+
+    def reviews(self) -> tuple[Review, ...]:
+        """The latest decision on each change, oldest first."""
+        from retrieval.reviews import Reviews
+
+        return tuple(Reviews(self.folder).latest().values())
+
+    def evidence(self, change_id: str) -> Vectors:
+        """How much the picture speaks for the map (above 0) or against it, cell by cell (cells, cells), row 0 north."""
+        cells: Vectors = self._changes.judge(change_id).evidence[0]
+        return cells
+
     def describe(self, image: Picture, *, layer: Layer = "aerial", k: int = 5) -> tuple[Description, ...]:
         """The k captions and phrases of the index that suit a picture best, with scores."""
         from geoanchor.picture import read_rgb
@@ -154,6 +227,13 @@ class Index:
     def attributions(self) -> tuple[str, ...]:
         """Texts that must be shown with the pictures."""
         return tuple(dict.fromkeys(source.attribution for source in self.manifest.sources if source.attribution))
+
+    @cached_property
+    def _changes(self) -> ChangeFinder:
+        from retrieval.matching import RowMatcher
+        from retrieval.mismatch import ChangeFinder
+
+        return ChangeFinder(self._serving, RowMatcher(self._serving, self._searcher.encoder), lambda: self._store)
 
     @cached_property
     def _store(self) -> Any:
@@ -282,7 +362,20 @@ def doctor(folder: str | Path, *, repair: bool = False) -> list[Finding]:
     if repair and any(finding.level == "error" for finding in findings):
         reseal(folder, LanceStore, derive_serving)
         findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
-    return findings
+    return findings + _review_findings(folder)
+
+
+def _review_findings(folder: Path) -> list[Finding]:
+    from indexer.doctor import Finding
+    from retrieval.reviews import Reviews
+
+    reviews = Reviews(folder)
+    said = []
+    if count := len(reviews.latest()):
+        said.append(Finding("note", f"{count} changes were reviewed; {reviews.path.name} keeps the decisions"))
+    if damaged := reviews.damaged():
+        said.append(Finding("note", f"{reviews.path.name}: {damaged} lines cannot be read and are passed over"))
+    return said
 
 
 def compact(folder: str | Path) -> tuple[int, int]:

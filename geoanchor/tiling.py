@@ -198,3 +198,8 @@ def cell_at(lng: float, lat: float, resolution: int) -> int:
 def cell_name(cell: int) -> str:
     """H3's own hexadecimal name of a cell."""
     return str(h3.int_to_str(cell))
+
+
+def cell_outline(name: str) -> list[tuple[float, float]]:
+    """Corners (lng, lat) of an H3 cell, not closed."""
+    return [(lng, lat) for lat, lng in h3.cell_to_boundary(name)]

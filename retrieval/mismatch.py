@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, get_args
 
 import numpy as np
@@ -44,6 +45,7 @@ class ChangeFinder:
     ) -> None:
         self._serving, self._matcher, self._open_store, self._chunk = serving, matcher, open_store, chunk
         self._reviews = Reviews(serving.folder)
+        self._last: tuple[object, Survey] | None = None
 
     def find(
         self,
@@ -56,7 +58,7 @@ class ChangeFinder:
         max_offset: float = MAX_OFFSET,
         progress: Progress | None = None,
     ) -> ChangeList:
-        """The k worst places of a region.
+        """The k worst places of a region; the same region is not judged twice in a row.
 
         Args:
             all_dates: compare a map with every aerial picture of the place, not with the newest alone.
@@ -68,12 +70,15 @@ class ChangeFinder:
         """
         if not 0 <= max_offset <= 0.5:
             raise UsageError(f"a map can be looked for up to 0.5 of a tile's side away, not {max_offset}")
-        pairs = self.pairs(region, all_dates=all_dates, unmapped=unmapped)
-        survey = survey_pairs(
-            self._matcher, pairs, sides_m(self._serving, pairs.aerials), max_offset=max_offset, chunk=self._chunk,
-            progress=progress,
-        )  # fmt: skip
-        settled = self._settled(pairs)
+        question = (region.model_dump_json() if region else "", all_dates, unmapped, max_offset)
+        if self._last is None or self._last[0] != question:
+            pairs = self.pairs(region, all_dates=all_dates, unmapped=unmapped)
+            sides = sides_m(self._serving, pairs.aerials)
+            self._last = question, survey_pairs(
+                self._matcher, pairs, sides, max_offset=max_offset, chunk=self._chunk, progress=progress
+            )  # fmt: skip
+        survey = self._last[1]
+        pairs, settled = survey.pairs, self._settled(survey.pairs)
         found = self._worst(survey, settled, max_offset, everything, k)
         bare = int((pairs.maps == NO_MAP).sum())
         return ChangeList(
@@ -121,16 +126,17 @@ class ChangeFinder:
         self._reviews.add(made)
         return made
 
-    def reviews(self) -> tuple[Review, ...]:
-        """The latest decision on each change, oldest first."""
-        return tuple(self._reviews.latest().values())
-
     def _pair(self, change_id: str) -> Pairs:
-        pairs = self.pairs(all_dates=True)
-        names = pair_ids(self._serving, pairs)
-        if change_id not in names:
+        pairs, places = self._named
+        if change_id not in places:
             raise UsageError(f"{self._serving.folder}: no change has the id {change_id!r}; `changes` lists them")
-        return pairs.take(np.asarray([names.index(change_id)]))
+        return pairs.take(np.asarray([places[change_id]]))
+
+    @cached_property
+    def _named(self) -> tuple[Pairs, dict[str, int]]:
+        """Every pair of the index, and where each is by id."""
+        pairs = self.pairs(all_dates=True)
+        return pairs, {name: at for at, name in enumerate(pair_ids(self._serving, pairs))}
 
     def _settled(self, pairs: Pairs) -> dict[int, Review]:
         """Reviews of pairs as they are now, by their place."""

@@ -98,22 +98,23 @@ class Searcher:
             return None
         from retrieval.rerank import open_reranker
 
-        return open_reranker(query.rerank, query, self._serving, lambda: self._encoder)
+        return open_reranker(query.rerank, query, self._serving, lambda: self.encoder)
 
     @cached_property
-    def _encoder(self) -> Encoder:
+    def encoder(self) -> Encoder:
+        """The encoder that the index was built with, opened on first use."""
         return self._open_encoder()
 
     def _encode(self, items: Sequence[Pixels] | Sequence[str], modality: Modality, space: str) -> Vectors:
         """Query vectors (n, d) in a space of the index. Raises SpaceMismatch when the encoder's space is another."""
-        mine, theirs = self._serving.manifest.spaces[space], self._encoder.spaces.get(space)
+        mine, theirs = self._serving.manifest.spaces[space], self.encoder.spaces.get(space)
         if theirs is None:
             raise SpaceMismatch(
-                f"{self._serving.folder} holds vectors of space {space!r}, which model {self._encoder.name!r} does not "
+                f"{self._serving.folder} holds vectors of space {space!r}, which model {self.encoder.name!r} does not "
                 "make: open it with the model it was built with"
             )
         mine.require(theirs, where=str(self._serving.folder))
-        return self._encoder.encode(items, modality, "query")[space]
+        return self.encoder.encode(items, modality, "query")[space]
 
     def _terms(self, query: Query) -> list[Term]:
         points = [part for part in query.parts if isinstance(part, PointPart)]

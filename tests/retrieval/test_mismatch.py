@@ -20,6 +20,7 @@ from models.toy import ToyEncoder
 from retrieval.index.lance import LanceStore
 from retrieval.matching import RowMatcher
 from retrieval.mismatch import ChangeFinder
+from retrieval.reviews import Reviews
 from retrieval.serving import Serving
 
 FIRST = tile_at(12.5, 47.5, 17)
@@ -182,7 +183,7 @@ def test_reviewed_places_do_not_come_back_until_something_is_new(tmp_path: Path)
     assert {change.id: change.review for change in shown.changes}[first.id] == review
     finder_of(folder).review(second.id, "accept")
     assert finder_of(folder).find().changes == ()
-    assert [review.decision for review in finder_of(folder).reviews()] == ["reject", "accept"]
+    assert [review.decision for review in Reviews(folder).latest().values()] == ["reject", "accept"]
     # A rebuild of the same keeps the decisions; a newer picture asks again.
     index_of(folder, Drawing(ground, "aerial", stamp="2"), Drawing(maps, "map", stamp="2"))
     assert finder_of(folder).find().changes == ()

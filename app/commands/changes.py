@@ -1,0 +1,114 @@
+"""`geoanchor changes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from app.commands.options import Config, Folder, ModelName, Offline, Out, settings_of
+from app.commands.output import emit, emit_json, emit_table, progress, say
+
+if TYPE_CHECKING:
+    from app.wiring import Changes, Index
+    from geoanchor.change import Decision
+
+Format = Literal["table", "json", "geojson", "geoparquet", "html", "maproulette"]
+
+
+def changes(
+    folder: Folder,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            help="Only here: a box in degrees, H3 cells, or the polygons of a vector file.",
+            metavar="FILE|WEST,SOUTH,EAST,NORTH|CELL,CELL",
+        ),
+    ] = None,
+    near: Annotated[str | None, typer.Option(help="Only within so many metres.", metavar="LAT,LNG,METRES")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many places.", min=1)] = 50,
+    all_dates: Annotated[
+        bool, typer.Option("--all-dates", help="Compare a map with every aerial picture, not with the newest alone.")
+    ] = False,
+    unmapped: Annotated[bool, typer.Option(help="Compare pictures that no map shows with an empty map.")] = True,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also give places that agree, say too little or were reviewed.")
+    ] = False,
+    max_offset: Annotated[
+        float, typer.Option(help="How far the map may lie off, as a share of a tile's side.", min=0, max=0.5)
+    ] = 0.1,
+    accept: Annotated[
+        list[str] | None, typer.Option(help="Remember that this change is right; may be repeated.", metavar="ID")
+    ] = None,
+    reject: Annotated[
+        list[str] | None, typer.Option(help="Remember that this is no change; may be repeated.", metavar="ID")
+    ] = None,
+    note: Annotated[str, typer.Option(help="A remark to keep with the decision.", metavar="TEXT")] = "",
+    reviewed: Annotated[bool, typer.Option("--reviewed", help="List the decisions instead.")] = False,
+    model: ModelName = None,
+    offline: Offline = False,
+    config: Config = None,
+    format: Annotated[Format, typer.Option(help="How to print the places.")] = "table",
+    out: Out = None,
+) -> None:
+    """Rank the places where maps and imagery of an index disagree, worst first, and say why.
+
+    A map that is shifted as a whole is called that, and no change. What a reviewer accepts or rejects is not suggested
+    again until the map or the picture is a new one.
+    """
+    from app.wiring import open as open_index
+
+    index = open_index(folder, model, settings_of(config, offline=offline))
+    if reviewed:
+        _print_reviews(index, format, out)
+    elif accept or reject:
+        _review(index, accept or [], "accept", note)
+        _review(index, reject or [], "reject", note)
+    else:
+        with progress("comparing") as advance:
+            found = index.changes(
+                within=within, near=near, k=k, all_dates=all_dates, unmapped=unmapped, everything=everything,
+                max_offset=max_offset, progress=advance,
+            )  # fmt: skip
+        _print(index, found, format, out)
+
+
+def _review(index: Index, ids: list[str], decision: Decision, note: str) -> None:
+    for change_id in ids:
+        index.review(change_id, decision, note)
+        say(f"{change_id}: {decision}ed")
+
+
+def _print_reviews(index: Index, format: Format, out: Path | None) -> None:
+    from app.changesheet import reviews_table
+    from geoanchor.errors import UsageError
+
+    reviews = index.reviews()
+    if format == "json":
+        emit_json({"reviews": [review.model_dump(mode="json") for review in reviews]})
+    elif format == "table":
+        emit_table(reviews_table(reviews), out)
+    else:
+        raise UsageError(f"--reviewed is given as table or json, not {format}")
+
+
+def _print(index: Index, found: Changes, format: Format, out: Path | None) -> None:
+    from app import changesheet
+
+    say(changesheet.headline(found.answer))
+    match format:
+        case "table":
+            emit_table(changesheet.to_table(found), out)
+        case "html":
+            from app.changereport import changes_page
+
+            emit(changes_page(index, found), out)
+        case "json":
+            emit(changesheet.to_json(found.answer), out)
+        case "geojson":
+            emit(changesheet.to_geojson(found.answer), out)
+        case "geoparquet":
+            emit(changesheet.to_geoparquet(found.answer), out)
+        case "maproulette":
+            emit(changesheet.to_maproulette(found.answer), out)

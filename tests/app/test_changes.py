@@ -1,0 +1,249 @@
+"""Changes from Python, the command line, REST and in a browser, over a drawn town."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+from shapely.geometry import box, shape
+from structured import Drawing, GridEncoder, draw, index_of, town_block
+
+import geoanchor
+from app import changereport, cli, wiring
+from app.api import create_api
+from app.overlay import evidence_png
+from geoanchor.errors import UsageError
+from geoanchor.tiling import Tile, tile_at
+
+FIRST = tile_at(12.5, 47.5, 17)
+TOWN = {Tile(17, FIRST.x + x, FIRST.y + y): town_block(10 * y + x) for y in range(3) for x in range(4)}
+TILES = tuple(TOWN)
+
+
+@pytest.fixture(autouse=True)
+def _grid_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.bundle.load_bundle", lambda _name, _settings: GridEncoder())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Tile 2 has new buildings, tile 5 lost some, tile 7 has no map."""
+    ground, maps = (
+        {tile: grid.copy() for tile, grid in TOWN.items()},
+        {tile: grid.copy() for tile, grid in TOWN.items()},
+    )
+    ground[TILES[2]][12:17, 12:17] = 3
+    maps[TILES[5]][11:17, 12:18] = 3
+    del maps[TILES[7]]
+    return index_of(tmp_path / "town.index", Drawing(ground, "aerial"), Drawing(maps, "map"))
+
+
+@pytest.fixture
+def index(folder: Path) -> wiring.Index:
+    return geoanchor.open(folder)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = cli.run([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_python_gives_a_sequence(index: wiring.Index) -> None:
+    found = index.changes(k=2)
+    assert len(found) == 2
+    assert list(found) == list(found.answer.changes)
+    assert found[0].rank == 1
+    assert [change.rank for change in found[0:2]] == [1, 2]
+    assert {change.cause for change in index.changes()} == {"map behind", "imagery behind", "nothing mapped"}
+    with pytest.raises(UsageError, match="k must be 1 or more"):
+        index.changes(k=0)
+    with pytest.raises(UsageError, match="exclude each other"):
+        index.changes(within=found[0].bounds, near=(1, 2, 3))
+    assert [change.id for change in index.changes(within=found[0].bounds)] == [found[0].id]
+    assert index.evidence(found[0].id).shape == (20, 20)
+
+
+def test_the_command_line_prints_each_format(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = run(capsys, "changes", folder, "--format", "json")
+    assert code == 0, err
+    answer = json.loads(out)
+    assert "11 pairs compared, 1 pictures have no map; the map lies where the imagery does" in err
+    assert [change["rank"] for change in answer["changes"]] == [1, 2, 3]
+    assert run(capsys, "changes", folder, "-k", 1, "--format", "json")[1] != out
+    _, table, _ = run(capsys, "changes", folder)
+    for change in answer["changes"]:
+        assert change["id"] in table
+        assert change["cause"] in table
+    collection = json.loads(run(capsys, "changes", folder, "--format", "geojson")[1])
+    assert collection["registration"]["shifted"] is False
+    for item, change in zip(collection["features"], answer["changes"], strict=True):
+        assert item["properties"]["cause"] == change["cause"]
+        assert box(*change["bounds"]).buffer(1e-9).covers(shape(item["geometry"]))
+    target = tmp_path / "changes.parquet"
+    run(capsys, "changes", folder, "--format", "geoparquet", "--out", target)
+    frame = geopandas.read_parquet(target)
+    assert list(frame["id"]) == [change["id"] for change in answer["changes"]]
+    assert json.loads(frame["picture_only"][0]) == answer["changes"][0]["picture_only"]
+    assert frame.crs.to_epsg() == 4326
+
+
+def test_maproulette_tasks_are_one_record_a_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run(capsys, "changes", folder, "--format", "maproulette", "--out", tmp_path / "tasks.geojson")
+    text = (tmp_path / "tasks.geojson").read_text("utf-8")
+    assert text.count("\x1e") == text.count("\n") == 3
+    *lines, end = text.split("\n")
+    assert end == ""
+    for line in lines:
+        assert line.startswith("\x1e{")
+        task = json.loads(line[1:])
+        assert task["type"] == "FeatureCollection"
+        assert len(task["features"]) == 1
+        feature = task["features"][0]
+        assert feature["id"] == feature["properties"]["id"]
+        assert shape(feature["geometry"]).is_valid
+        assert not any(isinstance(value, dict | list) for value in feature["properties"].values())
+
+
+def test_decisions_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [change["id"] for change in json.loads(run(capsys, "changes", folder, "--format", "json")[1])["changes"]]
+    assert run(capsys, "changes", folder, "--accept", ids[0], "--reject", ids[2], "--note", "seen")[0] == 0
+    code, out, err = run(capsys, "changes", folder, "--format", "json")
+    assert [change["id"] for change in json.loads(out)["changes"]] == [ids[1]]
+    assert "2 were reviewed before" in err
+    reviews = json.loads(run(capsys, "changes", folder, "--reviewed", "--format", "json")[1])["reviews"]
+    assert [(review["change"], review["decision"], review["note"]) for review in reviews] == [
+        (ids[0], "accept", "seen"), (ids[2], "reject", "seen")
+    ]  # fmt: skip
+    assert ids[0] in run(capsys, "changes", folder, "--reviewed")[1]
+    code, _, err = run(capsys, "changes", folder, "--reviewed", "--format", "html")
+    assert (code, err.count("\n")) == (2, 1)
+    code, _, err = run(capsys, "changes", folder, "--accept", "nonsense")
+    assert code == 2
+    assert "no change has the id 'nonsense'" in err
+    wiring.compact(folder)
+    assert [change.id for change in geoanchor.open(folder).changes()] == [ids[1]]
+    notes = [finding for finding in wiring.doctor(folder) if "reviews.jsonl" in finding.text]
+    assert [(note.level, note.text) for note in notes] == [
+        ("note", "2 changes were reviewed; reviews.jsonl keeps the decisions")
+    ]
+
+
+def test_a_page_shows_all_four_side_by_side_and_escapes(folder: Path, index: wiring.Index) -> None:
+    index.attributions = ("<b>Me & you</b>",)
+    page = changereport.changes_page(index, index.changes())
+    assert "<b>Me" not in page
+    assert "&lt;b&gt;Me &amp; you" in page
+    assert page.count("<figcaption>map</figcaption>") == 3
+    assert page.count('alt="map"') == 2
+    assert page.count('alt="imagery"') == 3
+    assert page.count('alt="where they disagree"') == 3
+    assert page.count("<path ") == 3
+    assert "buildings on" in page
+    assert "<polygon " in page
+    assert "http://www.w3.org/2000/svg" in page
+    assert 'src="http' not in page
+
+
+def test_the_overlay_is_red_where_the_picture_speaks_against_the_map() -> None:
+    evidence = np.ones((20, 20), np.float32)
+    evidence[:10] = -3
+    with Image.open(BytesIO(evidence_png(evidence))) as picture:
+        assert picture.mode == "RGBA"
+        pixels = np.asarray(picture)
+    assert pixels[10, 80, 3] > 200
+    assert pixels[-10, 80, 3] == 0
+    seen = pixels[..., 3] > 0
+    assert (pixels[seen, 0] > pixels[seen, 1]).all()
+
+
+@pytest.fixture
+def client(index: wiring.Index) -> TestClient:
+    return TestClient(create_api(index), raise_server_exceptions=False)
+
+
+def test_rest_lists_reviews_and_draws(client: TestClient) -> None:
+    found = client.get("/api/changes", params={"k": 2}).json()
+    assert [change["rank"] for change in found["changes"]] == [1, 2]
+    first = found["changes"][0]
+    heat = client.get(f"/api/changes/{first['id']}/heat.png")
+    assert heat.headers["content-type"] == "image/png"
+    near = {"near": f"{first['lat']},{first['lng']},5"}
+    assert [change["id"] for change in client.get("/api/changes", params=near).json()["changes"]] == [first["id"]]
+    answer = client.post("/api/changes", json={"change": first["id"], "decision": "reject", "note": "no"})
+    assert answer.json()["decision"] == "reject"
+    assert first["id"] not in [change["id"] for change in client.get("/api/changes").json()["changes"]]
+    assert [review["change"] for review in client.get("/api/reviews").json()] == [first["id"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"change": "none", "decision": "accept"}, 400),
+        ({"change": "none", "decision": "maybe"}, 422),
+        ({"change": "none", "decision": "accept", "note": "x" * 3000}, 422),
+        ({"change": "none", "decision": "accept", "path": "/etc/passwd"}, 422),
+    ],
+)
+def test_rest_refuses_in_one_sentence(client: TestClient, body: dict[str, Any], status: int) -> None:
+    answer = client.post("/api/changes", json=body)
+    assert answer.status_code == status
+    assert list(answer.json()) == ["error"]
+    assert client.get("/api/changes/none/heat.png").status_code == 400
+    assert client.get("/api/changes", params={"k": 10**6}).status_code == 400
+    assert client.get("/api/changes", params={"within": "/etc/passwd"}).status_code == 400
+    assert client.get("/api/changes", params={"near": "100,200,5"}).status_code == 400
+
+
+def test_an_index_without_means_says_so(painted_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from models.toy import ToyEncoder
+
+    monkeypatch.setattr("models.bundle.load_bundle", lambda _name, _settings: ToyEncoder())
+    answer = TestClient(create_api(geoanchor.open(painted_index))).get("/api/changes")
+    assert answer.status_code == 400
+    assert "model 'toy' cannot compare a map with a picture" in answer.json()["error"]
+
+
+def test_reranking_puts_the_worst_first_and_says_why(index: wiring.Index, tmp_path: Path) -> None:
+    picture = tmp_path / "map.png"
+    Image.fromarray(draw(TOWN[TILES[2]])).save(picture)
+    plain = index.search(map=picture, layer="aerial", k=6)
+    found = index.search(map=picture, layer="aerial", k=6, rerank="mismatch")
+    assert sorted(hit.id for hit in found) == sorted(hit.id for hit in plain)
+    scores = [hit.score for hit in found]
+    assert scores == sorted(scores, reverse=True)
+    assert [hit.rank for hit in found] == [1, 2, 3, 4, 5, 6]
+    for hit in found:
+        assert hit.why["mismatch"] == pytest.approx(hit.score, abs=1e-4)
+        assert hit.why["cause"]
+        assert "semantic" in hit.why
+    same = index.search(map=picture, near=(*reversed(TILES[2].center), 5), rerank="mismatch", k=5)
+    own = next(hit for hit in same if hit.layer == "aerial")
+    assert own.why["cause"] == "map behind"
+    assert own.why["offset_m"] == [0, 0]
+    second = index.search(map=picture, layer="aerial", k=3, offset=3, rerank="mismatch")
+    assert [hit.rank for hit in second] == [4, 5, 6]
+    # What cannot be compared comes last.
+    mixed = index.search(map=picture, k=23, rerank="mismatch")
+    layers = [hit.layer for hit in mixed]
+    assert set(layers[-11:]) == {"map"}
+
+
+@pytest.mark.parametrize("words", [{"text": "red"}, {"image": True}, {"map": False}])
+def test_reranking_without_a_map_is_wrong_use(index: wiring.Index, words: dict[str, Any]) -> None:
+    buffer = BytesIO()
+    Image.fromarray(draw(TOWN[TILES[0]])).save(buffer, "PNG")
+    query = {"text": {"text": "red"}, "image": {"image": buffer.getvalue()}}.get(next(iter(words)), {"text": "red"})
+    with pytest.raises(UsageError, match="give one with --map"):
+        index.search(**query, rerank="mismatch")
+    with pytest.raises(UsageError, match="'magic'; there is mismatch"):
+        index.search(**query, rerank="magic")
