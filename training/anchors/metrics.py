@@ -17,7 +17,8 @@ METRICS_VERSION = "1"
 
 _SIZE_M2 = (50.0, 150.0, 500.0, 2000.0)
 """Footprints at which small, medium, large and very_large begin."""
-_TOUCH_M = 0.5
+TOUCH_M = 0.5
+"""Buildings nearer than this touch."""
 _CORNER_M = 0.5
 """Tolerance (Douglas-Peucker) at which a building's corners are counted."""
 _YARD_M, _VERGE_M, _FRONT_M = 10.0, 8.0, 12.0
@@ -28,17 +29,20 @@ _ROUND = 3
 """Segments to a quarter circle of a buffer: within 1 % of the area."""
 
 
-def measure(ground: Ground) -> dict[str, float]:
+def measure(ground: Ground, touch_m: float = TOUCH_M) -> dict[str, float]:
     """Numbers of one tile, rounded so that they can be kept; areas as shares of the tile's, lengths in metres.
 
     The same for the tile turned by a quarter, mirrored or moved.
+
+    Args:
+        touch_m: buildings nearer to each other than this touch; more than the usual where outlines are coarse.
     """
     found = _Measured(ground)
     numbers = {
         "area_m2": found.area,
         "side_m": math.sqrt(found.area),
         **found.stock(),
-        **found.arrangement(),
+        **found.arrangement(touch_m),
         **Network(ground.roads, ground.levels, ground.roundabouts, ground.frame).measure(),
         **found.openness(),
         **found.blocks(),
@@ -92,12 +96,12 @@ class _Measured:
         numbers |= {f"size_{name}": self._areas[sizes == n].sum() / total for n, name in enumerate(SIZES)}
         return numbers | {f"shape_{name}": self._areas[shapes == n].sum() / total for n, name in enumerate(SHAPES)}
 
-    def arrangement(self) -> dict[str, float]:
+    def arrangement(self, touch_m: float) -> dict[str, float]:
         """How the tile's buildings stand to each other and to those beside the tile (Clark & Evans 1954)."""
         n = len(self._buildings)
         if n == 0 or len(self._ground.buildings) < 2:
             return {"touching": 0.0, "clark_evans": 0.0}
-        one, other = self._tree.query(self._buildings, predicate="dwithin", distance=_TOUCH_M)
+        one, other = self._tree.query(self._buildings, predicate="dwithin", distance=touch_m)
         own = np.flatnonzero(self._own)
         touching = len(np.unique(one[own[one] != other])) / n
         centres = shapely.STRtree(self._centres)

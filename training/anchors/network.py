@@ -12,6 +12,8 @@ from training.anchors.ground import Geometries
 
 MERGE_M = 15.0
 """Nodes nearer than this are one: the two sides of a dual carriageway, a staggered crossing."""
+_GRID_M = 0.05
+"""A road that ends this near to another meets it."""
 _EXIT_M = 25.0
 _EXIT_RAD = math.radians(30.0)
 """Ways whose directions this far out differ by less leave a node as one: the two sides of a dual carriageway."""
@@ -73,7 +75,8 @@ class Network:
 
     def _edges(self) -> Geometries:
         """The lines cut where they meet, level by level, and joined where only two do."""
-        noded = [shapely.get_parts(shapely.union_all(self._roads[self._levels == n])) for n in np.unique(self._levels)]
+        by_level = (self._roads[self._levels == n] for n in np.unique(self._levels))
+        noded = [shapely.get_parts(shapely.union_all(roads, grid_size=_GRID_M)) for roads in by_level]
         if not noded:
             return np.zeros(0, object)
         edges = shapely.get_parts(shapely.line_merge(shapely.multilinestrings(np.concatenate(noded))))

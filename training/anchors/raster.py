@@ -13,9 +13,11 @@ from rasterio.transform import Affine, from_bounds
 
 from geoanchor.feature import Feature
 from geoanchor.structure import CLASS_OF
-from geoanchor.tiling import EARTH_RADIUS_M, Bounds
+from geoanchor.tiling import EARTH_RADIUS_M, Bounds, ground_resolution_m
+from indexer.render import find_style
+from indexer.styles import LineSymbol
 from training.anchors.ground import BUFFER_M, Geometries, ground_of
-from training.anchors.metrics import measure
+from training.anchors.metrics import TOUCH_M, measure
 from training.anchors.rules import DEFAULT, Thresholds
 from training.anchors.schema import Anchor
 from training.anchors.thinning import depths, thinned
@@ -29,10 +31,12 @@ _SPECK_M2 = 12.0
 """Areas smaller than this are noise of the picture."""
 _SPUR_M = 15.0
 """Dead ends of a thinned line shorter than this are bumps of the road's edge."""
+_NARROW = 0.67
+"""A minor road narrower than this share of what our own maps draw a residential street with is a service way."""
+_MEETING_PX = 2.5
+"""Buildings nearer than this touch: a picture puts an outline between them."""
 _WOBBLE = 0.75
 """Pixels by which an outline strays from a straight wall; a centre line strays three times as far."""
-_NARROW = 0.72
-"""Minor roads narrower than this share of the usual are service ways, which are no roads to the anchors."""
 
 
 def annotate_raster(
@@ -44,7 +48,7 @@ def annotate_raster(
         classes: (h, w) uint8, as `models.palette.map_classes` reads them.
         bounds: of the picture, degrees; `square` makes some where only its size is known.
     """
-    numbers = measure(ground_of(recovered(classes, bounds), bounds))
+    numbers = measure(ground_of(recovered(classes, bounds), bounds), max(TOUCH_M, _MEETING_PX * _gsd(classes, bounds)))
     return anchor_of(numbers, id, "osm_fallback" if source_is_fallback else "raster", thresholds)
 
 
@@ -61,7 +65,7 @@ def recovered(classes: Classes, bounds: Bounds) -> list[Feature]:
     """
     height, width = classes.shape
     transform = from_bounds(*bounds, width, height)
-    gsd_m = math.radians(bounds.north - bounds.south) * EARTH_RADIUS_M / height
+    gsd_m = _gsd(classes, bounds)
     areas = [
         Feature(f"{name}/{n}", area, tags)
         for name, tags in _AREA_TAGS.items()
@@ -73,12 +77,27 @@ def recovered(classes: Classes, bounds: Bounds) -> list[Feature]:
     ]
 
 
+def _gsd(classes: Classes, bounds: Bounds) -> float:
+    return math.radians(bounds.north - bounds.south) * EARTH_RADIUS_M / len(classes)
+
+
 def _areas(mask: NDArray[np.bool_], transform: Affine, gsd_m: float) -> Iterator[shapely.Geometry]:
     """Outlines of what hangs together, degrees, without the stairs of the pixels."""
-    outlines = [_without_stairs(outline["coordinates"]) for outline, _ in shapes(mask.astype(np.uint8), mask)]
+    solid = _opened(mask)
+    outlines = [_without_stairs(outline["coordinates"]) for outline, _ in shapes(solid.astype(np.uint8), solid)]
     smooth = shapely.simplify(np.array(outlines, object), _WOBBLE)
     for area in smooth[shapely.area(smooth) * gsd_m**2 >= _SPECK_M2]:
         yield _placed(area, transform)
+
+
+def _opened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Without what is one pixel thin: blends along the outlines of other things."""
+    core = mask[:-1, :-1] & mask[1:, :-1] & mask[:-1, 1:] & mask[1:, 1:]
+    opened = np.zeros_like(mask)
+    for rows in (slice(None, -1), slice(1, None)):
+        for columns in (slice(None, -1), slice(1, None)):
+            opened[rows, columns] |= core
+    return opened
 
 
 def _without_stairs(rings: Sequence[Sequence[tuple[float, float]]]) -> shapely.Polygon:
@@ -99,12 +118,18 @@ def _roads(classes: Classes, transform: Affine, gsd_m: float) -> Iterator[tuple[
     at = [shapely.get_coordinates(line).astype(int).T[::-1] for line in lines]
     major = np.array([np.mean(padded[*where] == CLASS_OF["major_road"]) >= 0.5 for where in at], bool)
     depth = depths(solid)
-    width = np.array([np.median(depth[*where]) for where in at])
-    usual = np.quantile(width[~major], 0.75) if not major.all() else 0.0
-    broad = major | (width >= _NARROW * usual)
+    width = np.array([2 * np.median(depth[*where]) - 1 for where in at])
+    broad = major | (width >= _least_width(transform, gsd_m))
     for line, is_major in zip(lines[broad], major[broad], strict=True):
         moved = shapely.transform(shapely.simplify(line, 3 * _WOBBLE), lambda xy: xy + (0.5 - beyond))
         yield _placed(moved, transform), "primary" if is_major else "residential"
+
+
+def _least_width(transform: Affine, gsd_m: float) -> float:
+    """Pixels that part roads from service ways, which the anchors leave out."""
+    symbol = find_style("standard").symbol("residential_road", 1)
+    assert isinstance(symbol, LineSymbol)
+    return _NARROW * symbol.width_px(math.log2(ground_resolution_m(0, transform.f) / gsd_m))
 
 
 def _lines(skeleton: NDArray[np.bool_]) -> Geometries:
