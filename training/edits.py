@@ -133,7 +133,7 @@ def _share(strength: float, count: int) -> int:
 
 
 def _delete(here: Ground, _there: Ground, strength: float, rng: np.random.Generator) -> Change | None:
-    chosen = _some(here.shapes, here.buildings, strength, rng)
+    chosen = here.standing(_some(here.shapes, here.buildings, strength, rng))
     return (here.ids(chosen), []) if len(chosen) else None
 
 
@@ -192,7 +192,7 @@ def _swap_block(here: Ground, there: Ground, strength: float, rng: np.random.Gen
 
 
 def _shift(here: Ground, _there: Ground, strength: float, rng: np.random.Generator) -> Change | None:
-    rows = here.buildings
+    rows = here.standing(here.buildings)
     angle, far = rng.uniform(0, 2 * np.pi), 6 + 6 * strength
     moved = _moved(here.shapes[rows], (far * np.cos(angle), far * np.sin(angle)))
     return (here.ids(rows), _added(here, here, rows, moved)) if len(rows) else None

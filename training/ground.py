@@ -79,6 +79,13 @@ class Ground:
         """Centre lines of what motor vehicles drive on."""
         return np.flatnonzero(np.isin(self.classes, ("minor_road", "major_road")) & (self.dimensions == 1))
 
+    def standing(self, buildings: Rows) -> Rows:
+        """Buildings and what lies on them: their parts, and panels on the roof."""
+        if not len(buildings):
+            return buildings
+        tree = shapely.STRtree(self.shapes[buildings])
+        return np.union1d(buildings, np.unique(tree.query(self.shapes, predicate="covered_by")[0]))
+
     def ids(self, chosen: Rows) -> tuple[str, ...]:
         """Of the features at some positions."""
         return tuple(self.features[i].id for i in chosen)
