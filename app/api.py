@@ -217,9 +217,12 @@ def _install_changes(api: FastAPI, handlers: Handlers) -> None:
         return list(handlers.index.reviews())
 
     @api.get("/api/changes/{change_id}/heat.png", tags=["changes"], summary="Where a pair disagrees")
-    def heat(change_id: str) -> Response:
+    def heat(
+        change_id: str,
+        max_offset: Annotated[float, Field(ge=0, le=0.5, description="0 takes the map as it lies")] = 0.1,
+    ) -> Response:
         """A transparent picture to lay over the map or the imagery."""
-        return Response(handlers.heat_png(change_id), media_type="image/png", headers=_FOR_A_DAY)
+        return Response(handlers.heat_png(change_id, max_offset), media_type="image/png", headers=_FOR_A_DAY)
 
 
 def _install_pages(api: FastAPI) -> None:

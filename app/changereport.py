@@ -13,6 +13,7 @@ from app.locator import data_uri
 from app.overlay import evidence_png
 from geoanchor import __version__
 from geoanchor.change import Change
+from geoanchor.protocols import Vectors
 from geoanchor.tiling import to_mercator
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def changes_page(index: Index, found: Changes) -> str:
             change=change,
             map=pictures.get(change.map_id or "", ""),
             imagery=pictures.get(change.aerial_id, ""),
-            heat=data_uri(evidence_png(index.evidence(change.id))),
+            heat=data_uri(evidence_png(_evidence(index, change))),
             outline=outline_path(change),
         )
         for change in found
@@ -55,6 +56,11 @@ def changes_page(index: Index, found: Changes) -> str:
             attributions=index.attributions, footer=f"GeoAnchor {__version__}",
         )
     )  # fmt: skip
+
+
+def _evidence(index: Index, change: Change) -> Vectors:
+    """A shifted map is shown as it lies; any other where it suits the picture best."""
+    return index.evidence(change.id, 0.0) if change.cause == "shifted" else index.evidence(change.id)
 
 
 def outline_path(change: Change) -> str:

@@ -83,8 +83,8 @@ def reviews_table(reviews: Sequence[Review]) -> Table:
 
 def headline(found: ChangeList) -> str:
     """What there is to say of the region as a whole, in one line."""
-    compared = f"{found.pairs} pairs compared"
-    bare = f", {found.unmapped} pictures have no map" if found.unmapped else ""
+    compared = f"{found.pairs} pairs of map and picture compared"
+    bare = f", {found.unmapped} without a map" if found.unmapped else ""
     where = f"; {found.registration.reason}" if found.registration else ""
     return f"{compared}{bare}{where}{f'; {found.note}' if found.note else ''}"
 

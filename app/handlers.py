@@ -98,9 +98,9 @@ class Handlers:
             max_offset=offset, all_dates=all_dates, unmapped=unmapped, everything=everything,
         ).answer  # fmt: skip
 
-    def heat_png(self, change_id: str) -> bytes:
+    def heat_png(self, change_id: str, max_offset: float) -> bytes:
         """Where a pair disagrees, as a picture to lay over it. Raises UsageError when there is no such pair."""
-        return evidence_png(self.index.evidence(change_id))
+        return evidence_png(self.index.evidence(change_id, max_offset))
 
     def thumbnail(self, row_id: str) -> bytes:
         """A row's stored picture. Raises NotFound."""

@@ -191,9 +191,15 @@ class Index:
 
         return tuple(Reviews(self.folder).latest().values())
 
-    def evidence(self, change_id: str) -> Vectors:
-        """How much the picture speaks for the map (above 0) or against it, cell by cell (cells, cells), row 0 north."""
-        cells: Vectors = self._changes.judge(change_id).evidence[0]
+    def evidence(self, change_id: str, max_offset: float = 0.1) -> Vectors:
+        """How much the picture speaks for the map (above 0) or against it, cell by cell.
+
+        Args:
+            max_offset: how far the map may first be moved to suit the picture; 0 takes it as it lies.
+        Returns:
+            (cells, cells) float32 nats, row 0 north.
+        """
+        cells: Vectors = self._changes.judge(change_id, max_offset).evidence[0]
         return cells
 
     def describe(self, image: Picture, *, layer: Layer = "aerial", k: int = 5) -> tuple[Description, ...]:

@@ -10,6 +10,8 @@ from geoanchor.tiling import cell_name
 
 _MOST_CELLS = 400
 """Few enough to be drawn, and to be read."""
+_PAIRS_A_CELL = 3
+"""Fewer pairs on average, and cells would lie apart like the tiles themselves."""
 _RESOLUTION_BITS = np.uint64(0xF << 52)
 _FINEST = 15
 
@@ -38,9 +40,10 @@ def heat(cells: NDArray[np.uint64], mismatch: NDArray[np.float32]) -> tuple[Heat
 
 def _coarse(cells: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The finest ancestors, or the cells themselves, of which there are few enough."""
+    most = min(_MOST_CELLS, max(1, len(cells) // _PAIRS_A_CELL))
     for resolution in range(int(cells[0] >> np.uint64(52)) & 0xF, -1, -1):
         parents = ancestors(cells, resolution)
-        if len(np.unique(parents)) <= _MOST_CELLS:
+        if len(np.unique(parents)) <= most:
             break
     return parents
 

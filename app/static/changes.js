@@ -16,10 +16,10 @@
     for (const [name, value] of given) if (value) asked.set(name, value === "on" ? "true" : value);
     const found = await ask("/api/changes?" + asked);
     if (!found) return;
-    const bare = found.unmapped ? `, ${found.unmapped} pictures have no map` : "";
+    const bare = found.unmapped ? `, ${found.unmapped} without a map` : "";
     const lies = found.registration ? `; ${found.registration.reason}` : "";
     const reviewed = found.reviewed ? `; ${found.reviewed} reviewed` : "";
-    say(`${found.pairs} pairs compared${bare}${lies}${reviewed}${found.note ? "; " + found.note : ""}`);
+    say(`${found.pairs} pairs of map and picture compared${bare}${lies}${reviewed}${found.note ? "; " + found.note : ""}`);
     list.replaceChildren(...found.changes.map(card));
   }
 
@@ -38,7 +38,7 @@
 
   function heat(change) {
     const over = make("div", "over");
-    over.append(picture(thumbnail(change.aerial_id), ""), picture(`/api/changes/${change.id}/heat.png`, "where they disagree"));
+    over.append(picture(thumbnail(change.aerial_id), ""), picture(heatmap(change), "where they disagree"));
     if (change.outline) over.append(outline(change));
     return over;
   }
@@ -63,7 +63,7 @@
     box.append(
       cause,
       make("p", "reason", change.reason),
-      make("p", "score", `mismatch ${change.mismatch.toFixed(3)}, worse than ${change.percentile.toFixed(0)} % of the region`),
+      make("p", "score", `mismatch ${change.mismatch.toFixed(3)}, percentile ${change.percentile.toFixed(0)} of the region`),
     );
     if (change.review) box.append(make("p", "score", `${change.review.decision}ed ${change.review.time.slice(0, 10)} ${change.review.note}`));
     box.append(make("p", "where", `${change.lat.toFixed(5)}, ${change.lng.toFixed(5)}`));
@@ -107,6 +107,11 @@
   function say(words, wrong) {
     headline.textContent = words;
     headline.classList.toggle("error", Boolean(wrong));
+  }
+
+  /* A shifted map is shown as it lies; any other where it suits the picture best. */
+  function heatmap({ id, cause }) {
+    return `/api/changes/${id}/heat.png` + (cause === "shifted" ? "?max_offset=0" : "");
   }
 
   function thumbnail(id) {

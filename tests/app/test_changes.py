@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,20 @@ def _grid_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.bundle.load_bundle", lambda _name, _settings: GridEncoder())
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tile 2 has new buildings, tile 5 lost some, tile 7 has no map."""
-    ground, maps = (
-        {tile: grid.copy() for tile, grid in TOWN.items()},
-        {tile: grid.copy() for tile, grid in TOWN.items()},
-    )
+    ground, maps = ({tile: grid.copy() for tile, grid in TOWN.items()} for _ in range(2))
     ground[TILES[2]][12:17, 12:17] = 3
     maps[TILES[5]][11:17, 12:18] = 3
     del maps[TILES[7]]
-    return index_of(tmp_path / "town.index", Drawing(ground, "aerial"), Drawing(maps, "map"))
+    return index_of(tmp_path_factory.mktemp("changes") / "town.index", Drawing(ground, "aerial"), Drawing(maps, "map"))
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    """A copy that a test may write to."""
+    return Path(shutil.copytree(built, tmp_path / "town.index"))
 
 
 @pytest.fixture
@@ -75,7 +79,7 @@ def test_the_command_line_prints_each_format(folder: Path, capsys: pytest.Captur
     code, out, err = run(capsys, "changes", folder, "--format", "json")
     assert code == 0, err
     answer = json.loads(out)
-    assert "11 pairs compared, 1 pictures have no map; the map lies where the imagery does" in err
+    assert "11 pairs of map and picture compared, 1 without a map; the map lies where the imagery does" in err
     assert [change["rank"] for change in answer["changes"]] == [1, 2, 3]
     assert run(capsys, "changes", folder, "-k", 1, "--format", "json")[1] != out
     _, table, _ = run(capsys, "changes", folder)
