@@ -52,7 +52,10 @@ def search(
         float, typer.Option(help="Of hits nearer to each other than this, only the best.", metavar="METRES", min=0)
     ] = 0.0,
     relations: Annotated[bool, typer.Option(help='Read "A by B" as two things and their distance.')] = True,
-    rerank: Annotated[str | None, typer.Option(help="Reorder the hits.", metavar="RERANKER")] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(help="Reorder the hits: mismatch puts first what disagrees most with --map.", metavar="RERANKER"),
+    ] = None,
     model: ModelName = None,
     offline: Offline = False,
     config: Config = None,

@@ -1,0 +1,117 @@
+"""Which rows are compared, against a slow look at every two of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoanchor.tiling import Tile, cell_at
+from retrieval.heat import ancestors
+from retrieval.pairs import NO_MAP, Pairs, find_pairs, pair_id, pair_ids
+from retrieval.serving import Serving
+
+_DAY = 86_400_000_000
+
+
+class Rows(Serving):
+    """Facts of rows without a folder behind them."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        kinds = {name: pa.float64() for name in ("z", "x", "y", "west", "south", "east", "north")}
+        columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()}
+        columns["acquired"] = pa.array([row["acquired"] for row in rows], pa.timestamp("us", tz="UTC"))
+        self.rows = pa.RecordBatch.from_pydict(
+            columns | {name: [row[name] for row in rows] for name in ("id", "layer")}
+        )
+        self.folder = Path()
+
+
+def tiled(number: int, layer: str, x: int, day: int | None = None) -> dict[str, Any]:
+    west, south, east, north = Tile(17, 70_000 + x, 45_000).bounds
+    return {"id": f"{number}", "layer": layer, "z": 17, "x": 70_000 + x, "y": 45_000, "west": west, "south": south,
+            "east": east, "north": north, "acquired": None if day is None else day * _DAY}  # fmt: skip
+
+
+def loose(number: int, layer: str, west: float, width: float = 0.01) -> dict[str, Any]:
+    return {"id": f"{number}", "layer": layer, "z": None, "x": None, "y": None, "west": west, "south": 48.0,
+            "east": west + width, "north": 48.01, "acquired": None}  # fmt: skip
+
+
+def found(rows: list[dict[str, Any]], **options: bool) -> set[tuple[int, int]]:
+    serving = Rows(rows)
+    pairs = find_pairs(serving, serving.layers["map"], serving.layers["aerial"], **options)
+    assert len(set(zip(pairs.maps.tolist(), pairs.aerials.tolist(), strict=True))) == len(pairs)
+    assert np.array_equal(np.lexsort((pairs.maps, pairs.aerials)), np.arange(len(pairs)))
+    return set(zip(pairs.maps.tolist(), pairs.aerials.tolist(), strict=True))
+
+
+_ROWS = st.lists(
+    st.tuples(st.sampled_from(["map", "aerial"]), st.integers(0, 3), st.sampled_from([None, 1, 2, 3])), max_size=12
+)
+
+
+@settings(deadline=None)
+@given(_ROWS)
+def test_tiles_are_paired_as_by_hand(given_rows: list[tuple[str, int, int | None]]) -> None:
+    rows = [tiled(number, *row) for number, row in enumerate(given_rows)]
+    maps, aerials = ([n for n, row in enumerate(rows) if row["layer"] == layer] for layer in ("map", "aerial"))
+    same = {(m, a) for m in maps for a in aerials if rows[m]["x"] == rows[a]["x"]}
+    assert found(rows, all_dates=True, unmapped=False) == same
+
+    def age(aerial: int) -> tuple[int, int]:
+        return -1 if rows[aerial]["acquired"] is None else rows[aerial]["acquired"], aerial
+
+    newest = {(m, max((a for n, a in same if n == m), key=age)) for m, _ in same}
+    assert found(rows, unmapped=False) == newest
+    bare = [a for a in aerials if not any(rows[m]["x"] == rows[a]["x"] for m in maps)] if maps else []
+    latest = {(NO_MAP, max((a for a in bare if rows[a]["x"] == x), key=age)) for x in {rows[a]["x"] for a in bare}}
+    assert found(rows) == newest | latest
+
+
+@pytest.mark.parametrize(
+    ("west", "width", "same"),
+    [(12.0, 0.01, True), (12.0004, 0.01, True), (12.0011, 0.01, False), (12.0, 0.0115, False), (12.0, 0.0109, True)],
+)
+def test_boxes_must_be_the_same_to_nine_tenths_both_ways(west: float, width: float, same: bool) -> None:
+    rows = [loose(0, "map", 12.0), loose(1, "aerial", west, width)]
+    assert found(rows, unmapped=False) == ({(0, 1)} if same else set())
+
+
+def test_a_box_is_paired_with_a_tile() -> None:
+    tile = tiled(0, "aerial", 3)
+    row = tile | {"id": "1", "layer": "map", "z": None, "x": None, "y": None}
+    assert found([tile, row]) == {(1, 0)}
+    assert found([tile | {"layer": "map"}, row | {"layer": "aerial"}]) == {(0, 1)}
+
+
+def test_boxes_over_the_antimeridian_are_paired() -> None:
+    rows = [loose(0, "map", 179.995) | {"east": -179.995}, loose(1, "aerial", 179.9951) | {"east": -179.9949}]
+    assert found(rows) == {(0, 1)}
+
+
+def test_a_photo_without_bounds_is_no_place() -> None:
+    nowhere = dict.fromkeys(("z", "x", "y", "west", "south", "east", "north"))
+    assert found([tiled(0, "map", 1), tiled(1, "aerial", 2) | nowhere]) == set()
+
+
+def test_ids_of_pairs_tell_the_rows() -> None:
+    serving = Rows([tiled(0, "map", 1), tiled(1, "aerial", 1), tiled(2, "aerial", 2)])
+    names = pair_ids(serving, Pairs(np.array([0, NO_MAP]), np.array([1, 2])))
+    assert names == [pair_id("0", "1"), pair_id(None, "2")]
+    assert len({pair_id("a", "bc"), pair_id("ab", "c"), pair_id(None, "abc")}) == 3
+
+
+@settings(deadline=None)
+@given(st.floats(-179, 179), st.floats(-85, 85), st.integers(0, 10))
+def test_ancestors_are_those_of_h3(lng: float, lat: float, resolution: int) -> None:
+    import h3
+
+    cell = cell_at(lng, lat, 10)
+    expected = h3.str_to_int(h3.cell_to_parent(h3.int_to_str(cell), resolution))
+    assert ancestors(np.array([cell], np.uint64), resolution).tolist() == [expected]
