@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.features import shapes, sieve
 from rasterio.transform import Affine, from_bounds
+from shapely.geometry.base import BaseGeometry
 
 from geoanchor.feature import Feature
 from geoanchor.structure import CLASS_OF
@@ -39,17 +40,15 @@ _WOBBLE = 0.75
 """Pixels by which an outline strays from a straight wall; a centre line strays three times as far."""
 
 
-def annotate_raster(
-    classes: Classes, bounds: Bounds, id: str, thresholds: Thresholds = DEFAULT, source_is_fallback: bool = False
-) -> Anchor:
+def annotate_raster(classes: Classes, bounds: Bounds, id: str, thresholds: Thresholds = DEFAULT) -> Anchor:
     """The anchor of a map picture, deterministic.
 
     Args:
         classes: (h, w) uint8, as `models.palette.map_classes` reads them.
         bounds: of the picture, degrees; `square` makes some where only its size is known.
     """
-    numbers = measure(ground_of(recovered(classes, bounds), bounds), max(TOUCH_M, _MEETING_PX * _gsd(classes, bounds)))
-    return anchor_of(numbers, id, "osm_fallback" if source_is_fallback else "raster", thresholds)
+    ground = ground_of(recovered(classes, bounds), bounds)
+    return anchor_of(measure(ground, max(TOUCH_M, _MEETING_PX * _gsd(classes, bounds))), id, "raster", thresholds)
 
 
 def square(width_m: float, height_m: float) -> Bounds:
@@ -81,7 +80,7 @@ def _gsd(classes: Classes, bounds: Bounds) -> float:
     return math.radians(bounds.north - bounds.south) * EARTH_RADIUS_M / len(classes)
 
 
-def _areas(mask: NDArray[np.bool_], transform: Affine, gsd_m: float) -> Iterator[shapely.Geometry]:
+def _areas(mask: NDArray[np.bool_], transform: Affine, gsd_m: float) -> Iterator[BaseGeometry]:
     """Outlines of what hangs together, degrees, without the stairs of the pixels."""
     solid = _opened(mask)
     outlines = [_without_stairs(outline["coordinates"]) for outline, _ in shapes(solid.astype(np.uint8), solid)]
@@ -107,7 +106,7 @@ def _without_stairs(rings: Sequence[Sequence[tuple[float, float]]]) -> shapely.P
     return shapely.Polygon(outer, holes)
 
 
-def _roads(classes: Classes, transform: Affine, gsd_m: float) -> Iterator[tuple[shapely.Geometry, str]]:
+def _roads(classes: Classes, transform: Affine, gsd_m: float) -> Iterator[tuple[BaseGeometry, str]]:
     """Centre lines with their value of highway=*."""
     beyond = math.ceil(BUFFER_M / gsd_m)
     padded = np.pad(classes, beyond, mode="edge")
@@ -137,7 +136,7 @@ def _lines(skeleton: NDArray[np.bool_]) -> Geometries:
     pairs = np.concatenate([_links(skeleton, *step) for step in ((0, 1), (1, 0), (1, 1), (1, -1))])
     if not len(pairs):
         return np.zeros(0, object)
-    return shapely.get_parts(shapely.line_merge(shapely.multilinestrings(shapely.linestrings(pairs))))
+    return shapely.get_parts(shapely.line_merge(shapely.multilinestrings([shapely.LineString(pair) for pair in pairs])))
 
 
 def _links(skeleton: NDArray[np.bool_], down: int, right: int) -> NDArray[np.float64]:
@@ -155,7 +154,7 @@ def _links(skeleton: NDArray[np.bool_], down: int, right: int) -> NDArray[np.flo
     return ends.astype(np.float64)
 
 
-def _without_spurs(lines: Geometries, shortest: float) -> Sequence[shapely.Geometry]:
+def _without_spurs(lines: Geometries, shortest: float) -> Sequence[BaseGeometry]:
     """The lines but for short dead ends, joined anew where that leaves only two."""
     if not len(lines):
         return []
@@ -166,9 +165,9 @@ def _without_spurs(lines: Geometries, shortest: float) -> Sequence[shapely.Geome
     return list(shapely.get_parts(shapely.line_merge(shapely.multilinestrings(kept))))
 
 
-def _placed(shape: shapely.Geometry, transform: Affine) -> shapely.Geometry:
+def _placed(shape: BaseGeometry, transform: Affine) -> BaseGeometry:
     """Pixels (column, row from the picture's corner) to degrees."""
-    placed: shapely.Geometry = shapely.transform(
+    placed: BaseGeometry = shapely.transform(
         shape, lambda xy: np.stack([transform.c + transform.a * xy[:, 0], transform.f + transform.e * xy[:, 1]], -1)
     )
     return placed

@@ -1,0 +1,148 @@
+"""Anchors of the city and of real extracts, from vectors and from pictures of maps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+
+from geoanchor.feature import Feature
+from geoanchor.structure import CLASS_OF
+from geoanchor.tiling import Tile, tile_at
+from indexer.city.city import City
+from indexer.featurestore import FeatureStore
+from indexer.render import render_map, render_structure
+from indexer.sources.osm import read_features
+from models.palette import map_classes
+from training.anchors.agreement import compare
+from training.anchors.ground import window
+from training.anchors.raster import annotate_raster, recovered, square
+from training.anchors.schema import Anchor
+from training.anchors.thinning import depths, thinned
+from training.anchors.vectors import annotate
+
+GOLDEN = Path(__file__).with_name("golden_anchors.json")
+"""Anchors of a few tiles of city 7, countries A, B and C; a change of them is a new version of metrics or rules."""
+
+
+def city_tiles(town: City, count: int, offset: int = 0) -> list[Tile]:
+    middle = tile_at(*town.extent.center, 17)
+    steps = [(x, y) for x in range(-9, 9, 4) for y in range(-9, 9, 4)]
+    return [Tile(17, middle.x + x + offset, middle.y + y) for x, y in steps[:: max(1, len(steps) // count)][:count]]
+
+
+def golden_anchors() -> list[Anchor]:
+    towns = [City(7, country) for country in "ABC"]
+    return [annotate(town, tile) for town in towns for tile in city_tiles(town, 5)]
+
+
+def test_golden() -> None:
+    kept = [Anchor.model_validate(item) for item in json.loads(GOLDEN.read_text("utf-8"))]
+    found = golden_anchors()
+    assert [a.attributes for a in found] == [a.attributes for a in kept]
+    assert [(a.id, a.summary, a.annotator_version) for a in found] == [
+        (a.id, a.summary, a.annotator_version) for a in kept
+    ]
+    for one, other in zip(found, kept, strict=True):
+        assert one.metrics == pytest.approx(other.metrics, abs=2e-3)
+
+
+def test_features_may_be_handed_over_and_come_in_any_order() -> None:
+    town = City(7)
+    tile = city_tiles(town, 3)[1]
+    found = list(town.features(window(tile.bounds)))
+    assert annotate(found, tile) == annotate(town, tile)
+    assert annotate(found[::-1], tile).attributes == annotate(town, tile).attributes
+
+
+def test_tags_that_count() -> None:
+    tile = tile_at(11.0, 48.0, 17)
+    west, south, east, north = tile.bounds
+    half = shapely.box(west, south, (west + east) / 2, north)
+    for tags, state in (
+        ({"landuse": "construction"}, "under_construction"),
+        ({"building": "construction"}, "under_construction"),
+        ({"landuse": "brownfield"}, "cleared_land"),
+        ({"building": "yes"}, "established"),
+        ({"building": "no"}, "none"),
+        ({"building": "yes", "location": "underground"}, "none"),
+        ({"landuse": "forest"}, "none"),
+    ):
+        assert annotate([Feature("a", half, tags)], tile).attributes.construction_state == state, tags
+    across = shapely.LineString([(west, south), (east, north)])
+    for kind, pattern in (("residential", "single_road"), ("footway", "none"), ("service", "none")):
+        assert annotate([Feature("a", across, {"highway": kind})], tile).attributes.road_pattern == pattern
+
+
+def test_real_towns(shared_data: Path) -> None:
+    towns = (("krems.osm.gz", 15.60, 48.41), ("monaco.osm.pbf", 7.421, 43.735))
+    built = []
+    for name, lng, lat in towns:
+        features = FeatureStore(read_features(shared_data / "osm" / name))
+        middle = tile_at(lng, lat, 17)
+        tiles = [Tile(17, middle.x + x, middle.y + y) for x in range(-3, 4) for y in range(-3, 4)]
+        made = [annotate(features, tile) for tile in tiles if features.features(tile.bounds)]
+        built.append([a for a in made if a.attributes.building_density not in ("none", "very_low")])
+        assert len({a.attributes for a in made}) > 10
+    krems, monaco = built
+    assert np.median([a.metrics["built_share"] for a in monaco]) > np.median([a.metrics["built_share"] for a in krems])
+    assert sum(a.attributes.building_arrangement == "attached_rows" for a in monaco) > len(monaco) / 4
+
+
+# -- raster -----------------------------------------------------------------------------------------------------------
+
+
+def test_thinning_keeps_what_hangs_together() -> None:
+    mask = np.zeros((60, 80), bool)
+    mask[20:30, 5:75] = mask[5:55, 40:47] = True
+    lines = thinned(mask)
+    assert 90 < lines.sum() < 125
+    assert (mask | ~lines).all()
+    assert depths(mask)[24, 15] in (4, 5)
+    assert depths(np.ones((9, 9), bool))[4, 4] in (4, 5)
+
+
+def test_a_drawn_street_and_houses_come_back() -> None:
+    classes = np.full((250, 250), CLASS_OF["green"], np.uint8)
+    classes[120:132] = CLASS_OF["minor_road"]
+    classes[:, 60:84] = CLASS_OF["major_road"]
+    for x in range(100, 230, 30):
+        classes[90:106, x : x + 20] = CLASS_OF["building"]
+    classes[10, 200] = CLASS_OF["building"]
+    classes[200:, 200:] = CLASS_OF["water"]
+    bounds = square(200, 200)
+    found = recovered(classes, bounds)
+    kinds = [next(iter(feature.tags.items())) for feature in found]
+    assert kinds.count(("building", "yes")) == 5
+    assert {("natural", "water"), ("landuse", "grass"), ("highway", "primary"), ("highway", "residential")} <= set(
+        kinds
+    )
+    made = annotate_raster(classes, bounds, "a")
+    assert (made.source, made.metrics["buildings"], made.metrics["junctions"]) == ("raster", 5.0, 1.0)
+    assert made.metrics["built_share"] == pytest.approx(5 * 16 * 12.8 / 40000, rel=0.02)
+    assert made.attributes.building_shape == "rectangular"
+    assert made.attributes.orientation_order == "aligned"
+
+
+def test_an_empty_picture_is_legal() -> None:
+    for number in (CLASS_OF["other"], CLASS_OF["water"], 255):
+        made = annotate_raster(np.full((64, 64), number, np.uint8), square(64, 64), "a")
+        assert made.attributes.block_pattern == "open_land"
+
+
+def test_pictures_say_nearly_what_vectors_say() -> None:
+    by_vectors, by_classes, by_colours = [], [], []
+    for country in "AC":
+        town = City(7, country)
+        for tile in city_tiles(town, 12, offset=1):
+            by_vectors.append(annotate(town, tile))
+            by_classes.append(annotate_raster(render_structure(town, tile), tile.bounds, str(tile)))
+            by_colours.append(annotate_raster(map_classes(render_map(town, tile)), tile.bounds, str(tile)))
+    for made, least in ((by_classes, 0.65), (by_colours, 0.65)):
+        found = compare(by_vectors, made)
+        assert found.mean_accuracy > least, found.markdown()
+        for name in ("building_density", "orientation_order", "open_space", "block_pattern"):
+            assert found.accuracy[name] >= 0.55, found.markdown()

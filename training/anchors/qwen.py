@@ -1,0 +1,186 @@
+"""Anchors by Qwen2.5-VL: it sees the aerial picture and the map, and answers in the schema's words (methods 1.7)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from geoanchor.errors import BadInput, OfflineError
+from geoanchor.image import Pixels
+from geoanchor.settings import Settings
+from training.anchors.reply import PROMPT_VERSION, RULES, Reading, question, read_reply, unfit_words
+from training.anchors.schema import Anchor, agreement, sentence
+
+MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
+MIN_AGREEMENT = 9
+"""A pair whose two sides agree in fewer attributes shows a map that is out of date: no anchor for training."""
+REPAIRS = 3
+"""Turns in which the model may mend its answer, before one try with some chance in it."""
+_LAST_TEMPERATURE = 0.2
+_MIN_PIXELS, _MAX_PIXELS = 256 * 28 * 28, 512 * 28 * 28
+_NEW_TOKENS = 400
+
+Message = dict[str, Any]
+"""{"role", "content": [{"type": "image"} | {"type": "text", "text"}]}, as chat templates take it."""
+
+
+class Generator(Protocol):
+    """A vision-language model."""
+
+    @property
+    def name(self) -> str:
+        """Which model; goes into the cache's key and the anchor's version."""
+
+    def reply(self, messages: Sequence[Message], pictures: Sequence[Pixels], temperature: float) -> str:
+        """The next turn of a dialogue; pictures in the order in which the messages name them. 0 takes no chances."""
+
+
+class Outcome(BaseModel):
+    """What came of asking about one pair: a valid reading, or none; and how many turns it took beyond the first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reading: Reading | None
+    retries: int
+
+
+class PairAnnotator:
+    """Asks a model about pairs of pictures, and remembers every answer.
+
+    Args:
+        generator: the model. cache: folder of answers, one JSON file a pair; made on first use.
+    """
+
+    def __init__(self, generator: Generator, cache: Path) -> None:
+        self._generator = generator
+        self._cache = cache
+
+    def annotate(self, aerial: Pixels, map: Pixels, id: str, fallback: Callable[[], Anchor]) -> Anchor:
+        """The anchor of one pair; what geometry says, as source "osm_fallback", where the model gives no valid answer.
+
+        `metrics["agreement"]` tells how many attributes of the two sides are equal, see `usable`.
+        """
+        outcome = self._outcome(aerial, map)
+        if outcome.reading is None:
+            return fallback().model_copy(update={"source": "osm_fallback", "retries": outcome.retries})
+        reading = outcome.reading
+        plain = not unfit_words(reading.summary)
+        return Anchor(
+            id=id,
+            attributes=reading.aerial,
+            summary=reading.summary if plain else sentence(reading.aerial, id),
+            source="qwen",
+            annotator_version=f"prompt-{PROMPT_VERSION}.{self._generator.name}",
+            metrics={"agreement": float(agreement(reading.aerial, reading.map))},
+            retries=outcome.retries,
+        )
+
+    def _outcome(self, aerial: Pixels, map: Pixels) -> Outcome:
+        file = self._cache / f"{cache_key(aerial, map, self._generator.name)}.json"
+        try:
+            return Outcome.model_validate_json(file.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            outcome = self._ask((aerial, map))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".part")
+        partial.write_text(outcome.model_dump_json(), "utf-8")
+        partial.replace(file)
+        return outcome
+
+    def _ask(self, pictures: Sequence[Pixels]) -> Outcome:
+        messages = opening()
+        reworded = False
+        for turn in range(REPAIRS + 2):
+            text = self._generator.reply(messages, pictures, _LAST_TEMPERATURE if turn > REPAIRS else 0.0)
+            try:
+                reading = read_reply(text)
+            except ValueError as error:
+                messages += _repair(text, f"That answer is not valid: {error}. Send the whole JSON object again.")
+                continue
+            unfit = unfit_words(reading.summary)
+            if not unfit or reworded or turn > REPAIRS:
+                return Outcome(reading=reading, retries=turn)
+            reworded = True
+            messages += _repair(text, f"Say the summary without these words: {', '.join(unfit)}. Send all again.")
+        return Outcome(reading=None, retries=REPAIRS + 1)
+
+
+def usable(anchor: Anchor) -> bool:
+    """Whether both sides of the pair agree well enough for the anchor to speak for both."""
+    return anchor.metrics.get("agreement", MIN_AGREEMENT) >= MIN_AGREEMENT
+
+
+def opening() -> list[Message]:
+    """The dialogue's first two messages: the rules, then both pictures and the schema."""
+    content = [
+        _text("AERIAL:"), {"type": "image"}, _text("MAP:"), {"type": "image"}, _text(question())
+    ]  # fmt: skip
+    return [{"role": "system", "content": [_text(RULES)]}, {"role": "user", "content": content}]
+
+
+def cache_key(aerial: Pixels, map: Pixels, model: str) -> str:
+    """SHA-256 of both pictures, the prompt's version and the model."""
+    digest = hashlib.sha256()
+    for pixels in (aerial, map):
+        digest.update(f"{pixels.shape}".encode() + pixels.tobytes())
+    digest.update(f"|{PROMPT_VERSION}|{model}".encode())
+    return digest.hexdigest()
+
+
+def _repair(answer: str, request: str) -> list[Message]:
+    return [{"role": "assistant", "content": [_text(answer)]}, {"role": "user", "content": [_text(request)]}]
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
+class QwenGenerator:
+    """Qwen2.5-VL through transformers, on the accelerator where there is one.
+
+    Args:
+        model: the hub's name, or a folder with weights (safetensors) and processor.
+        settings: offline: only what lies on this machine is opened; cache_dir: where the hub's files are kept.
+    Raises:
+        OfflineError: the hub's files are not at hand and cannot be fetched. BadInput: the folder holds no such model.
+    """
+
+    def __init__(self, model: str, settings: Settings) -> None:
+        import torch
+        from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
+
+        self.name = model
+        where: dict[str, Any] = {"cache_dir": settings.cache_dir / "hub", "local_files_only": settings.offline}
+        try:
+            self._processor = AutoProcessor.from_pretrained(
+                model, min_pixels=_MIN_PIXELS, max_pixels=_MAX_PIXELS, **where
+            )
+            network = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+                model, dtype="auto", use_safetensors=True, **where
+            )
+        except (OSError, ValueError, KeyError) as error:
+            if Path(model).is_dir():
+                raise BadInput(model, "holds no Qwen2.5-VL model with its processor") from error
+            raise OfflineError(f"{model}: cannot be fetched from the hub; name a folder that holds it") from error
+        self._network = network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+    def reply(self, messages: Sequence[Message], pictures: Sequence[Pixels], temperature: float) -> str:
+        """The next turn; the same for the same dialogue, even at a temperature."""
+        import torch
+
+        text = self._processor.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
+        images = [Image.fromarray(pixels) for pixels in pictures]
+        inputs = self._processor(text=[text], images=images, return_tensors="pt").to(self._network.device)
+        chance: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if temperature > 0:
+            chance = {"do_sample": True, "temperature": temperature}
+            torch.manual_seed(0)
+        with torch.inference_mode():
+            made = self._network.generate(**inputs, max_new_tokens=_NEW_TOKENS, **chance)
+        new = made[:, inputs["input_ids"].shape[1] :]
+        return str(self._processor.batch_decode(new, skip_special_tokens=True)[0])
