@@ -139,13 +139,19 @@ class Matcher(Protocol):
         """Names of the spaces whose vectors it needs of both sides."""
 
     def judge(
-        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = 0.1
+        self,
+        maps: Mapping[str, RowVectors],
+        aerials: Mapping[str, RowVectors],
+        max_offset: float = 0.1,
+        expected: Vectors | None = None,
     ) -> Judgement:
         """Judge n pairs.
 
         Args:
             maps, aerials: vectors by space, n rows each; one row on either side stands for n.
             max_offset: how far the map may lie off, as a share of the side; 0 takes the frames as they are.
+            expected: (n, 2) the offsets at which the maps are known to lie, as in `Judgement`: only what departs from
+                them counts against a map. None for none.
         """
 
     def rank(

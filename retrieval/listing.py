@@ -15,7 +15,7 @@ from retrieval.causes import Differences, diagnose, differences, kinds
 from retrieval.outline import outline
 from retrieval.pairs import NO_MAP, pair_id
 from retrieval.serving import Serving
-from retrieval.survey import Survey, expected_offsets
+from retrieval.survey import Survey
 
 _NOWHERE = frozenset({"shifted", "cloud or no data", "agrees", "not enough structure"})
 """Causes that concern no part of a tile more than another."""
@@ -37,7 +37,7 @@ def tell(
     """
     found, pairs = differences(judged), survey.pairs.take(at)
     aerials, maps = (serving.facts(rows) for rows in (pairs.aerials, np.maximum(pairs.maps, 0)))
-    own_m = (survey.offset[at] - expected_offsets(survey, at)) * survey.sides_m[at] * (1, -1)
+    own_m = (survey.offset[at] - survey.expected(at)) * survey.sides_m[at] * (1, -1)
     whole_m, percentile = survey.offset_m[at], survey.percentile()[at]
     for i, place in enumerate(at.tolist()):
         aerial, map_id = aerials[i], None if pairs.maps[i] == NO_MAP else str(maps[i]["id"])

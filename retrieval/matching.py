@@ -8,7 +8,7 @@ import numpy as np
 
 from geoanchor.errors import UnsupportedModality
 from geoanchor.image import Pixels
-from geoanchor.protocols import Encoder, Judgement, Matcher, RowIds, RowVectors
+from geoanchor.protocols import Encoder, Judgement, Matcher, RowIds, RowVectors, Vectors
 from retrieval.pairs import NO_MAP, Pairs
 from retrieval.serving import Serving
 
@@ -48,15 +48,19 @@ class RowMatcher:
             rows = rows if present is None else np.intersect1d(rows, present, assume_unique=True)
         return rows
 
-    def judge(self, pairs: Pairs, max_offset: float) -> Judgement:
-        """Judge pairs of rows; a pair without a map is compared with an empty one."""
+    def judge(self, pairs: Pairs, max_offset: float, expected: Vectors | None = None) -> Judgement:
+        """Judge pairs of rows; a pair without a map is compared with an empty one.
+
+        Args:
+            expected: (n, 2) offsets at which the maps are known to lie; see `geoanchor.protocols.Matcher`.
+        """
         maps = self.vectors(np.maximum(pairs.maps, 0))
         bare = pairs.maps == NO_MAP
         if bare.any():
             maps = {name: np.array(vectors) for name, vectors in maps.items()}
             for name, vectors in maps.items():
                 vectors[bare] = self._empty_map[name]
-        return self.matcher.judge(maps, self.vectors(pairs.aerials), max_offset)
+        return self.matcher.judge(maps, self.vectors(pairs.aerials), max_offset, expected)
 
     def judge_picture(self, pixels: Pixels, aerials: RowIds, max_offset: float) -> Judgement:
         """Judge one map picture against rows."""

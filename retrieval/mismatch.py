@@ -163,7 +163,7 @@ class ChangeFinder:
             at = order[start : start + self._chunk]
             pairs = survey.pairs.take(at)
             names = self._serving.rows.column("id").take(pairs.aerials).to_pylist()
-            nodata, judged = self._details(names, "nodata"), self._matcher.judge(pairs, max_offset)
+            nodata, judged = self._details(names, "nodata"), self._matcher.judge(pairs, max_offset, survey.expected(at))
             for change in tell(self._serving, survey, at, judged, nodata, settled):
                 if everything or change.cause not in SILENT:
                     found.append(change.model_copy(update={"rank": len(found) + 1}))

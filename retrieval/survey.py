@@ -21,6 +21,8 @@ CHUNK = 256
 """Pairs judged at once; the grids of 256 take some 50 MB."""
 _EXPLAINED = 0.25
 """Share of what a map says that its own offset must bring for the tile to be called shifted."""
+_SUITED = 0.4
+"""Share of what a map says that the picture must show at the tile's own offset, for the shift to be the whole story."""
 
 Progress = Callable[[int, int], None]
 
@@ -53,6 +55,12 @@ class Survey:
         """Offsets (n, 2) in metres, too far east and north."""
         return offsets_m(self.offset, self.sides_m)
 
+    def expected(self, at: RowIds) -> Vectors:
+        """Offsets (n, 2) at which the region's registration lets one expect some pairs, as shares of the side."""
+        if self.common is None or not self.common.shifted:
+            return np.zeros((len(at), 2), np.float32)
+        return np.asarray((self.common.east_m, -self.common.north_m) / self.sides_m[at], np.float32)
+
     @property
     def known(self) -> NDArray[np.bool_]:
         """Pairs (n,) of which something can be said: the map says something, or there is none at all."""
@@ -78,39 +86,45 @@ def survey_pairs(
     Args:
         sides_m: (n, 2) width and height of the pairs' pictures. chunk: pairs judged at once; changes no result.
     """
-    kept: list[tuple[Vectors, Vectors, Vectors]] = []
-    for start in range(0, len(pairs), chunk):
-        some = pairs.take(np.arange(start, min(start + chunk, len(pairs))))
-        judged = matcher.judge(some, max_offset)
-        kept.append((mismatch_of(judged), judged.content, judged.offset))
-        if progress is not None:
-            progress(start + len(some), len(pairs))
-    mismatch, content, offset = (np.concatenate(column) for column in zip(*kept, strict=True))
-    trusted = np.flatnonzero((content >= QUIET_NATS) & (mismatch < 0.5))
-    common = registration(offsets_m(offset, sides_m), sides_m, trusted)
-    survey = Survey(pairs, mismatch, content, offset, sides_m, np.zeros(len(pairs), bool), common)
+    count = len(pairs)
+    none = Survey(
+        pairs, np.zeros(count, np.float32), np.zeros(count, np.float32), np.zeros((count, 2), np.float32), sides_m,
+        np.zeros(count, bool),
+    )  # fmt: skip
+    survey = _judged(matcher, none, max_offset, chunk, progress)
+    common = registration(survey.offset_m, sides_m, np.flatnonzero(survey.informative))
+    survey = replace(survey, common=common)
+    if common is not None and common.shifted:
+        survey = _judged(matcher, survey, max_offset, chunk, progress)
     return _with_strays(matcher, survey, max_offset, chunk)
 
 
-def expected_offsets(survey: Survey, at: RowIds) -> Vectors:
-    """Offsets (n, 2) that the region's registration lets one expect of some pairs, in shares of the side."""
-    common = survey.common
-    if common is None or not common.shifted:
-        return np.zeros((len(at), 2), np.float32)
-    return np.asarray((common.east_m, -common.north_m) / survey.sides_m[at], np.float32)
+def _judged(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int, progress: Progress | None) -> Survey:
+    """Every pair judged where the region's registration lets one expect its map."""
+    kept: list[tuple[Vectors, Vectors, Vectors]] = []
+    count = len(survey.pairs)
+    for start in range(0, count, chunk):
+        at = np.arange(start, min(start + chunk, count))
+        judged = matcher.judge(survey.pairs.take(at), max_offset, survey.expected(at))
+        kept.append((mismatch_of(judged), judged.content, judged.offset))
+        if progress is not None:
+            progress(start + len(at), count)
+    mismatch, content, offset = (np.concatenate(column) for column in zip(*kept, strict=True))
+    return replace(survey, mismatch=mismatch, content=content, offset=offset)
 
 
 def _with_strays(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int) -> Survey:
-    """Tiles that are shifted by themselves: their mismatch is what the shift costs them of what they say."""
+    """Tiles that are shifted by themselves: their mismatch is at least what the shift costs them of what they say."""
     stray = np.flatnonzero(survey.informative & strays(survey.offset_m, survey.sides_m, survey.common))
     mismatch, moved = survey.mismatch.copy(), survey.moved.copy()
     for start in range(0, len(stray), chunk):
         at = stray[start : start + chunk]
-        judged = matcher.judge(survey.pairs.take(at), max_offset)
-        cost = gains(judged, expected_offsets(survey, at)) / survey.content[at]
-        explained = (cost >= _EXPLAINED) & (survey.mismatch[at] < 0.5)
-        moved[at[explained]] = True
-        mismatch[at[explained]] = np.clip(cost[explained], 0, 1)
+        expected = survey.expected(at)
+        judged = matcher.judge(survey.pairs.take(at), max_offset, expected)
+        cost = gains(judged, expected) / survey.content[at]
+        suited = judged.evidence.mean(axis=(1, 2)) / survey.content[at]
+        moved[at] = (cost >= _EXPLAINED) & (suited >= _SUITED)
+        mismatch[at] = np.where(moved[at], np.maximum(mismatch[at], np.clip(cost, 0, 1)), mismatch[at])
     return replace(survey, mismatch=mismatch, moved=moved)
 
 

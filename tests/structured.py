@@ -35,12 +35,18 @@ Classes = NDArray[np.uint8]
 
 
 class GridMatcher:
-    """Reads class codes as certain on the map and as 90 % sure in the picture; tries every offset in whole cells."""
+    """Reads class codes as certain on the map and as 90 % sure in the picture; tries every offset in whole cells.
+
+    A map that lies elsewhere than expected is held to be wrong."""
 
     spaces = ("grid",)
 
     def judge(
-        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = 0.1
+        self,
+        maps: Mapping[str, RowVectors],
+        aerials: Mapping[str, RowVectors],
+        max_offset: float = 0.1,
+        expected: Vectors | None = None,
     ) -> Judgement:
         shares, beliefs = _one_hot(maps["grid"]), _beliefs(aerials["grid"])
         count = max(len(shares), len(beliefs))
@@ -53,9 +59,11 @@ class GridMatcher:
         rows = np.arange(count)
         chosen = evidence[best, rows]
         content = 3 * shares[..., 3:].sum(axis=-1).mean(axis=(1, 2))
-        z = 4 * (chosen.mean(axis=(1, 2)) - 0.55)
+        offset = np.array(steps)[best] / CELLS
+        departure = np.hypot(*(offset - (0 if expected is None else expected)).T)
+        z = 4 * (chosen.mean(axis=(1, 2)) - 0.55) - 40 * np.maximum(departure - 0.01, 0)
         return Judgement(
-            probability=_f32(1 / (1 + np.exp(-z))), offset=_f32(np.array(steps)[best] / CELLS), content=_f32(content),
+            probability=_f32(1 / (1 + np.exp(-z))), offset=_f32(offset), content=_f32(content),
             evidence=_f32(chosen), shares=_f32(shares), beliefs=_f32(np.stack(moved)[best, rows]), parts={"z": _f32(z)},
         )  # fmt: skip
 
