@@ -1,15 +1,17 @@
-"""Trainable image towers: a timm backbone and a head that keeps what is there and, coarsely, where it lies."""
+"""Trainable image towers: a backbone and a head that keeps what is there and, coarsely, where it lies."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import cast
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from models import mobilenet
 
 
 class Head(nn.Module):
@@ -39,9 +41,8 @@ class ImageTower(nn.Module):
 
     def __init__(self, architecture: str, size_px: int, dim: int, hidden: int, layout_channels: int) -> None:
         super().__init__()
-        self.backbone = timm.create_model(architecture, pretrained=False, features_only=True, out_indices=(-2, -1))
-        shallow, deep = self.backbone.feature_info.channels()
-        cells = (size_px // self.backbone.feature_info.reduction()[0]) ** 2
+        self.backbone, (shallow, deep), stride = _backbone(architecture)
+        cells = (size_px // stride) ** 2
         self.layout = nn.Conv2d(shallow, layout_channels, 1) if layout_channels else None
         self.head = Head(deep + layout_channels * cells, hidden, dim)
 
@@ -52,6 +53,16 @@ class ImageTower(nn.Module):
         if self.layout is not None:
             features = torch.cat([features, self.layout(shallow).flatten(1)], dim=1)
         return cast(Tensor, self.head(features))
+
+
+def _backbone(architecture: str) -> tuple[nn.Module, Sequence[int], int]:
+    """A network that gives its last two feature maps; their channels; pixels to a cell of the first."""
+    if architecture == mobilenet.NAME:
+        return mobilenet.MobileNet(), mobilenet.CHANNELS, mobilenet.STRIDE
+    import timm
+
+    network = timm.create_model(architecture, pretrained=False, features_only=True, out_indices=(-2, -1))
+    return network, network.feature_info.channels(), network.feature_info.reduction()[0]
 
 
 def fold_batchnorm(tower: ImageTower, size_px: int) -> ImageTower:
