@@ -10,12 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geoanchor.protocols import Vectors
 from models.bundle import Branch
 from models.text import SentenceEncoder
 from models.tower_encoder import normalise
+from training.anchorcache import TileAnchors, read_anchors, text_vectors
+from training.anchors.schema import ATTRIBUTES
 from training.augment import augment
 from training.data import TilePairs, keyword_phrases
-from training.recipe import Schedule
+from training.recipe import Anchors, Schedule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,26 +27,63 @@ class Batch:
 
     Attributes:
         aerial, map: (n, 3, size, size) normalised pictures of the same n places.
-        captions: (n, 384) sentence vectors, one a tile; keywords: (m, 384), one for each concept in sight.
-        caption_of: (n, n), keyword_of: (n, m): 1 where the words are true of the tile.
+        told: (n,) bool, tiles that have captions; of the others nothing is known to be there or not.
+        captions: (c, 384) sentence vectors, one a told tile; keywords: (m, 384), one for each concept in sight.
+        caption_of: (n, c), keyword_of: (n, m): 1 where the words are true of the tile.
+        aerial_anchors, map_anchors: (n, t) vectors of what each branch is told of its tile; t is 0 without anchors.
+        anchor_of: (n, n) how much a tile's anchor is a target of another's, 1 for its own.
     """
 
     aerial: Tensor
     map: Tensor
+    told: Tensor
     captions: Tensor
     keywords: Tensor
     caption_of: Tensor
     keyword_of: Tensor
+    aerial_anchors: Tensor
+    map_anchors: Tensor
+    anchor_of: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnchorTargets:
+    """Anchors of all training tiles, as their frozen text encoder sees them.
+
+    Attributes:
+        anchors: of each tile. vectors: (t, d) of `anchors.texts`. shape: how near doubles share a target.
+    """
+
+    anchors: TileAnchors
+    vectors: Vectors
+    shape: Anchors
+
+    def targets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, n) 1 on the diagonal, exp((agreement - 11) / temperature) from `soft_from` equal attributes, else 0."""
+        agreement = self.anchors.agreement(rows)
+        soft = np.exp((agreement - len(ATTRIBUTES)) / self.shape.soft_temperature)
+        shared = np.where(agreement >= self.shape.soft_from, soft, 0)
+        np.fill_diagonal(shared, 1)
+        return shared.astype(np.float32)
+
+
+def anchor_targets(pairs: TilePairs, shape: Anchors) -> AnchorTargets:
+    """Read the anchors beside the tiles and encode their texts. Raises UsageError where a place has none."""
+    anchors = read_anchors(pairs.shards, shape.form)
+    return AnchorTargets(anchors, text_vectors(anchors.texts, shape), shape)
 
 
 class Batches:
     """Draws batches: a few places, several tiles of each, rare things more often than they occur.
 
     Args:
-        pairs: training tiles; branch: preprocessing of both towers.
+        pairs: training tiles; branch: preprocessing of both towers. anchors: of the tiles, where they are learned from.
     """
 
-    def __init__(self, pairs: TilePairs, branch: Branch, schedule: Schedule) -> None:
+    def __init__(
+        self, pairs: TilePairs, branch: Branch, schedule: Schedule, anchors: AnchorTargets | None = None
+    ) -> None:
+        self._anchors = anchors
         self._pairs = pairs
         self._branch = branch
         self._schedule = schedule
@@ -62,23 +102,45 @@ class Batches:
         aerial = torch.from_numpy(self._pairs.aerial(rows.tolist()))
         maps = torch.from_numpy(self._pairs.map(rows.tolist(), rng.integers(2, size=len(rows)).tolist()))
         generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
-        chosen, turnable = self._captions(rows, rng)
+        told, chosen, turnable = self._captions(rows, rng)
         aerial, maps = augment(aerial, maps, turnable, self._branch.size_px, generator)
         present = np.flatnonzero(self._pairs.concepts[rows].any(axis=0))
-        keywords = np.stack([ways[rng.integers(len(ways))] for ways in (self._phrases[k] for k in present)])
+        keywords = [ways[rng.integers(len(ways))] for ways in (self._phrases[k] for k in present)]
+        aerial_anchors, map_anchors, anchor_of = self._anchored(rows)
         return Batch(
             aerial=normalise(aerial, self._branch),
             map=normalise(maps, self._branch),
+            told=torch.from_numpy(told),
             captions=torch.from_numpy(self._pairs.sentences[chosen]),
-            keywords=torch.from_numpy(keywords),
+            keywords=torch.from_numpy(np.stack(keywords) if keywords else self._pairs.sentences[:0]),
             caption_of=torch.from_numpy(true_of(self._pairs.captions[rows], chosen)),
             keyword_of=torch.from_numpy(self._pairs.concepts[rows][:, present].astype(np.float32)),
+            aerial_anchors=aerial_anchors,
+            map_anchors=map_anchors,
+            anchor_of=anchor_of,
         )
 
-    def _captions(self, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[NDArray[np.int64], torch.Tensor]:
-        """A caption of each tile, and (n,) whether it stays true when the picture is turned."""
-        chosen = np.array([rng.choice(own[own >= 0]) for own in self._pairs.captions[rows]])
-        return chosen, torch.from_numpy(~self._pairs.oriented[chosen])
+    def _captions(
+        self, rows: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64], Tensor]:
+        """(n,) which tiles have captions, one of each of those, and (n,) whether a turned picture is still told right.
+
+        Anchors hold of a tile however it is turned.
+        """
+        captions = self._pairs.captions[rows]
+        told = np.asarray((captions >= 0).any(axis=1))
+        chosen = np.array([rng.choice(own[own >= 0]) for own in captions[told]], np.int64)
+        turnable = np.ones(len(rows), np.bool_)
+        turnable[told] = ~self._pairs.oriented[chosen]
+        return told, chosen, torch.from_numpy(turnable)
+
+    def _anchored(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """What each branch is told of each tile, and how much an anchor is another's target too."""
+        if self._anchors is None:
+            return torch.zeros(len(rows), 0), torch.zeros(len(rows), 0), torch.zeros(len(rows), len(rows))
+        own = self._anchors.anchors
+        aerial, maps = (torch.from_numpy(self._anchors.vectors[side[rows]]) for side in (own.aerial, own.map))
+        return aerial, maps, torch.from_numpy(self._anchors.targets(rows))
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Rows of one batch, none twice."""

@@ -103,7 +103,7 @@ def draw_aerial(features: FeatureSource, tile: Tile, place: Place, data: Data, r
     """(cache_px, cache_px, 3): a tile from the air, with the place's own look or another day's."""
     look = _look(place.country or "generic", data.countries, rng)
     seed = place.number if place.country else int(rng.integers(1 << 31))
-    return _shrunk(render_aerial(features, tile, data.tile_px, look, seed), data.cache_px)
+    return shrunk(render_aerial(features, tile, data.tile_px, look, seed), data.cache_px)
 
 
 def _look(country: str, countries: Sequence[str], rng: np.random.Generator) -> Look:
@@ -128,10 +128,11 @@ def _look(country: str, countries: Sequence[str], rng: np.random.Generator) -> L
 def _maps(features: FeatureSource, tile: Tile, data: Data, rng: np.random.Generator) -> Pixels:
     """(2, size, size, 3): the standard style and another."""
     other = data.styles[int(rng.integers(len(data.styles)))] if data.styles else "standard"
-    return np.stack([_shrunk(render_map(features, tile, data.tile_px, s), data.cache_px) for s in ("standard", other)])
+    return np.stack([shrunk(render_map(features, tile, data.tile_px, s), data.cache_px) for s in ("standard", other)])
 
 
-def _shrunk(pixels: Pixels, size: int) -> Pixels:
+def shrunk(pixels: Pixels, size: int) -> Pixels:
+    """(h, w, 3) -> (size, size, 3), as the cache keeps pictures."""
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
 
 
@@ -143,7 +144,7 @@ def _words(features: FeatureSource, tile: Tile) -> tuple[tuple[str, ...], tuple[
 
 
 class TilePairs:
-    """The tiles of one split as arrays, places one after another.
+    """The tiles of one split as arrays, places one after another; `places` names some of them.
 
     Attributes:
         place: (n,) which place a tile is of. captions: (n, c) rows of `sentences`, -1 where a tile has fewer.
@@ -153,12 +154,14 @@ class TilePairs:
     Raises UsageError when the cache holds no such split.
     """
 
-    def __init__(self, folder: Path, split: Split) -> None:
+    def __init__(self, folder: Path, split: Split, places: Sequence[str] | None = None) -> None:
         shards = sorted(path for path in (folder / split).glob("*") if path.suffix != ".part")
+        shards = [shard for shard in shards if places is None or shard.name in places]
         if not shards:
             raise UsageError(f"{folder}: holds no tiles of split {split!r}")
         facts = [json.loads((shard / "words.json").read_text("utf-8")) for shard in shards]
         counts = [len(fact["tiles"]) for fact in facts]
+        self.shards = shards
         self.names = [shard.name for shard in shards]
         self.place = np.repeat(np.arange(len(shards)), counts)
         self._starts = np.cumsum([0, *counts])
@@ -200,7 +203,7 @@ def _distinct(
 
 def _padded(lists: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """Rows of different length as one array, filled up with -1."""
-    padded = np.full((len(lists), max(map(len, lists))), -1, np.int64)
+    padded = np.full((len(lists), max(1, *map(len, lists))), -1, np.int64)
     for row, own in enumerate(lists):
         padded[row, : len(own)] = own
     return padded

@@ -116,7 +116,7 @@ def _quality(quality: dict[str, Any]) -> str:
 
 
 def _in_training_only(name: str) -> bool:
-    return "_scale." in name or name == "keyword_bias"
+    return "_scale." in name or name == "keyword_bias" or name.startswith("anchor_projection.")
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:

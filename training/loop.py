@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from geoanchor.errors import UsageError
-from training.batches import Batches, ReadAhead
+from training.batches import Batches, ReadAhead, anchor_targets
 from training.data import TilePairs, cache_folder, draw_all
 from training.export import export
 from training.model import PairModel, branch_of
@@ -77,17 +77,23 @@ class Session:
 
     def __init__(self, recipe: Recipe, pairs: TilePairs, run: Path) -> None:
         torch.manual_seed(recipe.schedule.seed)
+        steps = recipe.schedule.steps_over(len(pairs))
         self.recipe = recipe
+        self.schedule = recipe.schedule.model_copy(update={"steps": steps, "epochs": 0})
         self.run = run
         self.step = 0
-        self.model = PairModel(recipe.towers).to(memory_format=torch.channels_last)
+        targets = anchor_targets(pairs, recipe.anchors) if recipe.weights.anchors else None
+        model = (
+            PairModel(recipe.towers, recipe.anchors, targets.vectors.shape[1]) if targets else PairModel(recipe.towers)
+        )
+        self.model = model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
-        self.batches = ReadAhead(Batches(pairs, branch_of(recipe.towers), recipe.schedule))
+        self.batches = ReadAhead(Batches(pairs, branch_of(recipe.towers), self.schedule, targets))
         self.optimiser = torch.optim.AdamW(decayed(self.model, recipe.schedule.weight_decay), fused=True)
 
     def fit(self, held_out: TilePairs, log: Log) -> None:
         """Step to the end of the schedule, with a checkpoint now and then and one at the end."""
-        schedule, started, saved = self.recipe.schedule, time.monotonic(), time.monotonic()
+        schedule, started, saved = self.schedule, time.monotonic(), time.monotonic()
         losses: list[float] = []
         while self.step < schedule.steps:
             losses.append(self.advance())
@@ -101,7 +107,7 @@ class Session:
 
     def advance(self) -> float:
         """One step; its loss."""
-        schedule = self.recipe.schedule
+        schedule = self.schedule
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, schedule)
         loss = self.model.train().loss(self.batches(self.step), self.recipe.weights)
@@ -149,9 +155,11 @@ class Session:
 
 
 def learning_rate(step: int, schedule: Schedule) -> float:
-    """Linear warm-up, then half a cosine down to nothing at the last step."""
+    """Linear warm-up, then half a cosine down to nothing at the last step, or one rate to the end."""
     if step < schedule.warmup:
         return schedule.learning_rate * (step + 1) / schedule.warmup
+    if not schedule.anneal:
+        return schedule.learning_rate
     done = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
     return schedule.learning_rate * (1 + math.cos(math.pi * min(1.0, done))) / 2
 
@@ -168,6 +176,7 @@ def follow(average: torch.nn.Module, model: torch.nn.Module, keep: float) -> Non
 
 def decayed(model: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
     """Parameter groups: matrices and kernels decay, offsets, norms and scales do not."""
-    matrices: list[Tensor] = [p for p in model.parameters() if p.ndim > 1]
-    rest: list[Tensor] = [p for p in model.parameters() if p.ndim <= 1]
+    learned = [p for p in model.parameters() if p.requires_grad]
+    matrices: list[Tensor] = [p for p in learned if p.ndim > 1]
+    rest: list[Tensor] = [p for p in learned if p.ndim <= 1]
     return [{"params": matrices, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]

@@ -18,7 +18,7 @@ from indexer.featurestore import FeatureStore
 from indexer.sources.osm import read_features
 from training.recipe import Data
 
-Split = Literal["train", "val"]
+Split = Literal["train", "val", "test"]
 
 ZOOM = 17
 """Zoom at which tiles are chosen; deeper and shallower ones are children and parents of those."""

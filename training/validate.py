@@ -22,22 +22,28 @@ _MIN_POSITIVES = 3
 
 @torch.inference_mode()
 def validate(model: PairModel, pairs: TilePairs, branch: Branch) -> dict[str, float]:
-    """Recall in percent of text to aerial and map to aerial picture, and the keywords' mean average precision.
+    """Recall in percent of map and of text to aerial picture, and the keywords' mean average precision.
 
     The query text is each tile's first caption, right where it is a caption; a keyword is right where its concept is.
     """
     rows = range(len(pairs))
     aerial = _vectors(model.aerial, pairs.aerial(rows), branch)
     maps = _vectors(model.map, pairs.map(rows, [0] * len(pairs)), branch)
-    first = pairs.captions[:, 0]
-    texts = model.words(torch.from_numpy(pairs.sentences[first])).numpy()
-    carriers = [np.flatnonzero((pairs.captions == text).any(axis=1)) for text in first]
-    spoken = metrics.percent(metrics.hits_of_vectors(texts, aerial, carriers))
     drawn = metrics.percent(metrics.hits_of_vectors(maps, aerial, [np.array([row]) for row in rows]))
-    named = keyword_precision(model, aerial, pairs.concepts)
+    figures = {f"map {k}": value for k, value in drawn.items()}
+    told = np.flatnonzero(pairs.captions[:, 0] >= 0)
+    return figures | _told(model, aerial[told], pairs, told) if len(told) else figures
+
+
+def _told(model: PairModel, aerial: Vectors, pairs: TilePairs, rows: NDArray[np.int64]) -> dict[str, float]:
+    """Figures of the words, over the tiles that have any."""
+    captions = pairs.captions[rows]
+    texts = model.words(torch.from_numpy(pairs.sentences[captions[:, 0]])).numpy()
+    carriers = [np.flatnonzero((captions == text).any(axis=1)) for text in captions[:, 0]]
+    spoken = metrics.percent(metrics.hits_of_vectors(texts, aerial, carriers))
+    named = keyword_precision(model, aerial, pairs.concepts[rows])
     return {
         **{f"text {k}": value for k, value in spoken.items()},
-        **{f"map {k}": value for k, value in drawn.items()},
         "keywords mAP": round(100 * float(np.mean(list(named.values()))), 2) if named else 0.0,
     } | {f"{name} AP": round(100 * named[name], 1) for name in ("stadium", "river") if name in named}
 

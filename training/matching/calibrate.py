@@ -9,8 +9,8 @@ from geoanchor.protocols import Vectors
 from models.fusion import Calibration, FusionScorer
 from retrieval.metrics import auroc
 from training.matching.examples import Examples
-from training.matching.negatives import derangement
 from training.recipe import Matching
+from training.swaps import derangement
 
 _ALPHAS = tuple(round(0.1 * step, 1) for step in range(11))
 _ROUNDS = 50
@@ -57,7 +57,7 @@ def platt(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[flo
 
 def _opinions(scorer: FusionScorer, held_out: Examples, shape: Matching) -> tuple[Vectors, Vectors, NDArray[np.bool_]]:
     rows = np.arange(len(held_out))
-    partner = derangement(len(rows), np.random.default_rng([shape.seed, 11]))
+    partner = derangement(np.random.default_rng([shape.seed, 11]), len(rows))
     swapped = held_out.agreement(rows, partner) < shape.mask_from
     aerial, maps = held_out.aerial[0], held_out.maps[0]
     parts = [

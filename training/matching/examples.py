@@ -30,10 +30,6 @@ class Edits:
     def __len__(self) -> int:
         return int(self.row.shape[0])
 
-    def of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Positions of the edits of some pairs."""
-        return np.flatnonzero(np.isin(self.row, rows))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
@@ -43,6 +39,7 @@ class Examples:
         aerial, maps: (views, n, d) of n pairs; view 0 is the picture as it is, the same view is the same turn in all.
         changed: (views, e, d) of the edited maps. edits: what they are.
         attributes: (n, 11) numbers of the anchors' values; tells near doubles, which are no fair mismatches.
+        plain: (n,) the pairs that are as they were found; the others are composed to stand beside an edit.
     """
 
     aerial: Vectors
@@ -50,6 +47,7 @@ class Examples:
     changed: Vectors
     edits: Edits
     attributes: NDArray[np.uint8]
+    plain: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return int(self.aerial.shape[1])
@@ -78,6 +76,7 @@ def joined(parts: Sequence[Examples]) -> Examples:
         changed=np.concatenate([part.changed for part in parts], axis=1),
         edits=edits,
         attributes=np.concatenate([part.attributes for part in parts]),
+        plain=np.concatenate([part.plain for part in parts]),
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from geoanchor.protocols import Vectors
 from training.matching.examples import Examples
+from training.swaps import derangement
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +45,7 @@ class Negatives:
     ) -> Mismatches:
         """Mismatches for pairs `rows` seen in `views`; progress 0..1 through the training."""
         examples = self._examples
-        partner = rows[derangement(len(rows), rng)]
+        partner = rows[derangement(rng, len(rows))]
         maps = examples.maps[views, partner]
         weight = (examples.agreement(rows, partner) < self._mask_from).astype(np.float32)
         edited, which = self._edits(rows, progress, rng)
@@ -61,11 +62,3 @@ class Negatives:
         allowed = np.maximum(1, np.ceil(progress * counts[edited]))
         which = self._order[self._first[rows[edited]] + (rng.random(len(allowed)) * allowed).astype(np.int64)]
         return edited, which
-
-
-def derangement(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A random cycle through 0..n-1: a permutation in which nothing stays where it is. n is at least 2."""
-    cycle = rng.permutation(n)
-    partner = np.empty(n, np.int64)
-    partner[cycle] = np.roll(cycle, 1)
-    return partner

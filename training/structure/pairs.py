@@ -47,6 +47,12 @@ def read_real_pairs(path: Path, part: Part) -> RealPairs:
 
     Raises BadInput when nothing lies there or the sizes differ.
     """
+    names, aerial, maps = read_pictures(path, part)
+    return RealPairs(names, aerial, np.stack([map_classes(picture) for picture in maps]))
+
+
+def read_pictures(path: Path, part: Part) -> tuple[tuple[str, ...], Pixels, Pixels]:
+    """Names, aerial and map pictures (n, h, w, 3) of one part; raises as `read_real_pairs` does."""
     pictures: dict[str, dict[str, bytes]] = {"aerial": {}, "map": {}}
     for name, data in _files(path):
         kind = PurePosixPath(name).parent.name
@@ -56,11 +62,10 @@ def read_real_pairs(path: Path, part: Part) -> RealPairs:
     if not names:
         raise BadInput(str(path), f"holds no pairs aerial/NAME and map/NAME for {part}")
     try:
-        aerial = np.stack([read_rgb(pictures["aerial"][name], name) for name in names])
-        classes = np.stack([map_classes(read_rgb(pictures["map"][name], name)) for name in names])
+        aerial, maps = (np.stack([read_rgb(own[name], name) for name in names]) for own in pictures.values())
     except ValueError as error:
         raise BadInput(str(path), "its pictures are not all of one size") from error
-    return RealPairs(names, aerial, classes)
+    return names, aerial, maps
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
