@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geoanchor.errors import BadInput, ModelNotFound
 from geoanchor.protocols import Encoder
 from geoanchor.settings import Settings
-from geoanchor.space import EmbeddingSpace, Metric, Modality
+from geoanchor.space import EmbeddingSpace, Metric, Modality, Number
 
 MANIFEST_NAME = "bundle.json"
 WEIGHTS_NAME = "weights.safetensors"
@@ -67,11 +67,20 @@ class Branch(_Strict):
     tokeniser_sha256: str = ""
 
 
+class StructureSpec(_Strict):
+    """Shape of `models.structure.StructureNet`, and the side of the square that aerial pictures are resized to."""
+
+    widths: tuple[int, ...]
+    pyramid: int = Field(gt=0)
+    size_px: int = Field(gt=0, multiple_of=32)
+
+
 class SpaceSpec(_Strict):
-    """One space of a bundle: length of its vectors, metric, and the modalities it holds."""
+    """One space of a bundle: length and number type of its vectors, metric, and the modalities it holds."""
 
     dim: int = Field(gt=0)
     metric: Metric = "cosine"
+    number: Number = "float32"
     modalities: tuple[Modality, ...]
 
 
@@ -80,7 +89,7 @@ class BundleManifest(_Strict):
 
     Attributes:
         backend: which file of `models` reads the weights.
-        branches: by modality; spaces: by name.
+        branches: by modality; spaces: by name; structure: the decoder, where the bundle has one.
         weights_sha256: of weights.safetensors; checked when weights are loaded.
         training_data, attribution, licence, limits: in words; quality: measured figures.
         seeds: split -> range in words; recipe: what it was trained by.
@@ -92,6 +101,7 @@ class BundleManifest(_Strict):
     backend: str
     branches: dict[Modality, Branch]
     spaces: dict[str, SpaceSpec]
+    structure: StructureSpec | None = None
     weights_sha256: str
     licence: str
     training_data: tuple[str, ...] = ()
@@ -110,15 +120,18 @@ class BundleManifest(_Strict):
         weights = {"bundle": self.weights_sha256} | {
             modality: branch.weights_sha256 for modality, branch in branches.items()
         }
-        preprocessing = {
+        preprocessing: dict[str, Any] = {
             modality: branch.model_dump(mode="json", exclude={"weights_sha256", "tokeniser_sha256"})
             for modality, branch in branches.items()
         }
+        if name != "semantic" and self.structure:
+            preprocessing["structure"] = self.structure.model_dump(mode="json")
         text = branches.get("text")
         return EmbeddingSpace(
             name=name,
             dim=spec.dim,
             metric=spec.metric,
+            number=spec.number,
             modalities=spec.modalities,
             weights=sha256_of(weights),
             preprocessing=sha256_of(preprocessing),

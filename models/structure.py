@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
@@ -9,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from geoanchor.structure import CLASSES
 
@@ -68,3 +70,12 @@ def _conv(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequential
 def normalise(pixels: Tensor) -> Tensor:
     """(n, 3, h, w) in 0..1 -> what the decoder takes, in channels-last order."""
     return ((pixels - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)
+
+
+def fold_norms(network: StructureNet) -> StructureNet:
+    """A copy for inference with every batch norm folded into the convolution before it."""
+    folded = copy.deepcopy(network).eval()
+    for name, pair in list(folded.named_modules()):
+        if isinstance(pair, nn.Sequential) and len(pair) == 2 and isinstance(pair[1], nn.BatchNorm2d):
+            folded.set_submodule(name, fuse_conv_bn_eval(cast(nn.Conv2d, pair[0]), pair[1]))
+    return folded

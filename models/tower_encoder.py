@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 
 from geoanchor.errors import BadInput, UnsupportedModality
 from geoanchor.image import Pixels
-from geoanchor.protocols import Encoder, Matcher, Role, Vectors
+from geoanchor.protocols import Encoder, Matcher, Role, RowVectors, Vectors
 from geoanchor.settings import Settings
 from geoanchor.space import EmbeddingSpace, Modality
 from models.bundle import WEIGHTS_NAME, Branch, BundleManifest
-from models.text import SentenceEncoder, file_sha256, gelu, linear, unit
+from models.matcher import CODES
+from models.structure_encoder import COARSE, StructureEncoder
+from models.text import SentenceEncoder, gelu, linear, unit
+from models.weights import Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,53 +31,73 @@ SPACE = "semantic"
 
 
 def open_towers(name: str, folder: Path, manifest: BundleManifest, settings: Settings) -> Encoder:
-    """The encoder of a bundle folder. Raises BadInput when the manifest asks for a space that towers do not make."""
-    if set(manifest.spaces) != {SPACE}:
-        raise BadInput(str(folder), f"backend 'towers' makes the space {SPACE!r}, not {', '.join(manifest.spaces)}")
+    """The encoder of a bundle folder. Raises BadInput when the manifest asks for spaces that towers do not make."""
+    made = {SPACE} if manifest.structure is None else {SPACE, COARSE, CODES}
+    if set(manifest.spaces) != made:
+        asked = ", ".join(manifest.spaces)
+        raise BadInput(str(folder), f"backend 'towers' makes the spaces {', '.join(sorted(made))} of it, not {asked}")
     return TowerEncoder(name, folder / WEIGHTS_NAME, manifest, settings)
 
 
 class TowerEncoder:
-    """One image tower a modality, and a head on frozen sentence vectors for text, into one space.
+    """One image tower a modality, and a head on frozen sentence vectors for text, into the space "semantic"; and the
+    structure of maps and aerial pictures where the bundle has a decoder.
 
     Args:
         name: as given to `load_bundle`. weights: safetensors, read on first use.
     """
 
-    matcher: Matcher | None = None
-
     def __init__(self, name: str, weights: Path, manifest: BundleManifest, settings: Settings) -> None:
         self.name = name
         self._manifest = manifest
-        self._weights = _Weights(weights, manifest.weights_sha256)
+        self._weights = Weights(weights, manifest.weights_sha256)
         self._settings = settings
         self._spaces = manifest.embedding_spaces()
+        self._structure = StructureEncoder(manifest.structure, self._weights) if manifest.structure else None
         self._towers: dict[Modality, ImageTower] = {}
         self._lock = RLock()
 
     @property
     def spaces(self) -> Mapping[str, EmbeddingSpace]:
-        """One space, "semantic"."""
+        """ "semantic"; with a decoder also "structure" and "structure_grid"."""
         return self._spaces
 
+    @property
+    def matcher(self) -> Matcher | None:
+        """What judges maps against pictures, where the bundle has a decoder."""
+        return self._structure.matcher if self._structure else None
+
     def prepare(self, pixels: Pixels, modality: Modality) -> Pixels:
-        """Resize to the tower's square, antialiased; a picture of that size comes back as it is.
+        """Resize to the largest square that is looked at; maps keep their pixels where their colours are read.
 
         Raises UnsupportedModality.
         """
-        return resize(pixels, self._branch(modality))
+        branch = self._branch(modality)
+        if self._structure and modality == "map":
+            return self._structure.prepare_map(pixels)
+        if self._structure and modality == "aerial":
+            return self._structure.prepare_aerial(pixels)
+        return resize(pixels, branch)
 
     def encode(
         self, items: Sequence[Pixels] | Sequence[str], modality: Modality, role: Role = "gallery"
-    ) -> dict[str, Vectors]:
-        """Unit vectors (n, d) float32. Raises UnsupportedModality, BadInput where the weights are damaged."""
+    ) -> dict[str, RowVectors]:
+        """Vectors (n, d) by space. Raises UnsupportedModality, BadInput where the weights are damaged."""
         branch = self._branch(modality)
         if not len(items):
-            return {SPACE: np.zeros((0, self._spaces[SPACE].dim), np.float32)}
+            spaces = (space for space in self._spaces.values() if modality in space.modalities)
+            return {space.name: np.zeros((0, space.dim), space.number) for space in spaces}
         if modality == "text":
             return {SPACE: self._texts(cast(Sequence[str], items))}
-        pixels = np.stack([resize(item, branch) for item in cast(Sequence[Pixels], items)])
-        return {SPACE: self._pictures(pixels, modality)}
+        pictures = cast(Sequence[Pixels], items)
+        pixels = np.stack([resize(picture, branch) for picture in pictures])
+        return {SPACE: self._pictures(pixels, modality)} | self._structures(pictures, modality)
+
+    def _structures(self, pictures: Sequence[Pixels], modality: Modality) -> dict[str, RowVectors]:
+        if self._structure is None or modality not in ("map", "aerial"):
+            return {}
+        prepared = [self.prepare(picture, modality) for picture in pictures]
+        return self._structure.maps(prepared) if modality == "map" else self._structure.aerials(prepared)
 
     def _branch(self, modality: Modality) -> Branch:
         branch = self._manifest.branches.get(modality)
@@ -93,12 +115,14 @@ class TowerEncoder:
     def _pictures(self, pixels: Pixels, modality: Modality) -> Vectors:
         import torch
 
+        from models.slices import in_slices
+
         with self._lock:
             if modality not in self._towers:
                 self._towers[modality] = self._open_tower(modality)
             tower = self._towers[modality]
-        with torch.inference_mode():
-            vectors = tower(normalise(torch.from_numpy(pixels), self._branch(modality)))
+        branch = self._branch(modality)
+        vectors = in_slices(lambda part: tower(normalise(part, branch)), torch.from_numpy(pixels))
         return cast(Vectors, vectors.numpy())
 
     def _open_tower(self, modality: Modality) -> ImageTower:
@@ -127,37 +151,6 @@ class TowerEncoder:
     @cached_property
     def _text_head(self) -> dict[str, Vectors]:
         return self._weights.read("text.head")
-
-
-class _Weights:
-    """A safetensors file whose SHA-256 is checked before the first tensor is read."""
-
-    def __init__(self, path: Path, sha256: str) -> None:
-        self.path = path
-        self._sha256 = sha256
-        self._checked = False
-
-    def read(self, prefix: str) -> dict[str, Vectors]:
-        """Tensors below `prefix`, by the rest of their names; halves become float32, integers stay."""
-        self._check()
-        try:
-            with safe_open(self.path, "numpy") as file:
-                names = [name for name in file.keys() if name.startswith(f"{prefix}.")]  # noqa: SIM118
-                arrays = {name.removeprefix(f"{prefix}."): file.get_tensor(name) for name in names}
-        except SafetensorError as error:
-            raise BadInput(str(self.path), f"not a safetensors file ({error})") from error
-        return {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in arrays.items()}
-
-    def _check(self) -> None:
-        if self._checked:
-            return
-        if not self.path.is_file():
-            raise BadInput(str(self.path), "the bundle's weights are missing; install or fetch the bundle again")
-        if file_sha256(self.path) != self._sha256:
-            raise BadInput(
-                str(self.path), "the weights are not those of bundle.json (SHA-256 differs); fetch them again"
-            )
-        self._checked = True
 
 
 def resize(pixels: Pixels, branch: Branch) -> Pixels:

@@ -83,7 +83,7 @@ def _frames(count: int, side: float, generator: Generator) -> Tensor:
     right = torch.randint(4, (count,), generator=generator) * (math.pi / 2)
     angle = torch.where(torch.rand(count, generator=generator) < 0.5, angle, right)
     mirror = 1 - 2.0 * torch.randint(2, (count,), generator=generator)
-    scale = uniform((count,), *map(math.log, _SCALES), generator).exp() * side
+    scale = uniform((count,), math.log(_SCALES[0]), math.log(_SCALES[1]), generator).exp() * side
     cos, sin = angle.cos() * scale, angle.sin() * scale
     room = (1 - 0.9 * scale).clamp(min=0)
     east, south = (room[:, None] * uniform((count, 2), -1, 1, generator)).unbind(1)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from geoanchor.errors import UsageError
+from geoanchor.image import Pixels
+from geoanchor.protocols import RowVectors
+from models.codes import log_odds
+from models.decoding import Decoder
+from models.registration import MAP_FLOOR, PICTURE_FLOOR, sharpened
+from models.structure import StructureNet
+from models.structure_encoder import coarse_cells
 from training.structure.batches import Ground
+from training.structure.calibrate import fit_calibration, fit_critic, judged_by_kind, learn_codebooks, make_examples
+from training.structure.coarse import learn_projections
+from training.structure.export import export_structure
 from training.structure.fit import CHECKPOINT, Log, StructureSession
 from training.structure.pairs import read_real_pairs
 from training.structure.recipe import StructureRecipe, load_structure_recipe
 from training.structure.tiles import cache_folder, draw_structure, read_tiles
+from training.structure.variants import make_variants
 
 
 def silent(_line: str) -> None:
@@ -41,8 +55,39 @@ def train_structure(
     session = StructureSession(plan.decoder, plan.schedule, _grounds(plan, tiles), run)
     if resume:
         session.load()
-    session.fit(log)
-    return run
+    network = session.fit(log)
+    return export_structure(plan, network, _learned(plan, network, tiles, log), run / "bundle")
+
+
+def _learned(
+    plan: StructureRecipe, network: StructureNet, tiles: Path, log: Log
+) -> dict[str, Mapping[str, RowVectors]]:
+    """Everything that is learned once the decoder stands, by part of the bundle, on places that it never saw."""
+    seed, decoder = plan.schedule.seed, Decoder(network, plan.decoder.size_px)
+    sets = _held_out(plan, tiles)
+    log(f"calibrating on {', '.join(str(len(aerial)) for aerial, _ in sets)} held-out pictures")
+    variants = make_variants(decoder, sets, np.random.default_rng(seed))
+    books = learn_codebooks(variants, seed)
+    rows = np.arange(len(variants))
+    odds = log_odds(variants.log_beliefs, books.prior)
+    coarse = learn_projections(
+        coarse_cells(sharpened(variants.shares(rows), MAP_FLOOR)), coarse_cells(sharpened(odds, PICTURE_FLOOR))
+    )
+    examples = make_examples(variants, books, seed)
+    critic, held_out = fit_critic(examples, seed)
+    for name, value in judged_by_kind(examples, held_out).items():
+        log(f"AUROC of held-out places, {name}: {value:.4f}")
+    calibration = {"terms": fit_calibration(held_out[:, None], examples)}
+    return {"codes": books.arrays(), "coarse": coarse, "critic": critic, "calibration": calibration}
+
+
+def _held_out(plan: StructureRecipe, tiles: Path) -> list[tuple[Pixels, NDArray[np.uint8]]]:
+    """Data sets that the decoder did not learn from; those for validation stay untouched."""
+    sets = [read_tiles(tiles, "val")]
+    if plan.pairs.share and plan.pairs.path.exists():
+        pairs = read_real_pairs(plan.pairs.path, "calibration")
+        sets.insert(0, (pairs.aerial, pairs.classes))
+    return sets
 
 
 def _grounds(plan: StructureRecipe, tiles: Path) -> list[Ground]:

@@ -1,0 +1,114 @@
+"""The critic: from the evidence of a map and a picture, cell by cell, to one number for the pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.protocols import Vectors
+from geoanchor.structure import CLASSES
+
+_WINDOWS = ((5, 3), (10, 5), (20, 5))
+"""Side and stride in cells of the windows whose worst says whether a part disagrees."""
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """A map against a picture of n pairs, at the offset that suits best.
+
+    Attributes:
+        shares: (n, h, w, 7) of the map. log_odds: (n, h, w, 7) of the picture, moved into the map's frame, 0 where the
+            move left no picture. beliefs: (n, h, w, 7) likewise. seen: (n, h, w) bool, where there is picture.
+        alike: (n,) likeness of the sharpened grids at that offset. still: (n,) nats a cell at none. moved: (n,) length
+            of the offset, share of the side.
+    """
+
+    shares: Vectors
+    log_odds: Vectors
+    beliefs: Vectors
+    seen: NDArray[np.bool_]
+    alike: Vectors
+    still: Vectors
+    moved: Vectors
+
+    @property
+    def cells(self) -> Vectors:
+        """(n, h, w) nats: how much the picture speaks for the map in each cell (methods 1.9, s_u)."""
+        return np.asarray(np.einsum("nhwc,nhwc->nhw", self.shares, self.log_odds))
+
+
+def content(shares: Vectors, prior: Vectors) -> Vectors:
+    """(n, h, w, 7) -> (n, h, w) nats: the evidence that a picture would give which shows just what the map says."""
+    return np.asarray(np.einsum("nhwc,nhwc->nhw", shares, np.log((shares + _EPSILON) / prior)))
+
+
+def features(evidence: Evidence, prior: Vectors) -> Vectors:
+    """(n, f) what the critic looks at: agreement as a whole, of each class, and in the worst part of the tile."""
+    seen = evidence.seen.astype(np.float32)
+    area = np.maximum(seen.sum(axis=(1, 2)), 1)[:, None]
+    cells, wanted = evidence.cells * seen, content(evidence.shares, prior) * seen
+    best = cells.sum(axis=(1, 2)) / area[:, 0]
+    short = np.maximum(wanted, 0) - cells
+    whole = [
+        evidence.alike, best, evidence.still, best - evidence.still, evidence.moved,
+        (wanted.sum(axis=(1, 2)) / area[:, 0]), (short.sum(axis=(1, 2)) / area[:, 0]),
+    ]  # fmt: skip
+    masked = seen[..., None]
+    by_class = [
+        (table * masked).sum(axis=(1, 2)) / area
+        for table in (
+            evidence.shares,
+            evidence.beliefs,
+            evidence.shares * evidence.log_odds,
+            np.minimum(evidence.shares, evidence.beliefs),
+        )
+    ]
+    parts = [part for side, stride in _WINDOWS for part in _worst(cells, short, seen, side, stride)]
+    return np.concatenate([np.stack([*whole, *parts], axis=1), *by_class], axis=1).astype(np.float32)
+
+
+def feature_count() -> int:
+    """How many features there are."""
+    return 7 + 4 * len(_WINDOWS) + 4 * len(CLASSES)
+
+
+def _worst(cells: Vectors, short: Vectors, seen: Vectors, side: int, stride: int) -> list[Vectors]:
+    """Of windows of one size: the least and the tenth least evidence, the greatest and the tenth greatest shortfall."""
+    area = _windowed(seen, side, stride)
+    known = area >= 0.5 * side * side
+    out: list[Vectors] = []
+    for table, sign in ((cells, 1), (short, -1)):
+        means = sign * _windowed(table, side, stride) / np.maximum(area, 1)
+        means = np.where(known, means, np.nan).reshape(len(means), -1)
+        low, tenth = np.nanmin(means, axis=1), np.nanquantile(means, 0.1, axis=1)
+        out += [np.nan_to_num(sign * low), np.nan_to_num(sign * tenth)]
+    return out
+
+
+def _windowed(table: Vectors, side: int, stride: int) -> Vectors:
+    """(n, h, w) -> (n, i, j) sums over windows."""
+    total = np.pad(table.astype(np.float64), ((0, 0), (1, 0), (1, 0))).cumsum(axis=1).cumsum(axis=2)
+    sums = total[:, side:, side:] - total[:, :-side, side:] - total[:, side:, :-side] + total[:, :-side, :-side]
+    return np.asarray(sums[:, ::stride, ::stride], np.float32)
+
+
+class Critic:
+    """Two layers on standardised features; above 0 it says that map and picture agree.
+
+    Args:
+        arrays: "mean", "scale" (f,); "inner.weight" (h, f), "inner.bias"; "outer.weight" (1, h), "outer.bias".
+    """
+
+    def __init__(self, arrays: Mapping[str, Vectors]) -> None:
+        self._arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+
+    def __call__(self, found: Vectors) -> Vectors:
+        """Features (n, f) -> logits (n,)."""
+        own = self._arrays
+        x = np.clip((found - own["mean"]) / own["scale"], -5, 5)
+        hidden = np.maximum(x @ own["inner.weight"].T + own["inner.bias"], 0)
+        return np.asarray((hidden @ own["outer.weight"].T + own["outer.bias"])[:, 0], np.float32)

@@ -1,0 +1,205 @@
+"""Says whether a map and an aerial picture agree, from their codes and vectors; numpy only (methods 1.4, 1.9).
+
+Three calibrated terms: the evidence of the structure, cell by cell, at the shift that suits best; U-CSA's discriminator
+and its prototypes on the pair's vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.protocols import Judgement, RowVectors, Vectors
+from models.codes import CELLS, Codebooks
+from models.critic import Critic, Evidence, content, features
+from models.fusion import FusionScorer
+from models.registration import MAP_FLOOR, PICTURE_FLOOR, Spectra, best_shift, frames, moved, sharpened
+
+CODES = "structure_grid"
+"""The space whose codes are compared."""
+SEMANTIC = "semantic"
+TERMS = ("structure", "discriminator", "prototypes")
+_AT_ONCE = 256
+"""Pairs judged at a time: their tables stay within some tens of megabytes."""
+_SHORTLIST = 128
+"""Of each map, and of each picture, that many partners are compared cell by cell; the rest on a grid half as fine."""
+_REFINED = 10
+"""Of each map's and picture's best partners the shift is told to a tenth of a cell."""
+
+
+class StructureMatcher:
+    """Judges pairs of one bundle.
+
+    Args:
+        books: what codes mean. critic: from evidence to a logit. fusion: on vectors of "semantic", or None.
+        calibration: (1 + number of terms,) float32: bias and weights of the terms' logistic regression (Platt).
+    """
+
+    def __init__(self, books: Codebooks, critic: Critic, fusion: FusionScorer | None, calibration: Vectors) -> None:
+        self._books = books
+        self._critic = critic
+        self._fusion = fusion
+        self._calibration = calibration.astype(np.float32)
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The space of codes, and "semantic" where there is a discriminator."""
+        return (CODES, SEMANTIC) if self._fusion else (CODES,)
+
+    def judge(
+        self,
+        maps: Mapping[str, RowVectors],
+        aerials: Mapping[str, RowVectors],
+        max_offset: float = 0.1,
+        expected: Vectors | None = None,
+    ) -> Judgement:
+        """Judge n pairs; see `geoanchor.protocols.Matcher`."""
+        count = max(len(maps[CODES]), len(aerials[CODES]))
+        maps, aerials = _spread(maps, count), _spread(aerials, count)
+        at = np.zeros((count, 2), np.float32) if expected is None else expected
+        cuts = [*range(0, count, _AT_ONCE), count]
+        parts = [self._judge(_rows(maps, a, b), _rows(aerials, a, b), max_offset, at[a:b]) for a, b in pairwise(cuts)]
+        return _joined(parts) if parts else self._judge(maps, aerials, max_offset, at)
+
+    def _judge(
+        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float, expected: Vectors
+    ) -> Judgement:
+        evidence, offset = self.evidence(maps[CODES], aerials[CODES], max_offset, expected)
+        terms = {TERMS[0]: self._critic(features(evidence, self._books.prior))}
+        if self._fusion:
+            judged = self._fusion.scores(aerials[SEMANTIC], maps[SEMANTIC])
+            terms |= dict(zip(TERMS[1:], judged, strict=True))
+        stacked = np.stack(list(terms.values()), axis=1)
+        logits = self._calibration[0] + stacked @ self._calibration[1:]
+        return Judgement(
+            probability=np.asarray(1 / (1 + np.exp(-logits)), np.float32),
+            offset=offset,
+            content=content(evidence.shares, self._books.prior).mean(axis=(1, 2)),
+            evidence=evidence.cells * evidence.seen,
+            shares=evidence.shares,
+            beliefs=evidence.beliefs,
+            parts=terms,
+        )
+
+    def evidence(
+        self, maps: NDArray[np.uint8], aerials: NDArray[np.uint8], max_offset: float, expected: Vectors
+    ) -> tuple[Evidence, Vectors]:
+        """What n pairs of codes (n, CELLS²) show at their best shift, and that shift (n, 2) as shares of the side.
+
+        expected: (n, 2) shifts, shares of the side, at which the maps are known to lie.
+        """
+        shares, log_odds = self._books.decode(maps, "map"), self._books.decode(aerials, "aerial")
+        spectra = Spectra(sharpened(shares, MAP_FLOOR), sharpened(log_odds, PICTURE_FLOOR), _reach(max_offset, CELLS))
+        rows = np.arange(len(shares))
+        whole, alike = best_shift(spectra.likeness(rows, rows), expected * CELLS)
+        offset = np.asarray(spectra.refined(rows, rows, whole) / CELLS if max_offset else 0.0 * whole, np.float32)
+        at_rest, _ = moved(log_odds, np.rint(expected * CELLS).astype(np.int64))
+        still = np.einsum("nhwc,nhwc->n", shares, at_rest) / CELLS**2
+        log_odds, seen = moved(log_odds, whole)
+        beliefs = self._books.beliefs(log_odds) * seen[..., None]
+        length = np.hypot(*(offset - expected).T)
+        return Evidence(shares, log_odds, beliefs, seen, alike, still, length), offset
+
+    def rank(
+        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = 0.1
+    ) -> tuple[Vectors, Vectors]:
+        """Scores (q, g) and offsets (q, g, 2) of every map and picture; see `geoanchor.protocols.Matcher`.
+
+        The score is the likeness at the best shift. Pairs that a coarse grid rules out keep that grid's order, below
+        all others.
+        """
+        shares = sharpened(self._books.decode(maps[CODES], "map"), MAP_FLOOR)
+        log_odds = sharpened(self._books.decode(aerials[CODES], "aerial"), PICTURE_FLOOR)
+        scores, offsets = _coarse_scores(_halved(shares), _halved(log_odds), max_offset)
+        rows, columns = _shortlisted(scores)
+        fine, fine_offsets = _fine_scores(shares, log_odds, (rows, columns), max_offset)
+        if len(fine) < scores.size:
+            scores -= scores.max() - fine.min() + 1
+        scores[rows, columns], offsets[rows, columns] = fine, fine_offsets
+        return scores, offsets
+
+
+def _reach(max_offset: float, cells: int) -> int:
+    """Whole cells to look around for a shift; one more than the farthest, so that its peak is seen from both sides."""
+    return round(max_offset * cells) + 1 if max_offset else 0
+
+
+def _coarse_scores(maps: Vectors, pictures: Vectors, max_offset: float) -> tuple[Vectors, Vectors]:
+    """Greatest likeness (q, g) over whole shifts of a grid, one matrix product a shift, and the shifts (q, g, 2)."""
+    side, reach = maps.shape[1], _reach(max_offset, maps.shape[1])
+    scores = np.full((len(maps), len(pictures)), -np.inf, np.float32)
+    offsets = np.zeros((*scores.shape, 2), np.float32)
+    for dx, dy in product(range(-reach, reach + 1), repeat=2):
+        (rows, columns), (their_rows, their_columns) = frames((side, side), (dx, dy))
+        ours = maps[:, rows, columns].reshape(len(maps), -1)
+        theirs = pictures[:, their_rows, their_columns].reshape(len(pictures), -1)
+        found = ours @ theirs.T * (side**2 / ((side - abs(dx)) * (side - abs(dy))))
+        better = found > scores
+        scores[better], offsets[better] = found[better], (dx / side, dy / side)
+    return scores, offsets
+
+
+def _fine_scores(
+    maps: Vectors, pictures: Vectors, pairs: tuple[NDArray[np.int64], NDArray[np.int64]], max_offset: float
+) -> tuple[Vectors, Vectors]:
+    """Likeness (p,) and shift (p, 2), shares of the side, of p pairs of rows."""
+    spectra = Spectra(maps, pictures, _reach(max_offset, CELLS))
+    scores, offsets = np.zeros(len(pairs[0]), np.float32), np.zeros((len(pairs[0]), 2), np.float32)
+    for start in range(0, len(scores), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        rows, columns = pairs[0][part], pairs[1][part]
+        whole, scores[part] = best_shift(spectra.likeness(rows, columns))
+        offsets[part] = whole / CELLS
+    best = np.flatnonzero(_leads(scores, pairs[0]) | _leads(scores, pairs[1]))
+    whole = np.rint(offsets[best] * CELLS).astype(np.int64)
+    if max_offset:
+        offsets[best] = spectra.refined(pairs[0][best], pairs[1][best], whole) / CELLS
+    return scores, offsets
+
+
+def _leads(scores: Vectors, group: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pairs are among the best `_REFINED` of their map, or of their picture."""
+    order = np.lexsort((-scores, group))
+    sorted_group = group[order]
+    starts = np.searchsorted(sorted_group, sorted_group)
+    leads = np.zeros(len(scores), bool)
+    leads[order] = np.arange(len(scores)) - starts < _REFINED
+    return leads
+
+
+def _shortlisted(scores: Vectors) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (rows, columns) that are among the best of their row or of their column."""
+    keep = np.zeros(scores.shape, bool)
+    for axis in (0, 1):
+        count = min(_SHORTLIST, scores.shape[axis])
+        best = np.argpartition(-scores, count - 1, axis=axis)
+        np.put_along_axis(keep, best.take(range(count), axis=axis), True, axis=axis)
+    rows, columns = np.nonzero(keep)
+    return rows, columns
+
+
+def _halved(grids: Vectors) -> Vectors:
+    """(n, h, w, c) -> (n, h / 2, w / 2, c) means."""
+    n, height, width, classes = grids.shape
+    return np.asarray(grids.reshape(n, height // 2, 2, width // 2, 2, classes).mean(axis=(2, 4)))
+
+
+def _spread(vectors: Mapping[str, RowVectors], count: int) -> dict[str, RowVectors]:
+    """One row stands for all."""
+    return {name: np.broadcast_to(rows, (count, rows.shape[1])) for name, rows in vectors.items()}
+
+
+def _rows(vectors: Mapping[str, RowVectors], start: int, end: int) -> dict[str, RowVectors]:
+    return {name: rows[start:end] for name, rows in vectors.items()}
+
+
+def _joined(parts: list[Judgement]) -> Judgement:
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("probability", "offset", "content", "evidence", "shares", "beliefs")
+    }
+    terms = {name: np.concatenate([part.parts[name] for part in parts]) for name in parts[0].parts}
+    return Judgement(**arrays, parts=terms)

@@ -1,0 +1,141 @@
+"""How far a map lies off a picture: the shift at which both show the same structure (methods 1.9, S_dense).
+
+Evidence summed over cells as if they were independent lets a lake outvote every street around it. So both grids are
+sharpened first: most of what neighbouring cells have in common is taken away, and each grid is brought to a like size.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from geoanchor.protocols import Vectors
+
+_BLUR_CELLS = 4.0
+_TAKEN = 0.8
+"""Share of the blurred grid that is taken away. All of it would leave nothing of a map that is one class throughout."""
+MAP_FLOOR, PICTURE_FLOOR = 3.0, 20.0
+"""Added to the length of a sharpened grid before it is divided by it, so that a map that says nothing stays quiet."""
+_SHIFT_COST = 0.003
+"""A shift of one cell must gain that much in likeness: most maps lie true."""
+_STEPS_A_CELL = 10
+
+
+def sharpened(grids: Vectors, floor: float) -> Vectors:
+    """Grids (n, h, w, c) without most of what their neighbourhood shares, divided by their length plus `floor`."""
+    rows, columns = _blur(grids.shape[1]), _blur(grids.shape[2])
+    blurred = np.einsum("ij,njwc->niwc", rows, grids, optimize=True)
+    blurred = np.einsum("kw,niwc->nikc", columns, blurred, optimize=True)
+    sharp = grids - _TAKEN * blurred
+    length = np.sqrt(np.einsum("nhwc,nhwc->n", sharp, sharp))
+    return np.asarray(sharp / (length + floor)[:, None, None, None], np.float32)
+
+
+@cache
+def _blur(side: int) -> Vectors:
+    """(side, side) Gaussian means of neighbours; beyond an edge the edge goes on."""
+    reach = int(4 * _BLUR_CELLS)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _BLUR_CELLS) ** 2)
+    matrix = np.zeros((side, side))
+    for step, weight in zip(range(-reach, reach + 1), weights / weights.sum(), strict=True):
+        matrix[np.arange(side), np.clip(np.arange(side) + step, 0, side - 1)] += weight
+    return matrix.astype(np.float32)
+
+
+class Spectra:
+    """Fourier transforms of maps and pictures, so that any map is soon compared with any picture at every shift.
+
+    Args:
+        maps: (m, h, w, c); pictures: (p, h, w, c); sharpened. reach: the farthest shift, cells.
+    """
+
+    def __init__(self, maps: Vectors, pictures: Vectors, reach: int) -> None:
+        self._sides = maps.shape[1:3]
+        self._size = [fft.next_fast_len(side + reach + 1, real=True) for side in self._sides]
+        self._shifts = np.arange(-reach, reach + 1)
+        # Classes first: a transform wants its axes together.
+        self._maps, self._pictures = (fft.rfft2(np.moveaxis(t, -1, 1).copy(), self._size) for t in (maps, pictures))
+
+    def likeness(self, maps: NDArray[np.int64], pictures: NDArray[np.int64]) -> Vectors:
+        """Likeness of n pairs of rows at every whole shift.
+
+        Returns:
+            (n, 2 reach + 1, 2 reach + 1); [:, reach + dy, reach + dx] holds the map that lies dx cells too far east and
+            dy too far south. Where the frames overlap in part, the part stands for the whole.
+        """
+        sums = fft.irfft2(self._product(maps, pictures), self._size)[:, self._shifts[:, None], self._shifts[None, :]]
+        return np.asarray(sums / self._overlap(self._shifts, self._shifts), np.float32)
+
+    def refined(self, maps: NDArray[np.int64], pictures: NDArray[np.int64], whole: NDArray[np.int64]) -> Vectors:
+        """Shifts (n, 2) to a tenth of a cell, the likeliest within a cell of whole ones (n, 2); float32 dx, dy.
+
+        Between the cells the likeness is what its spectrum says (Guizar-Sicairos et al. 2008).
+        """
+        steps = np.arange(-_STEPS_A_CELL, _STEPS_A_CELL + 1) / _STEPS_A_CELL
+        product = self._product(maps, pictures)
+        down, along = (fft.fftfreq(self._size[0]), fft.rfftfreq(self._size[1]))
+        # Of a real signal's spectrum only half is kept; all but its ends count twice.
+        twice = np.where((along == 0) | (along == 0.5), 1.0, 2.0)
+        out = np.zeros((len(whole), 2), np.float32)
+        for row, (dx, dy) in enumerate(whole.tolist()):
+            turn_y = np.exp(2j * np.pi * np.outer(dy + steps, down))
+            turn_x = np.exp(2j * np.pi * np.outer(along, dx + steps)) * twice[:, None]
+            table = (turn_y @ product[row] @ turn_x).real / self._overlap(dy + steps, dx + steps)
+            south, east = np.unravel_index(int(table.argmax()), table.shape)
+            out[row] = dx + steps[east], dy + steps[south]
+        return out
+
+    def _product(self, maps: NDArray[np.int64], pictures: NDArray[np.int64]) -> NDArray[np.complex64]:
+        product: NDArray[np.complex64] = np.einsum("nchw,nchw->nhw", self._maps[maps], self._pictures[pictures].conj())
+        return product
+
+    def _overlap(self, down: NDArray[np.generic], along: NDArray[np.generic]) -> NDArray[np.float64]:
+        height, width = self._sides
+        return np.outer(1 - np.abs(down) / height, 1 - np.abs(along) / width)
+
+
+def best_shift(table: Vectors, expected: Vectors | None = None) -> tuple[NDArray[np.int64], Vectors]:
+    """Where the likeness of n pairs is greatest, shifts near the expected ones preferred.
+
+    Args:
+        table: (n, s, s) of `Spectra.likeness`. expected: (n, 2) shifts dx, dy in cells; None for none.
+    Returns:
+        (n, 2) whole shifts dx, dy; (n,) the likeness there, less what the way from the expected shift costs.
+    """
+    reach = table.shape[1] // 2
+    shifts = np.arange(-reach, reach + 1, dtype=np.float32)
+    east, south = np.zeros((2, 1), np.float32) if expected is None else expected.T
+    cost = _SHIFT_COST * np.hypot(
+        shifts[None, :, None] - south[:, None, None], shifts[None, None, :] - east[:, None, None]
+    )
+    flat = (table - cost).reshape(len(table), -1)
+    place = flat.argmax(axis=1)
+    south, east = np.divmod(place, len(shifts))
+    return np.stack([east - reach, south - reach], axis=1), flat.max(axis=1)
+
+
+def moved(grids: Vectors, shifts: NDArray[np.int64]) -> tuple[Vectors, NDArray[np.bool_]]:
+    """Pictures' grids (n, h, w, c) in the frame of maps that lie (n, 2) cells off; zeros where nothing is left.
+
+    Returns:
+        (n, h, w, c) and (n, h, w) bool, which cells have a picture.
+    """
+    out, seen = np.zeros_like(grids), np.zeros(grids.shape[:3], bool)
+    for dx, dy in np.unique(shifts, axis=0).tolist():
+        rows = np.flatnonzero((shifts == (dx, dy)).all(axis=1))
+        # What the map shows at u lies at u - shift in the picture.
+        to, of = frames(grids.shape[1:3], (dx, dy))
+        out[(rows, *to)] = grids[(rows, *of)]
+        seen[(rows, *to)] = True
+    return out, seen
+
+
+def frames(sides: tuple[int, ...], shift: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Rows and columns of the map, and of the picture, that lie on one another when the map is `shift` dx, dy off."""
+    (height, width), (dx, dy) = sides, shift
+    ours = slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx))
+    theirs = slice(max(0, -dy), height + min(0, -dy)), slice(max(0, -dx), width + min(0, -dx))
+    return ours, theirs

@@ -1,0 +1,123 @@
+"""Puts maps and aerial pictures into the spaces of structure: codes of a fine grid, and a coarse vector to search by.
+
+Maps need numpy alone, by their palette; aerial pictures need the decoder, hence torch, imported with the first of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from threading import RLock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from geoanchor.errors import BadInput
+from geoanchor.image import Pixels
+from geoanchor.protocols import RowVectors, Vectors
+from geoanchor.structure import shares
+from models.bundle import StructureSpec
+from models.codes import CELLS, Codebooks, log_odds
+from models.critic import Critic
+from models.fusion import PREFIX as FUSION
+from models.fusion import FusionScorer
+from models.matcher import CODES, StructureMatcher
+from models.palette import map_classes
+from models.registration import MAP_FLOOR, PICTURE_FLOOR, sharpened
+from models.weights import Weights
+
+if TYPE_CHECKING:
+    from models.decoding import Decoder
+
+COARSE = "structure"
+"""Name of the space of coarse vectors."""
+COARSE_CELLS = 20
+"""Side of the grid that coarse vectors are made of."""
+_LARGEST_MAP_PX = 640
+
+
+class StructureEncoder:
+    """The structure half of a bundle.
+
+    Args:
+        spec: shape of the decoder. weights: the bundle's; read on first use.
+    """
+
+    def __init__(self, spec: StructureSpec, weights: Weights) -> None:
+        self._spec = spec
+        self._weights = weights
+        self._lock = RLock()
+
+    def prepare_map(self, pixels: Pixels) -> Pixels:
+        """A map keeps its pixels, since mixed colours mean nothing; only a huge one loses some, and a tiny one is
+        enlarged."""
+        longest, shortest = max(pixels.shape[:2]), min(pixels.shape[:2])
+        if longest <= _LARGEST_MAP_PX and shortest >= CELLS:
+            return pixels
+        side = _LARGEST_MAP_PX if longest > _LARGEST_MAP_PX else self._spec.size_px
+        return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST))
+
+    def prepare_aerial(self, pixels: Pixels) -> Pixels:
+        """The decoder's square, antialiased."""
+        side = self._spec.size_px
+        if pixels.shape == (side, side, 3):
+            return pixels
+        return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
+
+    def maps(self, pictures: Sequence[Pixels]) -> dict[str, RowVectors]:
+        """Both vectors of prepared maps."""
+        grids = np.stack([shares(map_classes(picture), CELLS) for picture in pictures])
+        return {COARSE: self._coarse(sharpened(grids, MAP_FLOOR), "map"), CODES: self.books.encode(grids, "map")}
+
+    def aerials(self, pictures: Sequence[Pixels]) -> dict[str, RowVectors]:
+        """Both vectors of aerial pictures."""
+        with self._lock:
+            decoder = self._decoder
+        grids = log_odds(decoder.log_beliefs(pictures), self.books.prior)
+        return {
+            COARSE: self._coarse(sharpened(grids, PICTURE_FLOOR), "aerial"),
+            CODES: self.books.encode(grids, "aerial"),
+        }
+
+    def _coarse(self, grids: Vectors, layer: str) -> Vectors:
+        return coarse_cells(grids) @ self._projections[layer]
+
+    @cached_property
+    def books(self) -> Codebooks:
+        """What codes mean."""
+        return Codebooks(self._weights.read("codes"))
+
+    @cached_property
+    def matcher(self) -> StructureMatcher:
+        """Judges pairs of rows of this bundle."""
+        fusion = self._weights.read(FUSION)
+        scorer = FusionScorer(fusion) if fusion else None
+        calibration = self._weights.read("calibration")["terms"]
+        return StructureMatcher(self.books, Critic(self._weights.read("critic")), scorer, calibration)
+
+    @cached_property
+    def _projections(self) -> Mapping[str, Vectors]:
+        return self._weights.read("coarse")
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        import torch
+
+        from models.decoding import Decoder
+        from models.structure import StructureNet, fold_norms
+
+        network = StructureNet(self._spec.widths, self._spec.pyramid)
+        try:
+            network.load_state_dict({n: torch.from_numpy(a) for n, a in self._weights.read("decoder").items()})
+        except RuntimeError as error:
+            reason = "does not hold the structure decoder that the manifest speaks of"
+            raise BadInput(str(self._weights.path), reason) from error
+        return Decoder(fold_norms(network), self._spec.size_px)
+
+
+def coarse_cells(grids: Vectors) -> Vectors:
+    """(n, CELLS, CELLS, 7) -> (n, COARSE_CELLS² * 7) means of neighbouring cells."""
+    n, step = len(grids), CELLS // COARSE_CELLS
+    blocks = grids.reshape(n, COARSE_CELLS, step, COARSE_CELLS, step, -1)
+    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1))

@@ -1,0 +1,168 @@
+"""From a decoder to a matcher: codebooks, the critic and the calibration, on places that the decoder never saw."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
+from torch import nn
+
+from geoanchor.protocols import Vectors
+from geoanchor.structure import CLASSES, shares
+from models.codes import CELLS, CODES, Codebooks, log_odds
+from models.critic import Critic, feature_count, features
+from models.matcher import StructureMatcher
+from retrieval import metrics
+from training.structure.negatives import KINDS, Kind, wrong_map
+from training.structure.variants import Variants
+
+_LEAST_PRIOR = 0.002
+"""A class that hardly occurs must not speak the louder for it."""
+_CELLS_SHOWN = 60_000
+"""Cells that a codebook is made of."""
+_ROUNDS = 3
+"""Wrong maps of each kind made of each frame."""
+_HIDDEN = 32
+_FOLDS = 4
+_MAX_OFFSET = 0.1
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Pairs to learn from: features (n, f), agree (n,) bool, place (n,) of the aerial picture, kind of the map."""
+
+    features: Vectors
+    agree: NDArray[np.bool_]
+    place: NDArray[np.int64]
+    kind: NDArray[np.str_]
+
+
+def learn_codebooks(variants: Variants, seed: int) -> Codebooks:
+    """The prior and, by k-means over their cells, the codes of held-out maps and pictures."""
+    rng = np.random.default_rng(seed)
+    maps = variants.shares(np.arange(len(variants)))
+    prior = np.maximum(maps.mean(axis=(0, 1, 2)), _LEAST_PRIOR)
+    odds = log_odds(variants.log_beliefs, prior)
+    books = {name: _centres(table, rng) for name, table in (("map", maps), ("aerial", odds))}
+    return Codebooks({"prior": prior, **books})
+
+
+def _centres(grids: Vectors, rng: np.random.Generator) -> Vectors:
+    cells = grids.reshape(-1, len(CLASSES))
+    shown = cells[rng.choice(len(cells), min(_CELLS_SHOWN, len(cells)), replace=False)]
+    # Pure cells are the commonest by far; the rare mixtures need codes too.
+    distinct = np.unique(shown.round(2), axis=0)
+    both = np.concatenate([shown[: len(shown) // 2], distinct[rng.permutation(len(distinct))[: len(shown) // 2]]])
+    with warnings.catch_warnings():
+        # A code that no cell is nearest to keeps its place and does no harm.
+        warnings.filterwarnings("ignore", "One of the clusters is empty")
+        centres, _ = kmeans2(both.astype(np.float64), CODES, iter=25, minit="points", rng=rng)
+    return np.asarray(centres, np.float32)
+
+
+def make_examples(variants: Variants, books: Codebooks, seed: int) -> Examples:
+    """Every frame with its own map, jittered, and with wrong maps of every kind."""
+    rng = np.random.default_rng(seed)
+    matcher = StructureMatcher(books, _no_critic(), None, np.array([0.0, 1.0], np.float32))
+    aerials = books.encode(log_odds(variants.log_beliefs, books.prior), "aerial")
+    made: list[tuple[int, Kind, NDArray[np.uint8]]] = []
+    for row in range(len(variants)):
+        for kind in KINDS:
+            for _ in range(_ROUNDS if kind != "same" else 2 * _ROUNDS):
+                drawn = wrong_map(kind, row, variants, rng)
+                if drawn is not None:
+                    made.append((row, kind, drawn))
+    found = []
+    for start in range(0, len(made), _AT_ONCE):
+        part = made[start : start + _AT_ONCE]
+        maps = books.encode(np.stack([shares(drawn, CELLS) for _, _, drawn in part]), "map")
+        still = np.zeros((len(part), 2), np.float32)
+        evidence, _ = matcher.evidence(maps, aerials[[row for row, _, _ in part]], _MAX_OFFSET, still)
+        found.append(features(evidence, books.prior))
+    kinds = np.array([kind for _, kind, _ in made])
+    places = np.array([variants.place[row] for row, _, _ in made])
+    return Examples(np.concatenate(found), kinds == "same", places, kinds)
+
+
+def fit_critic(examples: Examples, seed: int) -> tuple[dict[str, Vectors], Vectors]:
+    """The critic's arrays, and (n,) its logits of each example from a critic that never saw the example's place."""
+    held_out = np.zeros(len(examples.agree), np.float32)
+    fold = examples.place % _FOLDS
+    for number in range(_FOLDS):
+        critic = Critic(_fitted(examples, fold != number, seed))
+        held_out[fold == number] = critic(examples.features[fold == number])
+    return _fitted(examples, np.ones(len(fold), bool), seed), held_out
+
+
+def judged_by_kind(examples: Examples, logits: Vectors) -> dict[str, float]:
+    """AUROC of right maps against each kind of wrong ones."""
+    right = logits[examples.agree]
+    found: dict[str, float] = {}
+    for kind in KINDS[1:]:
+        wrong = logits[examples.kind == kind]
+        if len(wrong) and len(right):
+            scores = np.concatenate([right, wrong]).astype(np.float64)
+            found[kind] = metrics.auroc(scores, np.arange(len(scores)) < len(right))
+    return found
+
+
+def fit_calibration(terms: Vectors, examples: Examples) -> Vectors:
+    """Bias and weights (1 + t,) of a logistic regression on terms (n, t) of held-out places (Platt 1999)."""
+    inputs = torch.from_numpy(terms.astype(np.float64))
+    wanted = torch.from_numpy(examples.agree.astype(np.float64))
+    weight = torch.from_numpy(_balanced(examples.kind).astype(np.float64))
+    line = nn.Linear(terms.shape[1], 1).double()
+    optimiser = torch.optim.LBFGS(line.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        logits = line(inputs)[:, 0]
+        value = (nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum()
+        value = value + 1e-4 * (line.weight**2).sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return torch.cat([line.bias, line.weight[0]]).detach().numpy().astype(np.float32)
+
+
+def _fitted(examples: Examples, rows: NDArray[np.bool_], seed: int) -> dict[str, Vectors]:
+    x, y = examples.features[rows], examples.agree[rows].astype(np.float32)
+    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-3
+    inputs, wanted = torch.from_numpy(np.clip((x - mean) / scale, -5, 5)), torch.from_numpy(y)
+    torch.manual_seed(seed)
+    inner, outer = nn.Linear(x.shape[1], _HIDDEN), nn.Linear(_HIDDEN, 1)
+    optimiser = torch.optim.AdamW([*inner.parameters(), *outer.parameters()], lr=3e-3, weight_decay=0.05)
+    # Right and wrong count the same, whatever their number, and so does each kind of wrong.
+    weight = torch.from_numpy(_balanced(examples.kind[rows]))
+    for step in range(600):
+        optimiser.param_groups[0]["lr"] = 3e-3 * (1 - step / 600)
+        logits = outer(torch.relu(inner(inputs)))[:, 0]
+        loss = (nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    layers = {"inner": inner, "outer": outer}
+    arrays = {f"{name}.{key}": t.numpy() for name, layer in layers.items() for key, t in layer.state_dict().items()}
+    return {"mean": mean, "scale": scale, **arrays}
+
+
+def _balanced(kinds: NDArray[np.str_]) -> Vectors:
+    weight = np.zeros(len(kinds), np.float32)
+    wrong = [kind for kind in np.unique(kinds) if kind != "same"]
+    for kind in np.unique(kinds):
+        rows = kinds == kind
+        weight[rows] = (0.5 if kind == "same" else 0.5 / len(wrong)) / rows.sum()
+    return weight
+
+
+def _no_critic() -> Critic:
+    arrays = {"mean": np.zeros(feature_count()), "scale": np.ones(feature_count()), "inner.bias": np.zeros(1),
+              "inner.weight": np.zeros((1, feature_count())), "outer.weight": np.zeros((1, 1)),
+              "outer.bias": np.zeros(1)}  # fmt: skip
+    return Critic({name: array.astype(np.float32) for name, array in arrays.items()})

@@ -1,0 +1,98 @@
+"""A base bundle with structure added: decoder, codes, coarse vectors, critic and calibration."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from geoanchor.protocols import RowVectors
+from models.bundle import SHIPPED, WEIGHTS_NAME, BundleManifest, SpaceSpec, StructureSpec, read_bundle
+from models.codes import CELLS
+from models.matcher import CODES
+from models.structure import StructureNet
+from models.structure_encoder import COARSE
+from models.text import file_sha256
+from training.export import write_manifest
+from training.structure.coarse import DIM
+from training.structure.recipe import StructureRecipe
+
+PARTS = ("decoder", "codes", "coarse", "critic", "calibration")
+"""What a structure run makes, as prefixes of the tensors' names; the rest of the base bundle stays."""
+
+_PATHS: Any = {"data": {"osm_folder", "workers"}, "pairs": {"path"}}
+"""What a recipe says of one machine only."""
+
+
+def base_folder(base: str) -> Path:
+    """Folder of a shipped bundle by name, or of any by path."""
+    return SHIPPED / base if (SHIPPED / base).is_dir() else Path(base)
+
+
+def export_structure(
+    recipe: StructureRecipe, network: StructureNet, arrays: Mapping[str, Mapping[str, RowVectors]], folder: Path
+) -> Path:
+    """Write the base bundle with the run's parts in place of its own, in a fresh folder that is renamed into place.
+
+    Args:
+        arrays: by part and name, all of `PARTS` but the decoder.
+    """
+    base = base_folder(recipe.base)
+    manifest, tensors = read_bundle(base), load_file(base / WEIGHTS_NAME)
+    kept = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] not in PARTS}
+    for part, own in {"decoder": _decoder(network), **arrays}.items():
+        kept |= {f"{part}.{name}": _half(array, part) for name, array in own.items()}
+    partial = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(kept, partial / WEIGHTS_NAME)
+    (partial / WEIGHTS_NAME).chmod(0o644)  # safetensors writes for the owner alone
+    write_manifest(partial, describe(recipe, manifest, file_sha256(partial / WEIGHTS_NAME)))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return folder
+
+
+def describe(recipe: StructureRecipe, base: BundleManifest, weights_sha256: str) -> BundleManifest:
+    """The base's manifest with the spaces of structure and what they were learned from."""
+    decoder = recipe.decoder
+    both: dict[str, SpaceSpec] = {
+        COARSE: SpaceSpec(dim=DIM, metric="inner_product", modalities=("aerial", "map")),
+        CODES: SpaceSpec(dim=CELLS**2, metric="codes", number="uint8", modalities=("aerial", "map")),
+    }
+    data = recipe.data
+    learned = [
+        f"structure: procedural cities of the countries {', '.join(data.countries)} and the extracts "
+        f"{', '.join(data.osm_train) or 'none'}, drawn as in the base",
+    ]
+    if recipe.pairs.share:
+        learned.append("structure: real aerial and map pairs of the New York area (research use; only weights ship)")
+    earlier = tuple(line for line in base.training_data if not line.startswith("structure: "))
+    return base.model_copy(
+        update={
+            "spaces": base.spaces | both,
+            "structure": StructureSpec(widths=decoder.widths, pyramid=decoder.pyramid, size_px=decoder.size_px),
+            "weights_sha256": weights_sha256,
+            "training_data": (*earlier, *learned),
+            "recipe": base.recipe
+            | {
+                "structure": recipe.model_dump(
+                    mode="json", exclude={"data": {"osm_folder", "workers"}, "pairs": {"path"}}
+                )
+            },
+        }
+    )
+
+
+def _decoder(network: StructureNet) -> dict[str, RowVectors]:
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+
+
+def _half(array: RowVectors, part: str) -> RowVectors:
+    """The large parts at half precision."""
+    large = part in ("decoder", "coarse") and array.dtype.kind == "f"
+    return np.ascontiguousarray(array.astype(np.float16) if large else array)
