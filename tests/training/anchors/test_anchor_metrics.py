@@ -133,7 +133,7 @@ lines = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(boxes, lines)
 def test_turning_mirroring_and_moving_change_nothing(
     buildings: list[tuple[float, ...]], roads: list[tuple[float, ...]]
