@@ -7,7 +7,7 @@ a picture means is the encoder's business, and it is opened only when a query ne
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, reduce
@@ -18,10 +18,12 @@ import numpy as np
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
 from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
-from geoanchor.protocols import Encoder, Reranker, RowIds, Vectors
+from geoanchor.protocols import Encoder, Reranker, RowIds, RowVectors, Vectors
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Part, PointPart, Query, TextPart, hit_cell
 from geoanchor.space import Modality
 from geoanchor.tiling import Bounds
+from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
+from retrieval.matching import RowMatcher
 from retrieval.region import region_rows
 from retrieval.relations import Relation, parse_relation
 from retrieval.serving import Serving
@@ -50,6 +52,7 @@ class Searcher:
     def __init__(self, serving: Serving, open_encoder: Callable[[], Encoder]) -> None:
         self._serving = serving
         self._open_encoder = open_encoder
+        self._seen: tuple[ImagePart, Mapping[str, RowVectors]] | None = None
 
     def search(self, query: Query) -> Answer:
         """A page of the best rows.
@@ -57,7 +60,8 @@ class Searcher:
         With one embedding space a score is the inner product with the query vector (the cosine, where the space's
         metric is that); a relation's score is a belief 0..1; a point adds weight / (1 + kilometres), and on its own
         1 more for rows whose bounds hold it; several spaces are averaged in standard deviations from the gallery's
-        usual score.
+        usual score. A map or an aerial picture alone is also compared, cell by cell, with the other layer's rows, whose
+        likeness of structure is added, in standard deviations above the usual.
 
         Raises UsageError on what makes no sense (an unknown id, space or reranker, an invalid region), BadInput on an
         unreadable picture, UnsupportedModality and SpaceMismatch where the encoder cannot answer.
@@ -107,6 +111,11 @@ class Searcher:
 
     def _encode(self, items: Sequence[Pixels] | Sequence[str], modality: Modality, space: str) -> Vectors:
         """Query vectors (n, d) in a space of the index. Raises SpaceMismatch when the encoder's space is another."""
+        self._require(space)
+        return self.encoder.encode(items, modality, "query")[space]
+
+    def _require(self, space: str) -> None:
+        """Raise SpaceMismatch unless the encoder makes vectors of this very space."""
         mine, theirs = self._serving.manifest.spaces[space], self.encoder.spaces.get(space)
         if theirs is None:
             raise SpaceMismatch(
@@ -114,7 +123,6 @@ class Searcher:
                 "make: open it with the model it was built with"
             )
         mine.require(theirs, where=str(self._serving.folder))
-        return self.encoder.encode(items, modality, "query")[space]
 
     def _terms(self, query: Query) -> list[Term]:
         points = [part for part in query.parts if isinstance(part, PointPart)]
@@ -126,11 +134,37 @@ class Searcher:
                 others.remove(part)
         by_space = self._by_space(others, query)
         vectors = [VectorTerm(self._serving, space, parts) for space, parts in by_space.items()]
+        counterpart = self._counterpart_term(query)
         if vectors:
-            terms.append(vectors[0] if len(vectors) == 1 else FusedTerm(self._serving, vectors))
+            alone = len(vectors) == 1 and counterpart is None
+            terms.append(vectors[0] if alone else FusedTerm(self._serving, vectors))
+        if counterpart is not None:
+            terms.append(counterpart)
         if points:
             terms.append(PointTerm(self._serving, points, holding_first=not terms))
         return terms
+
+    def _counterpart_term(self, query: Query) -> CounterpartTerm | None:
+        """For a map or an aerial picture alone, where the index can tell what the other layer shows of it."""
+        part = query.parts[0]
+        if len(query.parts) > 1 or query.spaces or not isinstance(part, ImagePart) or part.layer not in OTHER:
+            return None
+        spaces = self._serving.manifest.spaces
+        if part.weight <= 0 or COARSE not in spaces or not len(self._serving.layers[OTHER[part.layer]]):
+            return None
+        if (matcher := self.encoder.matcher) is None or not set(matcher.spaces) <= set(spaces):
+            return None
+        return CounterpartTerm(
+            self._serving, RowMatcher(self._serving, self.encoder), part.layer, self._picture_vectors(part)
+        )
+
+    def _picture_vectors(self, part: ImagePart) -> Mapping[str, RowVectors]:
+        """Vectors (1, d) of a picture by space; the last picture's are kept, since several terms ask for them."""
+        seen = self._seen
+        if seen is None or seen[0] is not part:
+            pixels = read_rgb(part.data, f"the {part.layer} picture of the query")
+            self._seen = seen = part, self.encoder.encode([pixels], part.layer, "query")
+        return seen[1]
 
     def _relation_term(self, relation: Relation, part: VectorPart, query: Query) -> RelationTerm:
         space = self._spaces_for([part], query)[0]
@@ -177,9 +211,9 @@ class Searcher:
         match part:
             case TextPart(text=text):
                 return np.asarray(self._encode([text], "text", space)[0])
-            case ImagePart(layer=layer, data=data):
-                pixels = read_rgb(data, f"the {layer} picture of the query")
-                return np.asarray(self._encode([pixels], layer, space)[0])
+            case ImagePart():
+                self._require(space)
+                return np.asarray(self._picture_vectors(part)[space][0])
             case LikePart():
                 return self._serving.vector(space, self._row(part))
 

@@ -1,0 +1,84 @@
+"""The other side of a map or an aerial picture: rows of the other layer, by the structure that both show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.image import Layer
+from geoanchor.protocols import RowIds, RowVectors, Vectors
+from retrieval.index.flat import top
+from retrieval.matching import RowMatcher
+from retrieval.serving import Serving
+
+COARSE = "structure"
+"""The space that tells which rows are worth comparing cell by cell."""
+OTHER: Mapping[Layer, Layer] = {"map": "aerial", "aerial": "map"}
+_COMPARED = 400
+"""Rows compared cell by cell: the best of the coarse vectors."""
+_USUAL = 64
+"""Rows, evenly spread, whose likeness says what is usual for a query."""
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CounterpartTerm:
+    """Likeness of structure between a picture and rows of the other layer, in standard deviations above the usual.
+
+    Rows of the picture's own layer count as usual, 0; so do those that the coarse vectors rule out.
+
+    Attributes:
+        layer: of the picture. vectors: of the picture by space, (1, d) each.
+    """
+
+    serving: Serving
+    matcher: RowMatcher
+    layer: Layer
+    vectors: Mapping[str, RowVectors]
+
+    def scores(self, rows: RowIds) -> Scores:
+        """Scores (n,) of rows (n,) sorted positions."""
+        found = np.zeros(len(rows))
+        candidates = np.flatnonzero(np.isin(rows, self._comparable))
+        if len(candidates) > _COMPARED:
+            coarse = self.serving.exact(COARSE).rescore(self.vectors[COARSE][0], rows[candidates])
+            candidates = candidates[top(coarse.astype(np.float64), _COMPARED)]
+        if len(candidates):
+            mean, deviation = self._usual
+            found[candidates] = np.maximum((self._likeness(rows[candidates])[0] - mean) / deviation, 0)
+        return found
+
+    def why(self, rows: RowIds) -> list[dict[str, Any]]:
+        """Likeness and the shift of the map, as shares of the side, of rows of the other layer."""
+        reasons: list[dict[str, Any]] = [{} for _ in rows]
+        there = np.flatnonzero(np.isin(rows, self._comparable))
+        if len(there):
+            likeness, offsets = self._likeness(rows[there])
+            for at, score, offset in zip(there.tolist(), likeness.tolist(), offsets.tolist(), strict=True):
+                reasons[at] = {"structure": round(score, 4), "offset": [round(part, 4) for part in offset]}
+        return reasons
+
+    @cached_property
+    def _comparable(self) -> RowIds:
+        return self.matcher.comparable(self.serving.layers[OTHER[self.layer]])
+
+    @cached_property
+    def _usual(self) -> tuple[float, float]:
+        """Mean and deviation of the likeness of rows anywhere."""
+        likeness, _ = self._likeness(self._comparable[:: max(1, len(self._comparable) // _USUAL)])
+        # Of a handful of rows the deviation says nothing; it is never less than what noise makes of it.
+        return float(np.median(likeness)), max(float(likeness.std()), 0.01)
+
+    def _likeness(self, rows: RowIds) -> tuple[Vectors, Vectors]:
+        """Likeness (n,) and offsets (n, 2)."""
+        theirs, ours = self.matcher.vectors(rows), {name: self.vectors[name] for name in self.matcher.matcher.spaces}
+        if self.layer == "map":
+            scores, offsets = self.matcher.matcher.rank(ours, theirs)
+            return scores[0], offsets[0]
+        scores, offsets = self.matcher.matcher.rank(theirs, ours)
+        return scores[:, 0], offsets[:, 0]
