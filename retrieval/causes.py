@@ -24,8 +24,8 @@ KINDS: Mapping[str, tuple[int, ...]] = {
 }
 """What people look for in a map, and the classes that it is made of."""
 
-QUIET_NATS = 0.1
-"""Content below which a map says too little for a picture to contradict it."""
+_QUIET_NATS = 0.08
+"""Variety below which a map says too little to be contradicted: 1.5 % of buildings in a plain."""
 _AGAINST_NATS = 0.6
 """Mean evidence against the map, over a cell and its eight neighbours, from which the cell counts as disagreeing."""
 _NOTABLE = 0.01
@@ -34,7 +34,7 @@ _UNMAPPED = 0.005
 """Share of the tile below which what a map shows of structure is nothing."""
 _CLEAR = 0.25
 """Belief in a kind below which a picture does not show it in a cell."""
-_VAGUE = 0.5
+_VAGUE = 0.35
 """Mean of the strongest belief below which a picture speaks for no class."""
 _MAX_NODATA = 0.25
 _WINDS = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
@@ -79,6 +79,16 @@ def differences(judged: Judgement) -> Differences:
     map_only = (np.maximum(shown - _widest(seen), 0) * where).mean(axis=(1, 2))
     clarity = judged.beliefs.max(axis=-1).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2, 3)), 1)
     return Differences(against, picture_only, map_only, shown.sum(axis=-1).mean(axis=(1, 2)), clarity)
+
+
+def informative(shares: Vectors) -> Mask:
+    """Whether each of n maps says enough: the entropy of its classes, which is nothing for all water or all meadow.
+
+    Args:
+        shares: (n, cells, cells, classes).
+    """
+    mean = np.maximum(shares.mean(axis=(1, 2)), 1e-9)
+    return np.asarray(-(mean * np.log(mean)).sum(axis=-1) >= _QUIET_NATS)
 
 
 def disagreeing(evidence: Vectors) -> Mask:

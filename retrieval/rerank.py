@@ -11,7 +11,7 @@ from geoanchor.errors import UsageError
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Judgement, Reranker, RowIds
 from geoanchor.query import Hit, ImagePart, Query
-from retrieval.causes import QUIET_NATS, diagnose, differences
+from retrieval.causes import diagnose, differences, informative
 from retrieval.matching import RowMatcher
 from retrieval.registration import offsets_m, sides_m
 from retrieval.serving import Serving
@@ -57,11 +57,11 @@ class MismatchReranker:
 
     def _reasons(self, judged: Judgement, rows: RowIds) -> Iterator[tuple[float, dict[str, Any]]]:
         """Mismatch and explanation of each row."""
-        found, informative = differences(judged), judged.content >= QUIET_NATS
+        found, said = differences(judged), informative(judged.shares)
         metres = offsets_m(judged.offset, sides_m(self._serving, rows))
         for i, mismatch in enumerate(mismatch_of(judged).tolist()):
-            told = diagnose(found, i, mismatch=mismatch, informative=bool(informative[i]), moved_m=None, nodata=0.0)
+            told = diagnose(found, i, mismatch=mismatch, informative=bool(said[i]), moved_m=None, nodata=0.0)
             why: dict[str, Any] = {"mismatch": round(mismatch, 4), "cause": told.cause, "reason": told.reason}
-            if informative[i] and np.isfinite(metres[i]).all():
+            if said[i] and np.isfinite(metres[i]).all():
                 why["offset_m"] = [round(metre, 2) for metre in metres[i].tolist()]
             yield mismatch, why

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from geoanchor.change import Registration
 from geoanchor.protocols import Judgement, RowIds, Vectors
-from retrieval.causes import QUIET_NATS, differences, unmapped_mismatch
+from retrieval.causes import differences, informative, unmapped_mismatch
 from retrieval.matching import RowMatcher
 from retrieval.pairs import NO_MAP, Pairs
 from retrieval.registration import Metres, gains, offsets_m, registration, strays
@@ -19,10 +19,10 @@ MAX_OFFSET = 0.1
 """How far a map may lie off, as a share of a tile's side."""
 CHUNK = 256
 """Pairs judged at once; the grids of 256 take some 50 MB."""
-_EXPLAINED = 0.25
-"""Share of what a map says that its own offset must bring for the tile to be called shifted."""
-_SUITED = 0.4
-"""Share of what a map says that the picture must show at the tile's own offset, for the shift to be the whole story."""
+_EXPLAINED = 0.4
+"""Share of what speaks for a map that its own offset must bring for the tile to be called shifted."""
+_SUITED = 0.15
+"""Share of what a map says that the picture must bear out at the tile's own offset."""
 
 Progress = Callable[[int, int], None]
 
@@ -32,23 +32,19 @@ class Survey:
     """What is known of n pairs after all were judged.
 
     Attributes:
-        mismatch: (n,) 0..1. content: (n,) nats a cell. offset: (n, 2) share of the side, too far east and south.
+        mismatch: (n,) 0..1. informative: (n,) whether the map says enough to be contradicted.
+        offset: (n, 2) share of the side, too far east and south.
         sides_m: (n, 2) width and height of the pictures. moved: (n,) the tile's own shift explains its mismatch.
         common: how the whole map lies, None where too few pairs tell.
     """
 
     pairs: Pairs
     mismatch: Vectors
-    content: Vectors
+    informative: NDArray[np.bool_]
     offset: Vectors
     sides_m: Metres
     moved: NDArray[np.bool_]
     common: Registration | None = None
-
-    @property
-    def informative(self) -> NDArray[np.bool_]:
-        """Pairs (n,) whose map says something."""
-        return np.asarray(self.content >= QUIET_NATS)
 
     @property
     def offset_m(self) -> Metres:
@@ -88,7 +84,7 @@ def survey_pairs(
     """
     count = len(pairs)
     none = Survey(
-        pairs, np.zeros(count, np.float32), np.zeros(count, np.float32), np.zeros((count, 2), np.float32), sides_m,
+        pairs, np.zeros(count, np.float32), np.zeros(count, bool), np.zeros((count, 2), np.float32), sides_m,
         np.zeros(count, bool),
     )  # fmt: skip
     survey = _judged(matcher, none, max_offset, chunk, progress)
@@ -101,29 +97,30 @@ def survey_pairs(
 
 def _judged(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int, progress: Progress | None) -> Survey:
     """Every pair judged where the region's registration lets one expect its map."""
-    kept: list[tuple[Vectors, Vectors, Vectors]] = []
+    kept: list[tuple[Vectors, NDArray[np.bool_], Vectors]] = []
     count = len(survey.pairs)
     for start in range(0, count, chunk):
         at = np.arange(start, min(start + chunk, count))
         judged = matcher.judge(survey.pairs.take(at), max_offset, survey.expected(at))
-        kept.append((mismatch_of(judged), judged.content, judged.offset))
+        kept.append((mismatch_of(judged), informative(judged.shares), judged.offset))
         if progress is not None:
             progress(start + len(at), count)
-    mismatch, content, offset = (np.concatenate(column) for column in zip(*kept, strict=True))
-    return replace(survey, mismatch=mismatch, content=content, offset=offset)
+    mismatch, said, offset = (np.concatenate([chunk[column] for chunk in kept]) for column in range(3))
+    return replace(survey, mismatch=mismatch, informative=said, offset=offset)
 
 
 def _with_strays(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int) -> Survey:
-    """Tiles that are shifted by themselves: their mismatch is at least what the shift costs them of what they say."""
+    """Tiles that are shifted by themselves: their mismatch is at least what the shift costs them of all that speaks
+    for them."""
     stray = np.flatnonzero(survey.informative & strays(survey.offset_m, survey.sides_m, survey.common))
     mismatch, moved = survey.mismatch.copy(), survey.moved.copy()
     for start in range(0, len(stray), chunk):
         at = stray[start : start + chunk]
         expected = survey.expected(at)
         judged = matcher.judge(survey.pairs.take(at), max_offset, expected)
-        cost = gains(judged, expected) / survey.content[at]
-        suited = judged.evidence.mean(axis=(1, 2)) / survey.content[at]
-        moved[at] = (cost >= _EXPLAINED) & (suited >= _SUITED)
+        spoken = judged.evidence.mean(axis=(1, 2))
+        cost = gains(judged, expected) / np.maximum(spoken, 1e-6)
+        moved[at] = (cost >= _EXPLAINED) & (spoken >= _SUITED * judged.content)
         mismatch[at] = np.where(moved[at], np.maximum(mismatch[at], np.clip(cost, 0, 1)), mismatch[at])
     return replace(survey, mismatch=mismatch, moved=moved)
 
@@ -131,7 +128,7 @@ def _with_strays(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: 
 def mismatch_of(judged: Judgement) -> Vectors:
     """1 minus the probability (n,); where the map says nothing, what the picture shows all the same."""
     mismatch = 1 - judged.probability
-    quiet = np.flatnonzero(judged.content < QUIET_NATS)
+    quiet = np.flatnonzero(~informative(judged.shares))
     if len(quiet):
         mismatch[quiet] = unmapped_mismatch(differences(judged_at(judged, quiet)))
     return mismatch
