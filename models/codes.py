@@ -42,7 +42,7 @@ class Codebooks:
         book = self._books[layer]
         cells = grids.reshape(-1, len(CLASSES))
         codes = np.concatenate([_nearest(part, book) for part in np.array_split(cells, max(1, len(cells) // 16_384))])
-        return codes.reshape(len(grids), -1)
+        return codes.reshape(len(grids), CELLS**2)
 
     def decode(self, codes: NDArray[np.uint8], layer: Layer) -> Vectors:
         """(n, CELLS²) codes -> (n, CELLS, CELLS, 7) float32 class shares of maps, log-odds of pictures."""
