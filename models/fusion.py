@@ -58,8 +58,9 @@ class FusionScorer:
     """The trained fusion network over vectors of frozen towers.
 
     Args:
-        arrays: "mlp.inner.weight", "mlp.inner.bias", "mlp.outer.*", "head.0.*" to "head.2.*", "prototypes" (k, width)
-            and, where it was calibrated, "calibration" (7,); as `arrays` gives them.
+        arrays: "mlp.inner.weight", "mlp.inner.bias", "mlp.outer.*", "head.0.*" to "head.2.*", "prototypes" (k, width),
+            "skip" (1,), what the discriminator adds for each unit of the plain cosine, and, where it was calibrated,
+            "calibration" (7,); as `arrays` gives them.
 
     Raises BadInput when one is missing or the shapes do not fit.
     """
@@ -94,7 +95,8 @@ class FusionScorer:
         x = fused
         for layer in range(HEAD_LAYERS - 1):
             x = leaky(self._linear(x, f"head.{layer}"))
-        return self._linear(x, f"head.{HEAD_LAYERS - 1}")[:, 0], nearest
+        beside = self._arrays["skip"] * np.einsum("nd,nd->n", aerial, maps)
+        return self._linear(x, f"head.{HEAD_LAYERS - 1}")[:, 0] + beside, nearest
 
     def probability(self, aerial: Vectors, maps: Vectors) -> Vectors:
         """(n,) float32 in 0..1 that each pair matches."""
@@ -138,4 +140,4 @@ def _beside(*parts: Vectors) -> Vectors:
 
 def _names() -> list[str]:
     layers = ["mlp.inner", "mlp.outer", *(f"head.{layer}" for layer in range(HEAD_LAYERS))]
-    return [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")] + ["prototypes"]
+    return [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")] + ["prototypes", "skip"]

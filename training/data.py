@@ -168,7 +168,7 @@ class TilePairs:
         self._aerial = [np.load(shard / "aerial.npy", mmap_mode="r") for shard in shards]
         self._map = [np.load(shard / "map.npy", mmap_mode="r") for shard in shards]
         self.texts, self.sentences, rows = _distinct(facts, shards)
-        self.oriented = np.array([bool(_COMPASS.search(text)) for text in self.texts])
+        self.oriented = np.array([bool(_COMPASS.search(text)) for text in self.texts], np.bool_)
         self.captions = _padded([[rows[text] for text in own] for fact in facts for own in fact["captions"]])
         self.concepts = np.zeros((len(self.place), len(KEYWORDS)), np.bool_)
         for row, names in enumerate(own for fact in facts for own in fact["concepts"]):

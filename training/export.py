@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from geoanchor.space import Modality
 from models.bundle import CARD_NAME, MANIFEST_NAME, WEIGHTS_NAME, Branch, BundleManifest, SpaceSpec
+from models.fusion import PREFIX, FusionScorer
 from models.text import MINILM_SHA256, SentenceEncoder, file_sha256
 from training.model import PairModel, branch_of
 from training.recipe import Recipe
@@ -22,16 +24,20 @@ LIMITS = (
 )
 
 
-def export(model: PairModel, recipe: Recipe, folder: Path) -> Path:
+def export(model: PairModel, recipe: Recipe, folder: Path, fusion: FusionScorer | None = None) -> Path:
     """Write the bundle in a fresh folder and rename it into place; what was at `folder` is replaced.
 
-    Scales and biases of the losses are left out: they matter to training only. Quality is empty until
-    `training.quality` measures it.
+    A recipe that learns from no captions gives a bundle without text. Scales and biases of the losses are left out:
+    they matter to training only. Quality is empty until `training.quality` measures it.
     """
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     kept = {name: tensor for name, tensor in model.state_dict().items() if not _in_training_only(name)}
+    if not recipe.weights.captions:
+        kept = {name: tensor for name, tensor in kept.items() if not name.startswith("text.")}
+    if fusion:
+        kept |= {f"{PREFIX}.{name}": torch.from_numpy(array) for name, array in fusion.arrays().items()}
     tensors = {name: _half(tensor) for name, tensor in kept.items()}
     save_file(tensors, partial / WEIGHTS_NAME)
     (partial / WEIGHTS_NAME).chmod(0o644)  # safetensors writes for the owner alone
@@ -50,17 +56,21 @@ def describe(recipe: Recipe, weights_sha256: str) -> BundleManifest:
         tokeniser_sha256=SentenceEncoder().tokeniser_sha256,
     )
     data = recipe.data
+    branches: dict[Modality, Branch] = {"aerial": picture, "map": picture}
+    if recipe.weights.captions:
+        branches["text"] = words
     extracts = ", ".join(data.osm_train)
     return BundleManifest(
         name=recipe.name,
         description=recipe.description,
         backend="towers",
-        branches={"aerial": picture, "map": picture, "text": words},
-        spaces={"semantic": SpaceSpec(dim=recipe.towers.dim, modalities=("aerial", "map", "text"))},
+        branches=branches,
+        spaces={"semantic": SpaceSpec(dim=recipe.towers.dim, modalities=tuple(branches))},
         weights_sha256=weights_sha256,
         licence=recipe.licence,
         training_data=(
             f"procedural cities of the countries {', '.join(data.countries)}",
+            *(["real pairs of aerial and map pictures"] if recipe.pairs else []),
             *(
                 [f"OpenStreetMap extracts drawn as maps and with the city's aerial look: {extracts}"]
                 if extracts
@@ -73,7 +83,7 @@ def describe(recipe: Recipe, weights_sha256: str) -> BundleManifest:
             "train": f"{data.train_seeds[0]}..{data.train_seeds[1]}",
             "validation": ", ".join((f"{data.val_seeds[0]}..{data.val_seeds[1]}", *data.osm_val)),
         },
-        recipe=recipe.model_dump(mode="json", exclude={"data": {"osm_folder", "workers"}}),
+        recipe=recipe.model_dump(mode="json", exclude={"data": {"osm_folder", "workers"}, "pairs": {"path"}}),
     )
 
 

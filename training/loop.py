@@ -14,10 +14,15 @@ import torch
 from torch import Tensor
 
 from geoanchor.errors import UsageError
+from training.anchorcache import annotate_places
 from training.batches import Batches, ReadAhead, anchor_targets
 from training.data import TilePairs, cache_folder, draw_all
 from training.export import export
+from training.matching.pictures import cache_edits
+from training.matching.stage import match
 from training.model import PairModel, branch_of
+from training.places import places_of
+from training.realpairs import cache_pairs
 from training.recipe import Recipe, Schedule, load_recipe
 from training.validate import validate
 
@@ -53,11 +58,19 @@ def train(
     _check(run, resume)
     tiles = cache_folder(run, plan.data)
     draw_all(plan.data, tiles, log)
+    if plan.pairs:
+        cache_pairs(plan.pairs, plan.data.cache_px, tiles, log)
+    if plan.weights.anchors or plan.matching:
+        annotate_places(places_of(plan.data), tiles, log)
     session = Session(plan, TilePairs(tiles, "train"), run)
     if resume:
         session.load()
     session.fit(TilePairs(tiles, "val"), log)
-    return export(session.average, plan, run / "bundle")
+    fusion = None
+    if plan.matching:
+        cache_edits(places_of(plan.data), plan.data, tiles, 1, log)
+        fusion = match(session.average, plan, tiles, run, log)
+    return export(session.average, plan, run / "bundle", fusion)
 
 
 def _check(run: Path, resume: bool) -> None:

@@ -128,6 +128,7 @@ class Matching(Strict):
         alpha: weight of the discriminator, None to choose it on held-out pairs. fusion: raw is the paper's sum without
             calibration, with the sign of its equation 8 put right.
         views: turned and mirrored copies of each pair, 1 to 8.
+        skip: how much the discriminator makes of the plain cosine to begin with; 0, as in the paper, shuts it out.
     """
 
     epochs: int = Field(default=20, gt=0)
@@ -146,6 +147,7 @@ class Matching(Strict):
     alpha: float | None = Field(default=None, ge=0, le=1)
     fusion: Literal["calibrated", "raw"] = "calibrated"
     views: int = Field(default=8, ge=1, le=8)
+    skip: float = Field(default=4.0, ge=0)
     seed: int = 0
 
 

@@ -27,8 +27,8 @@ def validate(model: PairModel, pairs: TilePairs, branch: Branch) -> dict[str, fl
     The query text is each tile's first caption, right where it is a caption; a keyword is right where its concept is.
     """
     rows = range(len(pairs))
-    aerial = _vectors(model.aerial, pairs.aerial(rows), branch)
-    maps = _vectors(model.map, pairs.map(rows, [0] * len(pairs)), branch)
+    aerial = vectors_of(model.aerial, pairs.aerial(rows), branch)
+    maps = vectors_of(model.map, pairs.map(rows, [0] * len(pairs)), branch)
     drawn = metrics.percent(metrics.hits_of_vectors(maps, aerial, [np.array([row]) for row in rows]))
     figures = {f"map {k}": value for k, value in drawn.items()}
     told = np.flatnonzero(pairs.captions[:, 0] >= 0)
@@ -62,7 +62,9 @@ def keyword_precision(model: PairModel, pictures: Vectors, concepts: NDArray[np.
     }
 
 
-def _vectors(tower: ImageTower, pixels: Pixels, branch: Branch) -> Vectors:
+@torch.inference_mode()
+def vectors_of(tower: ImageTower, pixels: Pixels, branch: Branch) -> Vectors:
+    """Unit vectors (n, d) of pictures (n, h, w, 3) uint8, shrunk to the tower's square."""
     small = np.stack([resize(picture, branch) for picture in pixels])
     batches = [small[start : start + _BATCH] for start in range(0, len(small), _BATCH)]
     return np.concatenate([tower(normalise(torch.from_numpy(batch), branch)).numpy() for batch in batches])

@@ -182,9 +182,9 @@ def test_training_beats_chance_and_its_bundle_agrees(cache: Path, tmp_path: Path
     encoder = load_bundle(folder)
     pixels = [held_out.aerial([row])[0] for row in range(4)]
     with torch.inference_mode():
-        from training.validate import _vectors
+        from training.validate import vectors_of
 
-        trained = _vectors(session.average.aerial, np.stack(pixels), branch_of(recipe.towers))
+        trained = vectors_of(session.average.aerial, np.stack(pixels), branch_of(recipe.towers))
     np.testing.assert_allclose(encoder.encode(pixels, "aerial")["semantic"], trained, atol=5e-3)
     assert "Not measured" in (folder / "CARD.md").read_text()
     assert read_bundle(folder).recipe["schedule"]["steps"] == 30

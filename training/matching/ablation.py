@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from models.fusion import Calibration, FusionScorer
-from training.anchorcache import annotate_places, read_anchors
+from training.anchorcache import annotate_places
 from training.batches import AnchorTargets, anchor_targets
 from training.data import TilePairs, draw_all, draw_place
 from training.matching.calibrate import calibrate
@@ -18,7 +18,8 @@ from training.matching.examples import Edits, Examples
 from training.matching.fit import MatchingSession
 from training.matching.heads import HeadSchedule, Sides, fit_heads, frozen_towers, headed
 from training.matching.judge import cosine, judged, trials
-from training.matching.pictures import Pictures, cache_edits, composed_pictures, drawn_pictures
+from training.matching.pictures import cache_edits
+from training.matching.stage import examples_of
 from training.places import Place, Split, places_of
 from training.realpairs import PLACE, cache_pairs
 from training.recipe import Matching, Recipe, Weights
@@ -72,29 +73,17 @@ def prepare(recipe: Recipe, tiles: Path, log: Log) -> None:
         cache_pairs(recipe.pairs, recipe.data.cache_px, tiles, log, ("train", "val", "test"))
 
 
-def pictures_of(name: str, recipe: Recipe, tiles: Path, split: Split) -> tuple[Pictures, TilePairs]:
-    """Pictures of one data set's split, and the tiles that its first rows are."""
-    pairs = TilePairs(tiles, split, [PLACE] if name == "maps" else _cities(recipe, split))
-    attributes = read_anchors(pairs.shards, recipe.anchors.form).attributes
-    every = np.arange(len(pairs))
-    if name == "city":
-        return drawn_pictures(pairs, np.arange(len(pairs.names)), attributes), pairs
-    return composed_pictures(
-        pairs.aerial(every.tolist()), pairs.map(every.tolist(), [0] * len(every)), attributes, 1
-    ), pairs
-
-
 def ground_of(name: str, recipe: Recipe, tiles: Path, bundle: Path, views: int) -> Ground:
     """Features of the bundle's backbones, read from `tiles` where they are kept from an earlier run."""
-    (aerial, maps), _ = frozen_towers(bundle)
+    encoders, _ = frozen_towers(bundle)
     kept: dict[Split, Examples] = {}
     for split in ("train", "val", "test"):
         file = tiles / f"features-{name}-{split}-{bundle.name}.npz"
         if not file.is_file():
-            pictures, _ = pictures_of(name, recipe, tiles, split)
-            write_examples(file, pictures.encoded(aerial, maps, views if split == "train" else 1))
+            own = _places(name, recipe, split)
+            write_examples(file, examples_of(tiles, split, encoders, views if split == "train" else 1, own))
         kept[split] = read_examples(file)
-    pairs = TilePairs(tiles, "train", [PLACE] if name == "maps" else _cities(recipe, "train"))
+    pairs = TilePairs(tiles, "train", _places(name, recipe, "train"))
     return Ground(kept["train"], kept["val"], kept["test"], anchor_targets(pairs, recipe.anchors))
 
 
@@ -177,6 +166,9 @@ def read_examples(file: Path) -> Examples:
         return Examples(aerial, maps, changed, edits, kept["attributes"], kept["plain"])
 
 
-def _cities(recipe: Recipe, split: Split) -> list[str]:
+def _places(name: str, recipe: Recipe, split: Split) -> list[str]:
+    """Names of a data set's places in a split."""
+    if name == "maps":
+        return [PLACE]
     places = [*places_of(recipe.data), *TEST_CITIES]
     return [place.name for place in places if place.split == split and place.country]

@@ -39,7 +39,7 @@ class MatchingSession:
         self.net = FusionNet(examples.dim, shape)
         self._examples = examples
         self._negatives = Negatives(examples, shape.edits, shape.mask_from)
-        weights = [*self.net.mlp.parameters(), *self.net.head.parameters()]
+        weights = [*self.net.mlp.parameters(), *self.net.head.parameters(), self.net.skip]
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": weights, "lr": shape.learning_rate, "weight_decay": shape.weight_decay},

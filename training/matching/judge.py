@@ -41,13 +41,16 @@ class Trial:
 def trials(examples: Examples) -> dict[str, Trial]:
     """ "swaps" of the pairs as found, "edits" of all kinds, and each kind of edit by its name.
 
-    Pairs whose anchors agree in ten attributes are not called a mismatch. An edit's match is the very pair it is of.
+    Pairs whose anchors agree in ten attributes are not called a mismatch. An edit's match is the very pair it is of. A
+    kind without mismatches is left out.
     """
     plain = np.flatnonzero(examples.plain)
     partner = plain[derangement(np.random.default_rng(_SEED), len(plain))]
     fair = examples.agreement(plain, partner) < ALIKE
     aerial, maps = examples.aerial[0], examples.maps[0]
-    found = {SWAPS: _trial(aerial[plain], maps[plain], aerial[plain[fair]], maps[partner[fair]])}
+    found: dict[str, Trial] = {}
+    if fair.any():
+        found[SWAPS] = _trial(aerial[plain], maps[plain], aerial[plain[fair]], maps[partner[fair]])
     kinds = examples.edits.kind
     for kind in (EDITS, *sorted(set(kinds.tolist()))):
         own = np.flatnonzero((kinds == kind) | (kind == EDITS))

@@ -50,13 +50,14 @@ class FusionNet(nn.Module):
         super().__init__()
         self.mlp = FusionMLP(dim, shape.width, shape.inputs)
         self.head = MatchHead(shape.width)
+        self.skip = nn.Parameter(torch.full((1,), shape.skip), requires_grad=shape.skip > 0)
         self.prototypes = nn.Parameter(normalize(torch.randn(shape.prototypes, shape.width), dim=-1))
 
     def forward(self, aerial: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, dim) twice -> fused (n, width), discriminator (n,), cosines to the prototypes (n, k)."""
         fused = self.mlp(aerial, maps)
         cosines = normalize(fused, dim=-1) @ normalize(self.prototypes, dim=-1).T
-        return fused, self.head(fused)[:, 0], cosines
+        return fused, self.head(fused)[:, 0] + self.skip * (aerial * maps).sum(dim=1), cosines
 
     def scorer(self, calibration: Calibration) -> FusionScorer:
         """The same in numpy."""

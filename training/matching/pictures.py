@@ -27,7 +27,9 @@ Log = Callable[[str], None]
 PATCHES = (0.5, 0.25)
 """Shares of the picture that foreign rectangles take."""
 _LEAST = 0.005
-"""Share of a tile below which a change of the vectors is nobody's mistake."""
+"""Share of a tile below which a change is nobody's mistake."""
+_FAR = 8
+"""Levels of 255 by which a map's pixel must change to be another; buildings are hardly darker than their ground."""
 _PICTURES, _FACTS = "edits.npy", "edits.json"
 
 
@@ -117,7 +119,8 @@ def composed_pictures(
 ) -> Pictures:
     """Pairs of rasters, and of each three composites more with their own mismatch: two patched, one moved.
 
-    A composite match has the same seams as its mismatch (`training.patches`), so no seam gives a mismatch away.
+    A composite match has the same seams as its mismatch (`training.patches`), so no seam gives a mismatch away. Where
+    the two maps show the same, as on open water, there is no mismatch and neither is made.
 
     Args:
         aerial, maps: (n, h, w, 3) uint8. attributes: (n, 11); composites keep those of the pair they are of.
@@ -133,6 +136,7 @@ def composed_pictures(
         near, far = moved_windows(rng, shape)
         seen, drawn, away = (shrunk(window, shape[0]) for window in (*map(near.cut, first), far.cut(first[1])))
         made.append((row, "moved", 1.0, seen, drawn, away))
+    made = [entry for entry in made if _differs(*entry[4:])]
     n = len(aerial)
     facts = [(n + i, kind, share) for i, (_, kind, share, *_) in enumerate(made)]
     return Pictures(
@@ -143,6 +147,11 @@ def composed_pictures(
         np.concatenate([attributes, attributes[[entry[0] for entry in made]]]),
         np.arange(n + len(made)) < n,
     )
+
+
+def _differs(one: Pixels, other: Pixels) -> bool:
+    far = np.abs(one.astype(np.int16) - other).max(axis=2) > _FAR
+    return bool(far.mean() >= _LEAST)
 
 
 def _others(row: int, n: int, rng: np.random.Generator) -> tuple[int, int]:
