@@ -39,8 +39,9 @@ class Codebooks:
 
     def encode(self, grids: Vectors, layer: Layer) -> NDArray[np.uint8]:
         """The nearest entries of (n, CELLS, CELLS, 7) grids: shares of maps, log-odds of pictures -> (n, CELLS²)."""
-        book = self._books[layer]
-        cells = grids.reshape(-1, len(CLASSES))
+        weight = code_weights(self.prior, layer)
+        book = self._books[layer] * weight
+        cells = grids.reshape(-1, len(CLASSES)) * weight
         codes = np.concatenate([_nearest(part, book) for part in np.array_split(cells, max(1, len(cells) // 16_384))])
         return codes.reshape(len(grids), CELLS**2)
 
@@ -53,6 +54,11 @@ class Codebooks:
         """Class beliefs whose log-odds these are, each cell's sum 1."""
         odds = np.exp(log_odds) * self.prior
         return np.asarray(odds / odds.sum(axis=-1, keepdims=True), np.float32)
+
+
+def code_weights(prior: Vectors, layer: Layer) -> Vectors:
+    """How much each class (7,) counts for which code is nearest: of pictures, as often as maps will ask for it."""
+    return np.sqrt(prior) if layer == "aerial" else np.ones_like(prior)
 
 
 def log_odds(log_beliefs: Grid, prior: Vectors) -> Vectors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 from torch import nn
 
+from geoanchor.image import Layer
 from geoanchor.protocols import Vectors
 from geoanchor.structure import CLASSES, shares
-from models.codes import CELLS, CODES, Codebooks, log_odds
+from models.codes import CELLS, CODES, Codebooks, code_weights, log_odds
 from models.critic import Critic, feature_count, features
 from models.matcher import StructureMatcher
 from retrieval import metrics
@@ -27,7 +29,7 @@ _CELLS_SHOWN = 60_000
 _ROUNDS = 3
 """Wrong maps of each kind made of each frame."""
 _HIDDEN = 32
-_FOLDS = 4
+FOLDS = 4
 _MAX_OFFSET = 0.1
 _AT_ONCE = 256
 
@@ -48,8 +50,12 @@ def learn_codebooks(variants: Variants, seed: int) -> Codebooks:
     maps = variants.shares(np.arange(len(variants)))
     prior = np.maximum(maps.mean(axis=(0, 1, 2)), _LEAST_PRIOR)
     odds = log_odds(variants.log_beliefs, prior)
-    books = {name: _centres(table, rng) for name, table in (("map", maps), ("aerial", odds))}
-    return Codebooks({"prior": prior, **books})
+    books: dict[str, Vectors] = {"prior": prior}
+    tables: tuple[tuple[Layer, Vectors], ...] = (("map", maps), ("aerial", odds))
+    for layer, table in tables:
+        weights = code_weights(prior, layer)
+        books[layer] = _centres(table * weights, rng) / weights
+    return Codebooks(books)
 
 
 def _centres(grids: Vectors, rng: np.random.Generator) -> Vectors:
@@ -89,14 +95,24 @@ def make_examples(variants: Variants, books: Codebooks, seed: int) -> Examples:
     return Examples(np.concatenate(found), kinds == "same", places, kinds)
 
 
-def fit_critic(examples: Examples, seed: int) -> tuple[dict[str, Vectors], Vectors]:
-    """The critic's arrays, and (n,) its logits of each example from a critic that never saw the example's place."""
-    held_out = np.zeros(len(examples.agree), np.float32)
-    fold = examples.place % _FOLDS
-    for number in range(_FOLDS):
-        critic = Critic(_fitted(examples, fold != number, seed))
-        held_out[fold == number] = critic(examples.features[fold == number])
-    return _fitted(examples, np.ones(len(fold), bool), seed), held_out
+def fit_critic(examples: Examples, seed: int) -> dict[str, Vectors]:
+    """The arrays of a critic that learned from all examples."""
+    return _fitted(examples, np.ones(len(examples.place), bool), seed)
+
+
+def fit_folds(examples: Examples, seed: int) -> list[Critic]:
+    """Critics of which number `place % FOLDS` never saw a place."""
+    fold = examples.place % FOLDS
+    return [Critic(_fitted(examples, fold != number, seed)) for number in range(FOLDS)]
+
+
+def held_out_logits(examples: Examples, critics: Sequence[Critic]) -> Vectors:
+    """(n,) what the critic that never saw an example's place says of it."""
+    logits = np.zeros(len(examples.agree), np.float32)
+    for number, critic in enumerate(critics):
+        rows = examples.place % len(critics) == number
+        logits[rows] = critic(examples.features[rows])
+    return logits
 
 
 def judged_by_kind(examples: Examples, logits: Vectors) -> dict[str, float]:
@@ -111,11 +127,15 @@ def judged_by_kind(examples: Examples, logits: Vectors) -> dict[str, float]:
     return found
 
 
-def fit_calibration(terms: Vectors, examples: Examples) -> Vectors:
-    """Bias and weights (1 + t,) of a logistic regression on terms (n, t) of held-out places (Platt 1999)."""
+def fit_calibration(terms: Vectors, agree: NDArray[np.bool_], kind: NDArray[np.str_]) -> Vectors:
+    """Bias and weights (1 + t,) of a logistic regression on terms (n, t) of held-out places (Platt 1999).
+
+    Args:
+        agree, kind: (n,) as in `Examples`.
+    """
     inputs = torch.from_numpy(terms.astype(np.float64))
-    wanted = torch.from_numpy(examples.agree.astype(np.float64))
-    weight = torch.from_numpy(_balanced(examples.kind).astype(np.float64))
+    wanted = torch.from_numpy(agree.astype(np.float64))
+    weight = torch.from_numpy(_balanced(kind).astype(np.float64))
     line = nn.Linear(terms.shape[1], 1).double()
     optimiser = torch.optim.LBFGS(line.parameters(), max_iter=200, line_search_fn="strong_wolfe")
 

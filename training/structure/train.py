@@ -10,18 +10,33 @@ from numpy.typing import NDArray
 
 from geoanchor.errors import UsageError
 from geoanchor.image import Pixels
-from geoanchor.protocols import RowVectors
-from models.codes import log_odds
+from geoanchor.protocols import RowVectors, Vectors
+from models.bundle import WEIGHTS_NAME, load_bundle, read_bundle
+from models.codes import Codebooks, log_odds
+from models.critic import Critic
 from models.decoding import Decoder
+from models.fusion import PREFIX as FUSION
+from models.fusion import FusionScorer
+from models.matcher import TERMS
 from models.registration import MAP_FLOOR, PICTURE_FLOOR, sharpened
 from models.structure import StructureNet
 from models.structure_encoder import coarse_cells
+from models.weights import Weights
 from training.structure.batches import Ground
-from training.structure.calibrate import fit_calibration, fit_critic, judged_by_kind, learn_codebooks, make_examples
+from training.structure.calibrate import (
+    fit_calibration,
+    fit_critic,
+    fit_folds,
+    held_out_logits,
+    judged_by_kind,
+    learn_codebooks,
+    make_examples,
+)
 from training.structure.coarse import learn_projections
-from training.structure.export import export_structure
+from training.structure.export import base_folder, export_structure
 from training.structure.fit import CHECKPOINT, Log, StructureSession
-from training.structure.pairs import read_real_pairs
+from training.structure.fusing import joint_pairs, joint_terms
+from training.structure.pairs import read_pictures, read_real_pairs
 from training.structure.recipe import StructureRecipe, load_structure_recipe
 from training.structure.tiles import cache_folder, draw_structure, read_tiles
 from training.structure.variants import make_variants
@@ -74,11 +89,31 @@ def _learned(
         coarse_cells(sharpened(variants.shares(rows), MAP_FLOOR)), coarse_cells(sharpened(odds, PICTURE_FLOOR))
     )
     examples = make_examples(variants, books, seed)
-    critic, held_out = fit_critic(examples, seed)
+    critics = fit_folds(examples, seed)
+    held_out = held_out_logits(examples, critics)
     for name, value in judged_by_kind(examples, held_out).items():
         log(f"AUROC of held-out places, {name}: {value:.4f}")
-    calibration = {"terms": fit_calibration(held_out[:, None], examples)}
-    return {"codes": books.arrays(), "coarse": coarse, "critic": critic, "calibration": calibration}
+    terms = _fused(plan, decoder, books, critics, log)
+    if terms is None:
+        terms = fit_calibration(held_out[:, None], examples.agree, examples.kind)
+    critic = fit_critic(examples, seed)
+    return {"codes": books.arrays(), "coarse": coarse, "critic": critic, "calibration": {"terms": terms}}
+
+
+def _fused(
+    plan: StructureRecipe, decoder: Decoder, books: Codebooks, critics: list[Critic], log: Log
+) -> Vectors | None:
+    """The calibration of all terms, where the base has a discriminator and real pairs lie at hand."""
+    folder = base_folder(plan.base)
+    arrays = Weights(folder / WEIGHTS_NAME, read_bundle(folder).weights_sha256).read(FUSION)
+    if not arrays or not plan.pairs.share or not plan.pairs.path.exists():
+        return None
+    _, aerial, maps = read_pictures(plan.pairs.path, "calibration")
+    pairs = joint_pairs(maps, np.random.default_rng(plan.schedule.seed))
+    terms = joint_terms(pairs, aerial, load_bundle(folder), FusionScorer(arrays), decoder, books, critics)
+    fitted = fit_calibration(terms, pairs.agree, pairs.kind)
+    log(f"bias and weights of {', '.join(TERMS)}: {', '.join(f'{value:.3f}' for value in fitted)}")
+    return fitted
 
 
 def _held_out(plan: StructureRecipe, tiles: Path) -> list[tuple[Pixels, NDArray[np.uint8]]]:
