@@ -111,7 +111,7 @@ def best_shift(table: Vectors, expected: Vectors | None = None) -> tuple[NDArray
     cost = _SHIFT_COST * np.hypot(
         shifts[None, :, None] - south[:, None, None], shifts[None, None, :] - east[:, None, None]
     )
-    flat = (table - cost).reshape(len(table), -1)
+    flat = (table - cost).reshape(len(table), len(shifts) ** 2)
     place = flat.argmax(axis=1)
     south, east = np.divmod(place, len(shifts))
     return np.stack([east - reach, south - reach], axis=1), flat.max(axis=1)

@@ -1,12 +1,13 @@
 """Write models/palettes.json: the colours of our own styles, and of a map service seen in published pairs.
 
-    python scripts/palettes.py
+python scripts/palettes.py
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 
 from indexer.styles import STRUCTURE_OF, STYLES, Style
 from models.palette import PALETTES
@@ -22,7 +23,9 @@ WEB = {
 }
 """A web map of about 2014, as in the aerial and map pairs of Isola et al. 2017; read off the pictures."""
 _ALIKE = 8
-_ORDER = ("minor_road", "major_road", "rail", "building", "water", "green", "other")
+_STEP = 4
+"""Colours of which every channel differs by less are one to the look-up table."""
+_ORDER = ("building", "minor_road", "major_road", "rail", "water", "green", "other")
 """Who keeps a colour that several classes are painted with."""
 
 
@@ -35,21 +38,22 @@ def colors_of(style: Style) -> dict[str, list[str]]:
     for name, line in style.lines.items():
         if name in STRUCTURE_OF:
             found[STRUCTURE_OF[name]][line.color] = None
-    taken: set[str] = set()
+    taken: list[str] = []
     for kind in _ORDER:
-        found[kind] = dict.fromkeys(color for color in found[kind] if color not in taken)
-        taken |= found[kind].keys()
+        found[kind] = dict.fromkeys(color for color in found[kind] if _distance(color, taken) >= _STEP)
+        taken += found[kind]
     return {kind: list(found[kind]) for kind in _ORDER if found[kind]}
 
 
 def _apart(color: str, kind: str) -> bool:
     """Whether a colour is new, and not one that the web map uses for another class."""
+    return all(_distance(color, colors) > (0 if other == kind else _ALIKE) for other, colors in WEB.items())
+
+
+def _distance(color: str, others: Iterable[str]) -> int:
+    """To the nearest of other colours, in the channel that differs most; 255 where there are none."""
     rgb = bytes.fromhex(color[1:])
-    for other, colors in WEB.items():
-        nearest = min(max(abs(a - b) for a, b in zip(rgb, bytes.fromhex(c[1:]), strict=True)) for c in colors)
-        if nearest <= (0 if other == kind else _ALIKE):
-            return False
-    return True
+    return min((max(abs(a - b) for a, b in zip(rgb, bytes.fromhex(c[1:]), strict=True)) for c in others), default=255)
 
 
 def palettes_json() -> str:

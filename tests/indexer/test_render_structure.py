@@ -31,7 +31,8 @@ def test_each_feature_is_its_class_and_the_rest_is_other() -> None:
         feature(line((0, 0.6), (1, 0.6)), highway="motorway"),
         feature(line((0, 0.8), (1, 0.8)), railway="rail"),
     )
-    assert classes.dtype == np.uint8 and classes.shape == (256, 256)
+    assert classes.dtype == np.uint8
+    assert classes.shape == (256, 256)
     for x, y, name in (
         (0.12, 0.12, "building"), (0.37, 0.12, "water"), (0.62, 0.12, "green"), (0.87, 0.12, "other"),
         (0.5, 0.4, "minor_road"), (0.5, 0.6, "major_road"), (0.5, 0.8, "rail"), (0.5, 0.95, "other"),

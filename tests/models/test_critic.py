@@ -26,7 +26,8 @@ def random_pair(count: int = 3, seed: int = 0) -> tuple[Vectors, Vectors]:
 
 def test_there_are_as_many_features_as_it_says() -> None:
     found = features(pair(*random_pair()), PRIOR)
-    assert found.shape == (3, feature_count()) and found.dtype == np.float32
+    assert found.shape == (3, feature_count())
+    assert found.dtype == np.float32
     assert np.isfinite(found).all()
 
 
@@ -75,11 +76,13 @@ def test_a_perfect_picture_leaves_no_shortfall_and_a_wrong_corner_shows() -> Non
     wrong = features(pair(shares, spoiled), PRIOR)[0]
     assert wrong[1] < right[1]
     least = 7  # of the smallest windows
-    assert wrong[least] == pytest.approx(-3, abs=1e-4) and right[least] > 0
+    assert wrong[least] == pytest.approx(-3, abs=1e-4)
+    assert right[least] > 0
     assert wrong[least + 2] > right[least + 2] + 3
     # All wrong is the worst of all.
     nothing = features(pair(shares, np.full_like(perfect, -3)), PRIOR)[0]
-    assert nothing[1] < wrong[1] and nothing[6] > wrong[6]
+    assert nothing[1] < wrong[1]
+    assert nothing[6] > wrong[6]
 
 
 def test_content_is_least_for_what_is_everywhere() -> None:
@@ -99,4 +102,6 @@ def test_two_layers_on_standardised_features() -> None:
     logits = Critic({name: array.astype(np.float32) for name, array in arrays.items()})(found)
     for row, standard in enumerate((np.zeros(4), np.full(4, 5.0))):  # far off counts as five deviations
         hidden = np.maximum(arrays["inner.weight"] @ standard + arrays["inner.bias"], 0)
-        assert logits[row] == pytest.approx(float((arrays["outer.weight"] @ hidden + arrays["outer.bias"])[0]), abs=1e-4)
+        assert logits[row] == pytest.approx(
+            float((arrays["outer.weight"] @ hidden + arrays["outer.bias"])[0]), abs=1e-4
+        )

@@ -55,7 +55,8 @@ def test_pixels_are_centred() -> None:
 def test_beliefs_of_a_cell_are_a_distribution_of_mean_logarithms(network: StructureNet) -> None:
     decoder = Decoder(network, 160)
     found = decoder.log_beliefs(pictures(2, 160, 160))
-    assert found.shape == (2, CELLS, CELLS, 7) and found.dtype == np.float32
+    assert found.shape == (2, CELLS, CELLS, 7)
+    assert found.dtype == np.float32
     # 160 px at stride 4 are one output pixel a cell: no mean is taken, so the beliefs add up to 1.
     np.testing.assert_allclose(np.exp(found).sum(axis=-1), 1, atol=1e-4)
 
@@ -64,7 +65,8 @@ def test_pictures_of_any_size_are_resized_as_a_caller_would(network: StructureNe
     decoder, (picture,) = Decoder(network, 160), pictures(1, 75, 210)
     np.testing.assert_array_equal(decoder.log_beliefs([picture]), decoder.log_beliefs([resized(picture, 160)]))
     square = resized(picture, 160)
-    assert square.shape == (160, 160, 3) and resized(square, 160) is square
+    assert square.shape == (160, 160, 3)
+    assert resized(square, 160) is square
 
 
 def test_a_batch_gives_what_each_picture_gives_alone(network: StructureNet) -> None:
