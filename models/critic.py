@@ -83,7 +83,7 @@ def _worst(cells: Vectors, short: Vectors, seen: Vectors, side: int, stride: int
     out: list[Vectors] = []
     for table, sign in ((cells, 1), (short, -1)):
         means = sign * _windowed(table, side, stride) / np.maximum(area, 1)
-        means = np.where(known, means, np.nan).reshape(len(means), -1)
+        means = np.where(known, means, np.nan).reshape(len(means), means.shape[1] * means.shape[2])
         # A far shift may leave no window half seen; of that nothing is said.
         means[~known.any(axis=(1, 2))] = 0
         out += [sign * np.nanmin(means, axis=1), sign * np.nanquantile(means, 0.1, axis=1)]
