@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
+from test_data import town
 
 from geoanchor.errors import UsageError
 from models.bundle import WEIGHTS_NAME, load_bundle
@@ -202,3 +203,24 @@ def test_composites_bring_their_own_matches(tmp_path: Path) -> None:
     half = examples.edits.kind == "patch 50 %"
     assert (changed[half].mean(axis=1) <= 0.51).all()
     assert not (tiles / "test").exists()  # what is for judging is not even read
+
+
+def test_drawn_places_bring_edits_of_their_vectors(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a.geojson", "b.geojson")):
+        town(tmp_path, name, seed)
+    overrides = (
+        *smoke(tmp_path / "absent"), f"data.osm_folder={tmp_path}", 'data.osm_train=["a.geojson"]',
+        'data.osm_val=["b.geojson"]', "data.tiles_per_extract=12",
+    )  # fmt: skip
+    run, lines = tmp_path / "run", list[str]()
+    bundle = train(RECIPES / "u_csa_mini.toml", run, overrides=overrides, smoke=True, log=lines.append)
+    assert any("real pairs are left out" in line for line in lines)
+    shard = next(run.glob("tiles-*")) / "train" / "osm-a"
+    anchors = [Anchor.model_validate_json(line) for line in (shard / FILE).read_text().splitlines()]
+    facts = json.loads((shard / "edits.json").read_text())
+    assert len(anchors) == 12
+    assert 0 < len(facts) <= 12
+    assert {kind for _, kind, _ in facts} <= {"delete", "insert", "swap_block", "shift", "drop_road"}
+    edited, maps = np.load(shard / "edits.npy"), np.load(shard / "map.npy")
+    assert all((picture != maps[row, 0]).any() for picture, (row, _, _) in zip(edited, facts, strict=True))
+    assert set(load_bundle(bundle).spaces["semantic"].modalities) == {"aerial", "map"}

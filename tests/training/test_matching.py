@@ -16,6 +16,7 @@ from retrieval.metrics import auroc
 from training.matching.calibrate import calibrate, platt
 from training.matching.examples import Edits, Examples, in_views, joined, turned
 from training.matching.fit import MatchingSession, perplexity
+from training.matching.judge import judged, trials
 from training.matching.losses import assignment, hinge, prototype_margin, sinkhorn, weighted_mean
 from training.matching.negatives import Negatives
 from training.matching.network import FusionNet
@@ -87,6 +88,18 @@ def test_the_papers_inputs_work_too() -> None:
     np.testing.assert_allclose(
         net.scorer(Calibration()).scores(unseen.aerial[0], unseen.maps[0])[0], first.numpy(), atol=1e-5
     )
+
+
+def test_the_discriminator_begins_with_the_cosine() -> None:
+    unseen = toy(3, 50)
+    aerial, maps = unseen.aerial[0], unseen.maps[0]
+    torch.manual_seed(0)
+    shut = FusionNet(DIM, SHAPE.model_copy(update={"skip": 0.0}))
+    torch.manual_seed(0)
+    opened = FusionNet(DIM, SHAPE.model_copy(update={"skip": 4.0}))
+    first, second = (net.scorer(Calibration()).scores(aerial, maps)[0] for net in (shut, opened))
+    np.testing.assert_allclose(second - first, 4 * (aerial * maps).sum(axis=1), atol=1e-5)
+    assert not shut.skip.requires_grad
 
 
 def test_damaged_weights_are_one_sentence(trained: tuple[FusionNet, FusionScorer]) -> None:
@@ -223,3 +236,21 @@ def test_joined_sets_keep_their_edits() -> None:
 def test_one_pair_is_too_few() -> None:
     with pytest.raises(UsageError, match="two pairs"):
         MatchingSession(SHAPE, toy(0, 1))
+
+
+def test_judging_knows_each_kind_and_a_blind_score(trained: tuple[FusionNet, FusionScorer]) -> None:
+    tests = trials(toy(7))
+    assert list(tests) == ["swaps", "edits", "all", "some"]
+    assert tests["swaps"].positive.sum() == 300
+    assert len(tests["all"].positive) == 600
+    assert len(tests["edits"].positive) == 1200
+    figures = judged(trained[1].probability, tests, trials(toy(8)))
+    assert figures["AUROC swaps"] > 0.9
+    assert figures["AUROC edits"] > 0.75
+    assert 0.4 < figures["AUROC edits, blind"] < 0.6
+    assert 0.5 < figures["F1 match"] <= 1
+
+
+def test_pairs_that_are_all_alike_have_no_swaps() -> None:
+    alike = replace(toy(0, 20), attributes=np.zeros((20, 11), np.uint8))
+    assert "swaps" not in trials(alike)
