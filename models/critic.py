@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geoanchor.errors import BadInput
 from geoanchor.protocols import Vectors
-from geoanchor.structure import CLASSES
+from geoanchor.structure import CLASS_OF, CLASSES
 
 _WINDOWS = ((5, 3), (10, 5), (20, 5))
 """Side and stride in cells of the windows whose worst says whether a part disagrees."""
+_SPOTS = (3, 5)
+"""Side in cells of the squares in which one house more or less is looked for."""
+_SPOTTED = (CLASS_OF["building"], CLASS_OF["minor_road"])
 _EPSILON = 1e-6
 
 
@@ -68,12 +72,13 @@ def features(evidence: Evidence, prior: Vectors) -> Vectors:
         )
     ]
     parts = [part for side, stride in _WINDOWS for part in _worst(cells, short, seen, side, stride)]
-    return np.concatenate([np.stack([*whole, *parts], axis=1), *by_class], axis=1).astype(np.float32)
+    spots = _spots(evidence.shares - evidence.beliefs, seen)
+    return np.concatenate([np.stack([*whole, *parts, *spots], axis=1), *by_class], axis=1).astype(np.float32)
 
 
 def feature_count() -> int:
     """How many features there are."""
-    return 7 + 4 * len(_WINDOWS) + 4 * len(CLASSES)
+    return 7 + 4 * len(_WINDOWS) + 2 * len(_SPOTS) * len(_SPOTTED) + 4 * len(CLASSES)
 
 
 def _worst(cells: Vectors, short: Vectors, seen: Vectors, side: int, stride: int) -> list[Vectors]:
@@ -86,8 +91,19 @@ def _worst(cells: Vectors, short: Vectors, seen: Vectors, side: int, stride: int
         means = np.where(known, means, np.nan).reshape(len(means), means.shape[1] * means.shape[2])
         # A far shift may leave no window half seen; of that nothing is said.
         means[~known.any(axis=(1, 2))] = 0
-        out += [sign * np.nanmin(means, axis=1), sign * np.nanquantile(means, 0.1, axis=1)]
+        least = np.nanmin(means, axis=1), np.nanquantile(means, 0.1, axis=1)
+        out += [np.asarray(sign * value, np.float32) for value in least]
     return out
+
+
+def _spots(surplus: Vectors, seen: Vectors) -> list[Vectors]:
+    """The greatest surplus of a class on the map, and in the picture, over small squares; share of the square."""
+    return [
+        np.asarray(_windowed(np.maximum(sign * surplus[..., kind], 0) * seen, side, 1).max(axis=(1, 2)) / side**2)
+        for kind in _SPOTTED
+        for side in _SPOTS
+        for sign in (1, -1)
+    ]
 
 
 def _windowed(table: Vectors, side: int, stride: int) -> Vectors:
@@ -102,9 +118,14 @@ class Critic:
 
     Args:
         arrays: "mean", "scale" (f,); "inner.weight" (h, f), "inner.bias"; "outer.weight" (1, h), "outer.bias".
+
+    Raises BadInput when they are for other features than these.
     """
 
     def __init__(self, arrays: Mapping[str, Vectors]) -> None:
+        if len(arrays["mean"]) != feature_count():
+            wanted = f"{len(arrays['mean'])} features where this version looks at {feature_count()}"
+            raise BadInput("critic weights", f"are for {wanted}; train the bundle again")
         self._arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
 
     def __call__(self, found: Vectors) -> Vectors:

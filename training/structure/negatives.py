@@ -22,7 +22,7 @@ _JITTER = 0.05
 """How far a right map may lie off, as a share of the side; wrong ones lie off as far."""
 _ALIKE = 0.93
 """Maps that agree on so large a share of the tile cannot be told apart: neither is wrong for the other."""
-_LEAST_CHANGE = 0.01
+_LEAST_CHANGE = 0.005
 _BUILDING, _OTHER = CLASS_OF["building"], CLASS_OF["other"]
 
 
@@ -60,7 +60,7 @@ def _swap(row: int, variants: Variants, rng: np.random.Generator) -> Classes | N
 def _patch(row: int, variants: Variants, rng: np.random.Generator) -> Classes | None:
     own, other = variants.classes[row], _elsewhere(row, variants, rng)
     edited = paste(own, other, patch(rng, float(rng.uniform(*_PATCHES)), own.shape))
-    return None if differs(edited, own) < _LEAST_CHANGE * 4 else edited
+    return None if differs(edited, own) < _LEAST_CHANGE * 8 else edited
 
 
 def _moved(row: int, variants: Variants, _rng: np.random.Generator) -> Classes | None:
@@ -74,7 +74,7 @@ def _delete(row: int, variants: Variants, rng: np.random.Generator) -> Classes |
     """Some or all buildings gone."""
     own = variants.classes[row]
     blocks, count = ndimage.label(own == _BUILDING)
-    gone = rng.random(count + 1) < rng.uniform(0.2, 1.0)
+    gone = rng.random(count + 1) < _some(rng)
     gone[0] = False
     edited = np.where(gone[blocks], np.uint8(_OTHER), own)
     return None if differs(edited, own) < _LEAST_CHANGE else edited
@@ -84,11 +84,16 @@ def _insert(row: int, variants: Variants, rng: np.random.Generator) -> Classes |
     """Buildings of another place on open land."""
     own, other = variants.classes[row], _elsewhere(row, variants, rng)
     blocks, count = ndimage.label(other == _BUILDING)
-    come = rng.random(count + 1) < rng.uniform(0.2, 1.0)
+    come = rng.random(count + 1) < _some(rng)
     come[0] = False
     free = np.isin(own, (_OTHER, CLASS_OF["green"]))
     edited = np.where(come[blocks] & free, np.uint8(_BUILDING), own)
     return None if differs(edited, own) < _LEAST_CHANGE else edited
+
+
+def _some(rng: np.random.Generator) -> float:
+    """Share of the buildings that an edit takes: from one in twenty to all, few as often as many."""
+    return float(np.exp(rng.uniform(np.log(0.05), 0)))
 
 
 def _elsewhere(row: int, variants: Variants, rng: np.random.Generator) -> Classes:
