@@ -45,7 +45,7 @@ def part_of(name: str) -> Part:
 def read_real_pairs(path: Path, part: Part) -> RealPairs:
     """The pairs of one part of a folder or tar that holds `aerial/NAME` and `map/NAME` of one size.
 
-    Raises BadInput when nothing lies there or the sizes differ.
+    Raises BadInput when nothing lies there, it cannot be read, or the sizes differ.
     """
     names, aerial, maps = read_pictures(path, part)
     return RealPairs(names, aerial, np.stack([map_classes(picture) for picture in maps]))
@@ -75,8 +75,11 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
         return
     if not path.is_file():
         raise BadInput(str(path), "is neither a folder nor a tar of pairs")
-    with tarfile.open(path) as archive:
-        for member in archive:
-            stream = archive.extractfile(member) if member.isfile() else None
-            if stream:
-                yield member.name, stream.read()
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.isfile() else None
+                if stream:
+                    yield member.name, stream.read()
+    except tarfile.TarError as error:
+        raise BadInput(str(path), f"cannot be read as a tar of pairs ({error})") from error
