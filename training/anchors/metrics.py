@@ -105,7 +105,7 @@ class _Measured:
         own = np.flatnonzero(self._own)
         touching = len(np.unique(one[own[one] != other])) / n
         # To the centimetre: a building drawn twice has no neighbour at distance nought, whatever the last digits are.
-        spots = shapely.points(np.round(shapely.get_coordinates(self._centres), 2))
+        spots = np.asarray(shapely.points(np.round(shapely.get_coordinates(self._centres), 2)))
         pairs, distances = shapely.STRtree(spots).query_nearest(spots[self._own], exclusive=True, return_distance=True)
         nearest = np.zeros(n)
         nearest[pairs[0]] = distances
