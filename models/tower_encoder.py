@@ -89,15 +89,15 @@ class TowerEncoder:
             return {space.name: np.zeros((0, space.dim), space.number) for space in spaces}
         if modality == "text":
             return {SPACE: self._texts(cast(Sequence[str], items))}
-        pictures = cast(Sequence[Pixels], items)
+        # By way of `prepare`, so that a query's raw picture gets the vector that an index has of it.
+        pictures = [self.prepare(picture, modality) for picture in cast(Sequence[Pixels], items)]
         pixels = np.stack([resize(picture, branch) for picture in pictures])
         return {SPACE: self._pictures(pixels, modality)} | self._structures(pictures, modality)
 
     def _structures(self, pictures: Sequence[Pixels], modality: Modality) -> dict[str, RowVectors]:
         if self._structure is None or modality not in ("map", "aerial"):
             return {}
-        prepared = [self.prepare(picture, modality) for picture in pictures]
-        return self._structure.maps(prepared) if modality == "map" else self._structure.aerials(prepared)
+        return self._structure.maps(pictures) if modality == "map" else self._structure.aerials(pictures)
 
     def _branch(self, modality: Modality) -> Branch:
         branch = self._manifest.branches.get(modality)

@@ -127,6 +127,9 @@ def test_aerial_pictures_are_prepared_to_the_decoder_s_square(encoder: Encoder) 
     prepared = encoder.prepare(picture, "aerial")
     assert prepared.shape == (160, 160, 3)
     assert encoder.prepare(prepared, "aerial") is prepared
+    raw, ready = encoder.encode([picture], "aerial"), encoder.encode([prepared], "aerial")
+    for name, vectors in raw.items():
+        np.testing.assert_array_equal(vectors, ready[name])
 
 
 def test_threads_may_share_an_encoder(run: Path) -> None:
