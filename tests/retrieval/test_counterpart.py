@@ -1,0 +1,174 @@
+"""A map tile finds the aerial picture of its own ground, and the other way round, over a real index of a city."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geoanchor.image import Layer, Pixels, TileImage
+from geoanchor.manifest import read_manifest
+from geoanchor.protocols import TileRef
+from geoanchor.query import ImagePart, LikePart, Query, TextPart
+from geoanchor.tiling import Tile, tiles_in
+from indexer.build import BuildOptions, build
+from indexer.city.aerial import LOOKS, render_aerial
+from indexer.city.city import City
+from indexer.render import render_map
+from models.bundle import load_bundle
+from retrieval.counterpart import CounterpartTerm
+from retrieval.index.lance import LanceStore
+from retrieval.searcher import Searcher
+from retrieval.serving import Serving, derive_serving
+
+CITY = City(17)
+TILES = tuple(list(tiles_in(CITY.extent, 17))[150:270:9])
+PX = 192
+
+
+@dataclass
+class Town:
+    """Tiles of the city on one layer."""
+
+    layer: Layer
+    uri: str = "town"
+    zoom: int | None = 17
+    attribution: str = ""
+    tiles: tuple[Tile, ...] = field(default=TILES)
+
+    def plan(self) -> Iterator[TileRef]:
+        for tile in self.tiles:
+            yield TileRef(f"{self.layer}/{tile}", str(tile), tile, "1")
+
+    def read(self, ref: TileRef) -> TileImage:
+        assert ref.tile is not None
+        return TileImage(
+            id=ref.id, pixels=picture(ref.tile, self.layer), layer=self.layer, source=self.uri, tile=ref.tile,
+            bounds=ref.tile.bounds, point=ref.tile.center,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        pass
+
+
+def picture(tile: Tile, layer: Layer) -> Pixels:
+    return render_map(CITY, tile, PX) if layer == "map" else render_aerial(CITY, tile, PX, LOOKS["A"], 0)
+
+
+def png(pixels: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def searcher_of(folder: Path, layers: Sequence[Layer]) -> Searcher:
+    encoder = load_bundle("mini")
+    build(folder, [Town(layer) for layer in layers], encoder, LanceStore, derive_serving, BuildOptions(threads=1))
+    return Searcher(Serving.open(folder, read_manifest(folder)), lambda: encoder)
+
+
+def asked(shown: Layer, number: int, **more: object) -> Query:
+    return Query(parts=(ImagePart(data=png(picture(TILES[number], shown)), layer=shown),), k=len(TILES), **more)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
+    return searcher_of(tmp_path_factory.mktemp("both") / "town.index", ("aerial", "map"))
+
+
+@pytest.fixture(scope="module")
+def aerial_only(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
+    return searcher_of(tmp_path_factory.mktemp("one") / "town.index", ("aerial",))
+
+
+@pytest.mark.parametrize(("layer", "other"), [("map", "aerial"), ("aerial", "map")])
+def test_the_other_side_of_a_tile_comes_first(both: Searcher, layer: Layer, other: Layer) -> None:
+    for number in range(0, len(TILES), 3):
+        answer = both.search(asked(layer, number, layer=other))
+        assert answer.total == len(TILES)
+        assert answer.hits[0].id == f"{other}/{TILES[number]}"
+        why = answer.hits[0].why
+        assert why["structure"] > answer.hits[1].why["structure"]
+        assert max(abs(part) for part in why["offset"]) < 0.03
+
+
+def test_both_sides_lead_where_no_layer_is_asked_for(both: Searcher) -> None:
+    for number in (1, 5):
+        first = [hit.id for hit in both.search(asked("map", number)).hits[:4]]
+        assert {f"map/{TILES[number]}", f"aerial/{TILES[number]}"} <= set(first)
+
+
+def test_a_map_moved_by_a_twelfth_finds_its_ground_and_says_how_far(both: Searcher) -> None:
+    step = PX // 12
+    west, east = (picture(Tile(17, TILES[4].x - 1 + side, TILES[4].y), "map") for side in (0, 1))
+    # Its left edge shows what lies west of the tile: all of it lies too far east.
+    moved = np.concatenate([west[:, -step:], east[:, :-step]], axis=1)
+    answer = both.search(Query(parts=(ImagePart(data=png(moved), layer="map"),), layer="aerial", k=5))
+    assert answer.hits[0].id == f"aerial/{TILES[4]}"
+    assert answer.hits[0].why["offset"] == pytest.approx([1 / 12, 0], abs=0.01)
+
+
+def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_only: Searcher) -> None:
+    encoder = load_bundle("mini")
+    gallery = encoder.encode([picture(tile, "aerial") for tile in TILES], "aerial")["semantic"]
+    query = encoder.encode([picture(TILES[2], "aerial")], "aerial", "query")["semantic"][0]
+    wanted = {f"aerial/{tile}": float(row @ query) for tile, row in zip(TILES, gallery, strict=True)}
+    hits = aerial_only.search(asked("aerial", 2)).hits
+    assert len(hits) == len(TILES)
+    assert [hit.score for hit in hits] == pytest.approx([wanted[hit.id] for hit in hits], abs=1e-3)
+    assert hits[0].id == f"aerial/{TILES[2]}"
+    assert "structure" not in hits[0].why
+
+
+def test_words_and_mixtures_are_not_compared_cell_by_cell(both: Searcher) -> None:
+    for parts in (
+        (TextPart(text="houses"),),
+        (ImagePart(data=png(picture(TILES[0], "map")), layer="map"), TextPart(text="houses")),
+        (LikePart(id=f"map/{TILES[0]}"),),
+    ):
+        assert both._counterpart_term(Query(parts=parts)) is None
+    assert both._counterpart_term(asked("map", 0, spaces=("semantic",))) is None
+    assert both._counterpart_term(asked("map", 0)) is not None
+
+
+def test_rows_of_the_picture_s_own_layer_count_as_usual(both: Searcher) -> None:
+    term = both._counterpart_term(asked("map", 3))
+    assert isinstance(term, CounterpartTerm)
+    serving = both._serving
+    scores = term.scores(np.arange(len(serving)))
+    np.testing.assert_array_equal(scores[serving.layers["map"]], 0)
+    assert (scores[serving.layers["aerial"]] >= 0).all()
+    best = int(serving.layers["aerial"][scores[serving.layers["aerial"]].argmax()])
+    assert serving.facts(np.array([best]))[0]["id"] == f"aerial/{TILES[3]}"
+    # What a row scores does not depend on which others are asked about.
+    some = np.sort(np.random.default_rng(0).permutation(len(serving))[:9])
+    np.testing.assert_allclose(term.scores(some), scores[some], atol=1e-5)
+
+
+def test_of_many_rows_only_the_best_by_coarse_vectors_are_compared(
+    both: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.counterpart._COMPARED", 4)
+    for number in (0, 6, 11):
+        term = both._counterpart_term(asked("map", number))
+        assert isinstance(term, CounterpartTerm)
+        scores = term.scores(np.arange(len(both._serving)))
+        assert (scores > 0).sum() <= 4
+        best = both._serving.facts(np.array([int(scores.argmax())]))[0]["id"]
+        assert best == f"aerial/{TILES[number]}"
+
+
+def test_two_pictures_at_once_get_the_answers_of_each(both: Searcher) -> None:
+    queries = [asked("map", 2), asked("aerial", 7), asked("map", 9)]
+    alone = [[(hit.id, hit.score) for hit in both.search(query).hits] for query in queries]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda number: both.search(queries[number % 3]).hits, range(12)))
+    for number, hits in enumerate(found):
+        assert [hit.id for hit in hits] == [name for name, _ in alone[number % 3]]
+        assert [hit.score for hit in hits] == pytest.approx([score for _, score in alone[number % 3]], abs=1e-4)
