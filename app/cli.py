@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands import anchors, changes, evaluate, index, info, search, serve, train
+from app.commands import adapt, anchors, changes, evaluate, index, info, search, serve, train
 from geoanchor import __version__
 from geoanchor.errors import GeoAnchorError
 
@@ -24,8 +24,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    serve.demo, index.index, search.search, search.describe, changes.changes, anchors.anchors, train.train,
-    train.models, serve.serve, info.info, info.doctor, info.compact, info.export,
+    serve.demo, index.index, search.search, search.describe, changes.changes, adapt.adapt, anchors.anchors,
+    train.train, train.models, serve.serve, info.info, info.doctor, info.compact, info.export,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(evaluate.app, name="evaluate")

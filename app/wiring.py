@@ -17,7 +17,7 @@ from geoanchor.change import Change, ChangeList, Decision, Review
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
-from geoanchor.manifest import Manifest, read_manifest
+from geoanchor.manifest import Manifest, model_of, read_manifest
 from geoanchor.protocols import Encoder, TileSource, Vectors
 from geoanchor.query import Answer, Hit, Query
 from geoanchor.settings import Settings, load_settings
@@ -264,7 +264,7 @@ def open(folder: str | Path, model: str | None = None, settings: Settings | None
     """
     path = Path(folder)
     manifest = read_manifest(path)
-    return Index(path, manifest, model or manifest.model, settings or load_settings())
+    return Index(path, manifest, model or model_of(path, manifest), settings or load_settings())
 
 
 def build(
@@ -322,7 +322,7 @@ def build(
 
 def _model_of(folder: Path) -> str | None:
     """The model an index was built with, None where there is no index yet."""
-    return read_manifest(folder).model if (folder / MANIFEST_NAME).is_file() else None
+    return model_of(folder, read_manifest(folder)) if (folder / MANIFEST_NAME).is_file() else None
 
 
 def _captioned(sources: Sequence[TileSource], path: Path) -> list[TileSource]:

@@ -16,6 +16,8 @@ from geoanchor.space import EmbeddingSpace
 
 FORMAT_VERSION = 1
 FILE_NAME = "manifest.json"
+OWN_MODEL = "./model"
+"""In the place of a model's name: the bundle that lies in the index folder itself."""
 
 
 class SourceRecord(BaseModel):
@@ -43,7 +45,8 @@ class Manifest(BaseModel):
 
     Attributes:
         format_version: of the folder's layout; an older one is migrated on read, a newer one refused.
-        model: bundle name or folder that made the vectors, so that a query can be put into the same spaces.
+        model: bundle name or folder that made the vectors, so that a query can be put into the same spaces; `OWN_MODEL`
+            where the index has its own.
         spaces: by name; one vector column each.
         h3_resolution: of the `cell` column; tile_size_px: side of the stored tiles.
         rows, layers: counts; table_version, texts_version: LanceDB versions that this manifest speaks of.
@@ -99,6 +102,11 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         reason = f"{path}: not a manifest ({type(error).__name__}); rebuild the index or restore it"
         raise IndexCorrupt(reason) from error
+
+
+def model_of(folder: Path, manifest: Manifest) -> str:
+    """Name or folder of the bundle that made an index's vectors, as it can be opened from anywhere."""
+    return str(folder / OWN_MODEL) if manifest.model == OWN_MODEL else manifest.model
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -15,6 +15,7 @@ from geoanchor.protocols import Encoder, TileSource
 from geoanchor.space import EmbeddingSpace
 from geoanchor.tiling import TILE_SIZE_PX
 from indexer.engines import local
+from indexer.halfway import Halfway
 from indexer.journal import Intent, Journal
 from indexer.lock import writing
 from indexer.pipeline import Pipeline
@@ -88,6 +89,8 @@ class _Job:
         self.origins = tuple(Origin(source.uri, source.layer, source.zoom) for source in sources)
         self.journal = Journal(folder)
         self.manifest = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else None
+        if self.manifest is not None:
+            Halfway(folder).take_back(stores.open(folder), self.manifest)
 
     def run(self, finish: Finish, progress: Callable[[Progress], None]) -> BuildReport:
         start = time.perf_counter()

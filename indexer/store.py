@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from geoanchor.protocols import RowStore, Vectors
+from geoanchor.protocols import RowStore, RowVectors, Vectors
 from geoanchor.space import EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ class IndexStore(RowStore, Protocol):
         self, texts: Sequence[str], kinds: Sequence[str], counts: Sequence[int], vectors: Mapping[str, Vectors]
     ) -> None:
         """Put n texts in the place of all others in one commit; vectors (n, d) by space."""
+
+    def replace_vectors(self, ids: Sequence[str], vectors: Mapping[str, RowVectors]) -> None:
+        """Put other vectors (n, d) by space in the place of those of n rows by id, in one commit; ids must exist."""
+
+    def restore(self, version: int) -> None:
+        """Make the rows those of an earlier version again, in a commit of its own."""
 
     def compact(self) -> None:
         """Rewrite the rows in the order (cell, layer, id) and drop what only older versions use."""

@@ -1,13 +1,16 @@
-"""Changes to a finished index that embed nothing: removing rows, compaction, and deriving its serving files anew."""
+"""Changes to a finished index that read no source: removing rows, other vectors, compaction, new serving files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from geoanchor.errors import UsageError
 from geoanchor.manifest import Manifest, read_manifest, write_manifest
+from geoanchor.protocols import RowVectors
 from indexer.build import Finish
+from indexer.halfway import Halfway
 from indexer.journal import Journal
 from indexer.lock import writing
 from indexer.seal import recounted
@@ -16,6 +19,15 @@ from indexer.textgallery import drop_texts
 from indexer.trouble import said_plainly
 
 _Change = Callable[[IndexStore, Manifest], Manifest]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Revision:
+    """Other vectors (n, d) by space for n rows by id, and the manifest that speaks of them."""
+
+    ids: Sequence[str]
+    vectors: Mapping[str, RowVectors]
+    manifest: Manifest
 
 
 def delete_rows(folder: Path, ids: Sequence[str], stores: Stores, finish: Finish) -> int:
@@ -66,15 +78,44 @@ def reseal(folder: Path, stores: Stores, finish: Finish) -> None:
     _change(folder, stores, finish, lambda _, manifest: manifest)
 
 
+def revise(
+    folder: Path, stores: Stores, finish: Finish, plan: Callable[[IndexStore, Manifest], Revision | None]
+) -> bool:
+    """Give rows the vectors that `plan` makes under the lock; whether it made any.
+
+    Readers see the former vectors until the manifest is written, and a killed revision is taken back by whatever
+    writes to the index next. Raises as `delete_rows` does.
+    """
+    read_manifest(folder)
+    with said_plainly(folder), writing(folder):
+        manifest, store = _ready(folder, stores, finish)
+        revision = plan(store, manifest)
+        if revision is None:
+            return False
+        halfway = Halfway(folder)
+        halfway.start(store.version)
+        store.replace_vectors(revision.ids, revision.vectors)
+        write_manifest(folder, finish(folder, store, recounted(revision.manifest, store)))
+        halfway.finish()
+        return True
+
+
+def _ready(folder: Path, stores: Stores, finish: Finish) -> tuple[Manifest, IndexStore]:
+    """What an index holds, once it is sure that no build is unfinished and an unfinished revision is taken back."""
+    if Journal(folder).exists():
+        raise UsageError(f"{folder}: a build was interrupted here; run the same `geoanchor index` command again first")
+    manifest, store = read_manifest(folder), stores.open(folder)
+    if Halfway(folder).take_back(store, manifest):
+        manifest = finish(folder, store, recounted(manifest, store))
+        write_manifest(folder, manifest)
+    return manifest, store
+
+
 def _change(folder: Path, stores: Stores, finish: Finish, change: _Change) -> int:
     """Change an index under the lock and seal it; how many rows more it has."""
-    manifest = read_manifest(folder)
+    read_manifest(folder)
     with said_plainly(folder), writing(folder):
-        if Journal(folder).exists():
-            raise UsageError(
-                f"{folder}: a build was interrupted here; run the same `geoanchor index` command again first"
-            )
-        store = stores.open(folder)
+        manifest, store = _ready(folder, stores, finish)
         before = store.count()
         manifest = change(store, manifest)
         write_manifest(folder, finish(folder, store, recounted(manifest, store)))

@@ -19,7 +19,7 @@ from geoanchor.protocols import RowVectors, Vectors
 from geoanchor.structure import shares
 from models.bundle import StructureSpec
 from models.codes import CELLS, Codebooks, log_odds
-from models.critic import Critic
+from models.critic import Critic, feature_count
 from models.fusion import PREFIX as FUSION
 from models.fusion import FusionScorer
 from models.matcher import CODES, StructureMatcher
@@ -74,7 +74,11 @@ class StructureEncoder:
         """Both vectors of aerial pictures."""
         with self._lock:
             decoder = self._decoder
-        grids = log_odds(decoder.log_beliefs(pictures), self.books.prior)
+        return self.placed(decoder.log_beliefs(pictures))
+
+    def placed(self, log_beliefs: Vectors) -> dict[str, RowVectors]:
+        """Both vectors of aerial pictures, from what a decoder believes of them (n, CELLS, CELLS, 7)."""
+        grids = log_odds(log_beliefs, self.books.prior)
         return {
             COARSE: self._coarse(sharpened(grids, PICTURE_FLOOR), "aerial"),
             CODES: self.books.encode(grids, "aerial"),
@@ -93,8 +97,11 @@ class StructureEncoder:
         """Judges pairs of rows of this bundle."""
         fusion = self._weights.read(FUSION)
         scorer = FusionScorer(fusion) if fusion else None
-        calibration = self._weights.read("calibration")["terms"]
-        return StructureMatcher(self.books, Critic(self._weights.read("critic")), scorer, calibration)
+        critic, calibration = Critic(self._weights.read("critic")), self._weights.read("calibration")["terms"]
+        if critic.inputs != feature_count():
+            reason = f"its critic looks at {critic.inputs} features, this version at {feature_count()}; train it again"
+            raise BadInput(str(self._weights.path), reason)
+        return StructureMatcher(self.books, critic, scorer, calibration)
 
     @cached_property
     def _projections(self) -> Mapping[str, Vectors]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
-from geoanchor.protocols import Row, RowVectors, Vectors
+from geoanchor.protocols import Row, RowIds, RowVectors, Vectors
 from geoanchor.space import EmbeddingSpace
 
 ROWS_PER_CHUNK = 4096
@@ -180,6 +180,17 @@ class LanceStore:
         self._texts.replace(iter(table.to_batches()))
         self._texts.drop_old_versions()
 
+    def replace_vectors(self, ids: Sequence[str], vectors: Mapping[str, RowVectors]) -> None:
+        """Put other vectors (n, d) by space in the place of those of n rows by id, in one commit; ids must exist."""
+        place = np.full(self.count(), -1, np.int64)
+        place[self._positions(ids)] = np.arange(len(ids))
+        self._tiles.replace(_with_vectors(self._tiles.chunks(np.arange(len(place))), vectors, place))
+
+    def restore(self, version: int) -> None:
+        """Make the rows those of an earlier version again, in a commit of its own."""
+        self._tiles.restore(version)
+        self._known = None
+
     def compact(self) -> None:
         """Rewrite the rows in the order (cell, layer, id) and drop older versions and their files."""
         keys = self._tiles.columns(["cell", "layer", "id"])
@@ -304,6 +315,11 @@ class _Table:
             reader = pa.RecordBatchReader.from_batches(self.schema, batches)
             lance.write_dataset(reader, self._path, mode="overwrite")
 
+    def restore(self, version: int) -> None:
+        """Make an earlier version the newest."""
+        with self._writing() as table:
+            table.restore(version)
+
     def drop_old_versions(self) -> None:
         """Delete the files that only older versions use, and those that a killed writer left."""
         with self._writing():
@@ -324,6 +340,31 @@ class _Table:
         finally:
             self._dataset = self._at = None
             self._cached.clear()
+
+
+def _with_vectors(
+    batches: Iterator[pa.RecordBatch], vectors: Mapping[str, RowVectors], place: RowIds
+) -> Iterator[pa.RecordBatch]:
+    """A table's batches with other vectors; place: (g,) row of `vectors` for each row of the table, -1 for its own."""
+    start = 0
+    for batch in batches:
+        at = place[start : start + len(batch)]
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        for space, matrix in vectors.items():
+            columns[vector_column(space)] = _renewed(columns[vector_column(space)], matrix, at)
+        start += len(batch)
+        yield pa.record_batch(list(columns.values()), schema=batch.schema)
+
+
+def _renewed(column: pa.FixedSizeListArray, matrix: RowVectors, at: RowIds) -> pa.FixedSizeListArray:
+    """A column of vectors with row `at` of a matrix in the place of its own, where that is not -1."""
+    there, new, dim = column.is_valid().to_numpy(zero_copy_only=False), at >= 0, column.type.list_size
+    dense = np.zeros((len(at), dim), column.type.value_type.to_pandas_dtype())
+    dense[there] = column.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+    dense[new] = matrix[at[new]]
+    return pa.FixedSizeListArray.from_arrays(
+        pa.array(dense.reshape(-1)), type=column.type, mask=pa.array(~(there | new))
+    )
 
 
 def _vector_array(vectors: Sequence[RowVectors | None], kind: pa.FixedSizeListType) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,6 @@ from training.export import write_manifest
 from training.structure.coarse import DIM
 from training.structure.recipe import StructureRecipe
 
-PARTS = ("decoder", "codes", "coarse", "critic", "calibration")
-"""What a structure run makes, as prefixes of the tensors' names; the rest of the base bundle stays."""
-
 _PATHS: Any = {"data": {"osm_folder", "workers"}, "pairs": {"path"}}
 """What a recipe says of one machine only."""
 
@@ -39,19 +36,33 @@ def export_structure(
     """Write the base bundle with the run's parts in place of its own, in a fresh folder that is renamed into place.
 
     Args:
-        arrays: by part and name, all of `PARTS` but the decoder.
+        arrays: by part and name, all that the run made but the decoder.
     """
-    base = base_folder(recipe.base)
+    parts = {"decoder": decoder_arrays(network), **arrays}
+    return export_parts(base_folder(recipe.base), parts, folder, lambda base, sha256: describe(recipe, base, sha256))
+
+
+def export_parts(
+    base: Path,
+    parts: Mapping[str, Mapping[str, RowVectors]],
+    folder: Path,
+    described: Callable[[BundleManifest, str], BundleManifest],
+) -> Path:
+    """Write a bundle with other tensors for some of its parts, in a fresh folder that is renamed into place.
+
+    Args:
+        described: from the base's manifest and the SHA-256 of the weights to the new manifest.
+    """
     manifest, tensors = read_bundle(base), load_file(base / WEIGHTS_NAME)
-    kept = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] not in PARTS}
-    for part, own in {"decoder": _decoder(network), **arrays}.items():
+    kept = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] not in parts}
+    for part, own in parts.items():
         kept |= {f"{part}.{name}": _half(array, part) for name, array in own.items()}
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(kept, partial / WEIGHTS_NAME)
     (partial / WEIGHTS_NAME).chmod(0o644)  # safetensors writes for the owner alone
-    write_manifest(partial, describe(recipe, manifest, file_sha256(partial / WEIGHTS_NAME)))
+    write_manifest(partial, described(manifest, file_sha256(partial / WEIGHTS_NAME)))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder
@@ -88,7 +99,8 @@ def describe(recipe: StructureRecipe, base: BundleManifest, weights_sha256: str)
     )
 
 
-def _decoder(network: StructureNet) -> dict[str, RowVectors]:
+def decoder_arrays(network: StructureNet) -> dict[str, RowVectors]:
+    """A decoder's tensors by name, as a bundle keeps them."""
     return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
 
 

@@ -69,7 +69,7 @@ class StructureSession:
             group["lr"] = learning_rate(self.step, schedule)
         with matrix_units():
             logits = self.model.train()(batch.pixels)
-        loss = dense_loss(logits.float(), batch.shares)
+        loss = dense_loss(logits.float(), batch.shares, schedule.trimmed)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), _MAX_NORM)
@@ -111,10 +111,15 @@ class StructureSession:
         log(line)
 
 
-def dense_loss(logits: Tensor, shares: Tensor) -> Tensor:
+def dense_loss(logits: Tensor, shares: Tensor, trimmed: float = 0.0) -> Tensor:
     """L_dense = - mean_u sum_c g_u(c) log p_u(c) (methods 1.9), over the cells that are known.
 
     Args:
         logits: (n, 7, h, w). shares: (n, 7, h, w); a cell's sum is the part of it that is known.
+        trimmed: share of the cells, those of the greatest loss, that are left out (least trimmed loss, Rousseeuw 1984).
     """
-    return -(shares * logits.log_softmax(dim=1)).sum() / shares.sum().clamp(min=1)
+    cells, known = -(shares * logits.log_softmax(dim=1)).sum(dim=1), shares.sum(dim=1)
+    if trimmed:
+        known = known * (cells <= torch.quantile(cells.detach().flatten(), 1 - trimmed))
+        cells = cells * (known > 0)
+    return cells.sum() / known.sum().clamp(min=1)

@@ -33,9 +33,15 @@ class Decoder(Strict):
 
 
 class StructureSchedule(Schedule):
-    """The schedule of any training, and the side of the random crops that are learned from."""
+    """The schedule of any training, and what a batch is made of.
+
+    Attributes:
+        crop_px: side of the random crops that are learned from.
+        trimmed: share of a batch's cells, those of the greatest loss, that are not learned from: maps err.
+    """
 
     crop_px: int = Field(default=256, multiple_of=32)
+    trimmed: float = Field(default=0.0, ge=0, lt=1)
 
 
 class StructureRecipe(Strict):

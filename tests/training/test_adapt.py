@@ -1,0 +1,301 @@
+"""Adapting a small city's index to its own ground with a tiny decoder: kept, cross-fitted, killed, undone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+import geoanchor
+from app import adapting, cli, wiring
+from geoanchor.errors import IndexCorrupt, IndexLocked, UsageError
+from geoanchor.manifest import OWN_MODEL, read_manifest
+from geoanchor.structure import CLASSES
+from geoanchor.tiling import Bounds, tile_at
+from indexer.halfway import FILE_NAME as MARK
+from indexer.lock import writing
+from models.bundle import SHIPPED, StructureSpec, load_bundle
+from models.codes import CELLS
+from models.structure import StructureNet
+from retrieval.heat import ancestors
+from retrieval.index.lance import LanceStore
+from training.adapt import learning
+from training.adapt.base import Base
+from training.adapt.blocks import split_blocks
+from training.adapt.learning import Judged
+from training.adapt.record import FILE_NAME, FORMER_NAME, read_adaptation
+from training.structure.export import decoder_arrays, export_parts
+from training.structure.fit import dense_loss
+
+SHAPE = StructureSpec(widths=(8, 8, 12, 12, 16), pyramid=8, size_px=160)
+CITY = "city:60001/C"
+SPACES = ("semantic", "structure", "structure_grid")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle with a decoder that knows nothing yet."""
+    torch.manual_seed(3)
+    parts = {"decoder": decoder_arrays(StructureNet(SHAPE.widths, SHAPE.pyramid))}
+    return export_parts(
+        SHIPPED / "mini", parts, tmp_path_factory.mktemp("bundles") / "tiny",
+        lambda base, sha256: base.model_copy(update={"weights_sha256": sha256, "structure": SHAPE}),
+    )  # fmt: skip
+
+
+def boxed(columns: int, rows: int) -> Bounds:
+    """So many tiles of the city's middle."""
+    from indexer.city.city import City
+
+    extent = City(60001, "C").extent
+    first = tile_at((extent.west + extent.east) / 2, (extent.south + extent.north) / 2, 17)
+    last = type(first)(17, first.x + columns - 1, first.y + rows - 1)
+    return Bounds(first.bounds.west, last.bounds.south, last.bounds.east, first.bounds.north)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Path:
+    """5 x 4 tiles, map and aerial."""
+    folder = tmp_path_factory.mktemp("indexes") / "town.index"
+    for layer in ("aerial", "map"):
+        geoanchor.build(CITY, folder, model=str(bundle), layer=layer, within=boxed(5, 4))
+    return folder
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    """A copy that a test may write to."""
+    return Path(shutil.copytree(built, tmp_path / "town.index"))
+
+
+def rows_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every row's layer, cell and vectors, by id."""
+    names = ["id", "layer", "cell", *(f"vector_{space}" for space in SPACES)]
+    table: pa.Table = LanceStore.open(folder).columns(names)
+    return {row["id"]: row for row in table.to_pylist()}
+
+
+def errors_of(folder: Path) -> list[str]:
+    return [finding.text for finding in wiring.doctor(folder) if finding.level == "error"]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], list[set[int]]]:
+    """In the place of learning: network k believes in class k everywhere; AUROC before and after as told.
+
+    Gives the list of rows that each network was shown.
+    """
+
+    def prepare(before: float, after: float) -> list[set[int]]:
+        shown: list[set[int]] = []
+
+        def constant(
+            base: Base, _ground: object, rows: np.ndarray, _steps: int, _seed: int, _told: object
+        ) -> StructureNet:
+            network = StructureNet(base.spec.widths, base.spec.pyramid)
+            torch.nn.init.zeros_(network.head.weight)
+            network.head.bias = torch.nn.Parameter(9 * torch.eye(len(CLASSES))[len(shown)])
+            shown.append(set(rows.tolist()))
+            return network.eval()
+
+        judged = iter((before, after))
+
+        class Told(Judged):
+            @property
+            def auroc(self) -> dict[str, float]:
+                return {"swap": self.logits}  # type: ignore[dict-item]
+
+            def line(self) -> Any:
+                return np.array([0.25, 2.0], np.float32)
+
+        monkeypatch.setattr("training.adapt.adapt.continued", constant)
+        monkeypatch.setattr("training.adapt.adapt.judge", lambda *_: Told(None, next(judged)))  # type: ignore[arg-type]
+        return shown
+
+    return prepare
+
+
+def test_learned_kept_and_taken_back_by_the_command(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "_RATE", 5e-3)
+    former, manifest = rows_of(folder), read_manifest(folder)
+    hits = [hit.id for hit in geoanchor.open(folder).search("a park", k=5)]
+    assert cli.run(["adapt", str(folder), "--folds", "2", "--steps", "40"]) == 0
+    said = capsys.readouterr()
+    assert "before  after" in said.out
+    assert "kept:" in said.err
+    made = read_adaptation(folder / OWN_MODEL)
+    assert made.gain > 0
+    assert made.pairs == 20
+    now, adapted = rows_of(folder), read_manifest(folder)
+    assert adapted.model == OWN_MODEL
+    assert {n: s.fingerprint for n, s in adapted.spaces.items()} == {
+        n: s.fingerprint for n, s in load_bundle(folder / OWN_MODEL).spaces.items()
+    }
+    assert all(adapted.spaces[name].fingerprint != manifest.spaces[name].fingerprint for name in SPACES)
+    for name, row in now.items():
+        same = [row[f"vector_{space}"] == former[name][f"vector_{space}"] for space in SPACES]
+        assert same == [True, row["layer"] == "map", row["layer"] == "map"]
+    assert errors_of(folder) == []
+    index = geoanchor.open(folder)
+    assert [hit.id for hit in index.search("a park", k=5)] == hits
+    assert index.changes(everything=True).answer.pairs == 20
+    assert cli.run(["adapt", str(folder)]) == 2
+    assert "adapted already" in capsys.readouterr().err
+    assert cli.run(["adapt", str(folder), "--undo"]) == 0
+    assert rows_of(folder) == former
+    assert read_manifest(folder).spaces == manifest.spaces
+    assert read_manifest(folder).model == manifest.model
+    assert not (folder / OWN_MODEL).exists()
+    assert errors_of(folder) == []
+    assert cli.run(["adapt", str(folder), "--undo"]) == 2
+
+
+def test_no_row_is_seen_by_a_decoder_of_its_own_block(
+    folder: Path, bundle: Path, quick: Callable[[float, float], list[set[int]]]
+) -> None:
+    shown = quick(0.6, 0.7)
+    adapting.adapt(folder, folds=3, steps=5)
+    made, rows = read_adaptation(folder / OWN_MODEL), rows_of(folder)
+    books = Base(str(bundle)).encoder.books
+    aerials = [row for row in rows.values() if row["layer"] == "aerial"]
+    cells = np.array([row["cell"] for row in aerials], np.uint64)
+    fold = [made.fold[f"{block:x}"] for block in ancestors(cells, made.resolution).tolist()]
+    believed = [
+        books.decode(np.array([row["vector_structure_grid"]], np.uint8), "aerial")
+        .reshape(CELLS**2, -1)
+        .mean(0)
+        .argmax()
+        for row in aerials
+    ]
+    assert believed == fold, "network k, and no other, made the rows of fold k"
+    assert len(set(fold)) == 3
+    held = [set(range(20)) - rows for rows in shown[:3]]
+    assert set.union(*held) == set(range(20))
+    assert sum(map(len, held)) == 20
+    assert shown[3] == set(range(20)), "the decoder of later pictures learned from all"
+    terms = load_bundle(folder / OWN_MODEL).matcher._calibration  # type: ignore[union-attr]
+    assert terms[1] == 2.0
+
+
+def test_no_better_leaves_every_file_as_it_was(folder: Path, quick: Callable[[float, float], list[set[int]]]) -> None:
+    quick(0.7, 0.7)
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert not adapting.adapt(folder, folds=2, steps=5).kept
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize("seam", ["rows", "serving", "manifest"])
+def test_killed_halfway_the_former_index_is_there(
+    folder: Path, seam: str, quick: Callable[[float, float], list[set[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(0.6, 0.7)
+    former, hits = rows_of(folder), [hit.id for hit in geoanchor.open(folder).search("a park", k=5)]
+    names = {
+        "rows": "retrieval.index.lance.LanceStore.replace_vectors",
+        "serving": "app.adapting.derive_serving",
+        "manifest": "indexer.upkeep.write_manifest",
+    }
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(names[seam], killed)
+        with pytest.raises(KeyboardInterrupt):
+            adapting.adapt(folder, folds=2, steps=5)
+    assert (folder / MARK).exists()
+    index = geoanchor.open(folder)
+    assert [hit.id for hit in index.search("a park", k=5)] == hits
+    assert index.changes(everything=True).answer.pairs == 20
+    wiring.compact(folder)
+    assert not (folder / MARK).exists()
+    assert rows_of(folder) == former
+    assert errors_of(folder) == []
+    quick(0.6, 0.7)
+    assert adapting.adapt(folder, folds=2, steps=5).kept, "and it can be adapted after all"
+
+
+def test_later_pictures_get_the_last_decoder_and_lose_it_again(
+    folder: Path, bundle: Path, quick: Callable[[float, float], list[set[int]]]
+) -> None:
+    quick(0.6, 0.7)
+    former = rows_of(folder)
+    adapting.adapt(folder, folds=2, steps=5)
+    for layer in ("aerial", "map"):
+        geoanchor.build(CITY, folder, layer=layer, within=boxed(6, 4), prune=False)
+    wiring.compact(folder)
+    rows, books = rows_of(folder), Base(str(bundle)).encoder.books
+    new = [row for name, row in rows.items() if name not in former and row["layer"] == "aerial"]
+    assert len(new) == 4
+    codes = np.array([row["vector_structure_grid"] for row in new], np.uint8)
+    assert (books.decode(codes, "aerial").mean((0, 1, 2)).argmax()) == 2, "of the third network"
+    assert errors_of(folder) == []
+    adapting.undo(folder)
+    back = rows_of(folder)
+    assert {name: back[name] for name in former} == former
+    unlike = [back[row["id"]]["vector_structure_grid"] != row["vector_structure_grid"] for row in new]
+    assert all(unlike)
+    assert errors_of(folder) == []
+
+
+def test_what_cannot_be_adapted_is_said_in_a_sentence(
+    folder: Path, painted_index: Path, bundle: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="no space 'structure'"):
+        adapting.adapt(painted_index)
+    with pytest.raises(UsageError, match="blocks of ground, too few for 21 folds"):
+        adapting.adapt(folder, folds=21)
+    with writing(folder), pytest.raises(IndexLocked):
+        adapting.adapt(folder)
+    geoanchor.build(CITY, tmp_path / "aerial.index", model=str(bundle), layer="aerial", within=boxed(2, 1))
+    with pytest.raises(UsageError, match="no map and aerial picture of the same ground"):
+        adapting.adapt(tmp_path / "aerial.index")
+    assert cli.run(["adapt", str(folder), "--folds", "1"]) == 2
+
+
+def test_without_its_record_an_adaptation_is_not_undone(
+    folder: Path, quick: Callable[[float, float], list[set[int]]]
+) -> None:
+    quick(0.6, 0.7)
+    adapting.adapt(folder, folds=2, steps=5)
+    (folder / OWN_MODEL / FORMER_NAME).write_bytes(b"no arrow")
+    with pytest.raises(IndexCorrupt, match=FORMER_NAME):
+        adapting.undo(folder)
+    (folder / OWN_MODEL / FILE_NAME).unlink()
+    with pytest.raises(IndexCorrupt, match=FILE_NAME):
+        adapting.undo(folder)
+
+
+def test_blocks_are_whole_and_folds_even() -> None:
+    cells = np.array(
+        [tile_at(9 + 0.002 * i, 48 + 0.002 * j, 17).cell(10) for i in range(12) for j in range(12)], np.uint64
+    )
+    blocks = split_blocks(cells, 4, "here")
+    fold, parents = blocks.of(cells), ancestors(cells, blocks.resolution)
+    assert len(blocks.fold) >= 16
+    assert all(len(set(fold[parents == parent])) == 1 for parent in np.unique(parents))
+    assert np.ptp(np.bincount(fold, minlength=4)) <= max(np.unique(parents, return_counts=True)[1])
+
+
+def test_trimming_leaves_out_the_worst_cells() -> None:
+    shares = torch.zeros(1, 7, 4, 4)
+    shares[:, 0] = 1
+    logits = torch.zeros(1, 7, 4, 4)
+    logits[:, 0] = 5.0
+    logits[0, 1, 0, 0] = 50.0
+    kept = dense_loss(logits[:, :, 1:], shares[:, :, 1:])
+    assert dense_loss(logits, shares, 0.1) == pytest.approx(float(kept))
+    assert dense_loss(logits, shares) > 2.5

@@ -1,0 +1,185 @@
+"""Continues an index's decoder on its own ground, cross-fitted, and keeps that where it is better.
+
+A map that is out of date must not be learned by heart, or nothing would seem to have changed. So the ground is cut into
+blocks and the blocks into folds; every aerial row gets its vectors from a decoder that learned from the other folds
+alone. Codebooks, projections and critic stay common, so that rows can be compared. Pictures that come later get theirs
+from one more decoder, which learned from all the ground.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from geoanchor.errors import UsageError
+from geoanchor.manifest import OWN_MODEL, Manifest, model_of
+from geoanchor.protocols import RowIds, RowStore, RowVectors, Vectors
+from geoanchor.tiling import cell_name
+from indexer.build import Finish
+from indexer.store import IndexStore, Stores
+from indexer.upkeep import Revision, revise
+from models.bundle import BundleManifest, load_bundle, read_bundle
+from models.decoding import Decoder
+from models.matcher import CODES, TERMS
+from models.structure import StructureNet
+from models.structure_encoder import COARSE
+from retrieval.matching import RowMatcher
+from retrieval.serving import Serving
+from training.adapt.base import Base
+from training.adapt.blocks import Blocks, split_blocks
+from training.adapt.ground import pictures_of, read_ground
+from training.adapt.learning import AdaptOptions, Advance, Judged, beliefs, continued, judge
+from training.adapt.record import Adaptation, write_former
+from training.structure.export import decoder_arrays, export_parts
+
+SPACES = (COARSE, CODES)
+_AT_ONCE = 256
+_MAX_OFFSET = 0.1
+Log = Callable[[str], None]
+
+
+def adapt(
+    folder: Path,
+    stores: Stores,
+    finish: Finish,
+    options: AdaptOptions,
+    *,
+    model: str | None = None,
+    log: Log,
+    advance: Advance,
+) -> Adaptation:
+    """Adapt an index to its own ground; what came of it, also where it was not kept and nothing was changed.
+
+    Args:
+        model: where the index's bundle lies now; None takes the manifest's word. advance: told of steps.
+
+    Raises UsageError where there is nothing to learn from or an adaptation already, SpaceMismatch for another model,
+    IndexLocked.
+    """
+    made: list[Adaptation] = []
+
+    def plan(store: IndexStore, manifest: Manifest) -> Revision | None:
+        revision, adaptation = _Adapting(folder, store, manifest, _base(folder, manifest, model), options).run(
+            log, advance
+        )
+        made.append(adaptation)
+        return revision
+
+    revise(folder, stores, finish, plan)
+    return made[0]
+
+
+def aerial_vectors(
+    base: Base, serving: Serving, store: RowStore, decoders: Sequence[Decoder], blocks: Blocks
+) -> tuple[RowIds, dict[str, RowVectors]]:
+    """New vectors of every aerial row that has such and a kept picture, each by the decoder of its block's fold.
+
+    Returns:
+        (n,) rows in serving order, and their vectors (n, d) by space.
+    """
+    rows = serving.layers["aerial"]
+    for name in SPACES:
+        present = serving.present(name)
+        rows = rows if present is None else np.intersect1d(rows, present, assume_unique=True)
+    done: list[RowIds] = []
+    made: list[dict[str, RowVectors]] = []
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        kept = [(row, picture) for row, picture in zip(part, pictures_of(serving, store, part), strict=True)
+                if picture is not None]  # fmt: skip
+        if kept:
+            done.append(np.array([row for row, _ in kept], np.int64))
+            fold = blocks.of(serving.places.cells[done[-1]])
+            made.append(base.encoder.placed(beliefs(decoders, fold, [picture for _, picture in kept])))
+    return np.concatenate(done), {name: np.concatenate([part[name] for part in made]) for name in SPACES}
+
+
+def _base(folder: Path, manifest: Manifest, model: str | None) -> Base:
+    """The bundle that the index was made with."""
+    if manifest.model == OWN_MODEL:
+        raise UsageError(f"{folder}: is adapted already; take that back first with `geoanchor adapt {folder} --undo`")
+    if missing := [name for name in SPACES if name not in manifest.spaces]:
+        reason = f"holds no space {missing[0]!r}, so it has no decoder to adapt; index it with a model that has one"
+        raise UsageError(f"{folder}: {reason}")
+    base = Base(model or model_of(folder, manifest))
+    for name, space in base.manifest.embedding_spaces().items():
+        manifest.spaces[name].require(space, where=str(folder))
+    return base
+
+
+class _Adapting:
+    def __init__(self, folder: Path, store: IndexStore, manifest: Manifest, base: Base, options: AdaptOptions) -> None:
+        self.folder, self.store, self.manifest, self.base, self.options = folder, store, manifest, base, options
+        self.serving = Serving.open(folder, manifest)
+        self.ground = read_ground(self.serving, store, base.spec.size_px, options.seed)
+        self.blocks = split_blocks(self.ground.cells, options.folds, str(folder))
+        self.steps = options.steps_for(len(self.ground))
+
+    def run(self, log: Log, advance: Advance) -> tuple[Revision | None, Adaptation]:
+        """What the rows get, None where it is not better; and what there is to say of it."""
+        start, ground, folds = time.perf_counter(), self.ground, self.blocks.folds
+        log(f"{len(ground)} pairs in {len(self.blocks.fold)} blocks and {folds} folds, {self.steps} steps each")
+        fold = self.blocks.of(ground.cells)
+        pictures = list(ground.aerial)
+        before = judge(self.base, ground, self.base.decoder().log_beliefs(pictures), self.options.seed)
+        networks = [self._network(number, np.flatnonzero(fold != number), advance) for number in range(folds)]
+        decoders = [self.base.decoder(network) for network in networks]
+        after = judge(self.base, ground, beliefs(decoders, fold, pictures), self.options.seed)
+        adaptation = self._adaptation(before.auroc, after.auroc)
+        revision = None
+        if adaptation.kept:
+            last = self._network(folds, np.arange(len(ground)), advance)
+            revision = self._revision(decoders, last, after)
+        adaptation = adaptation.model_copy(update={"seconds": round(time.perf_counter() - start, 1)})
+        if revision is not None:
+            adaptation.write(self.folder / OWN_MODEL)
+        return revision, adaptation
+
+    def _network(self, number: int, rows: RowIds, advance: Advance) -> StructureNet:
+        """The network of one fold, or the last one, of all pairs."""
+        done, total, seed = number * self.steps, (self.blocks.folds + 1) * self.steps, 100 * self.options.seed + number
+        return continued(self.base, self.ground, rows, self.steps, seed, lambda step: advance(done + step, total))
+
+    def _adaptation(self, before: dict[str, float], after: dict[str, float]) -> Adaptation:
+        return Adaptation(
+            kept=float(np.mean(list(after.values()))) > float(np.mean(list(before.values()))),
+            former_model=self.manifest.model, former_spaces=self.manifest.spaces, pairs=len(self.ground),
+            folds=self.blocks.folds, steps=self.steps, seed=self.options.seed, resolution=self.blocks.resolution,
+            fold={cell_name(block): number for block, number in self.blocks.fold.items()},
+            before=before, after=after, seconds=0.0,
+        )  # fmt: skip
+
+    def _revision(self, decoders: Sequence[Decoder], last: StructureNet, judged: Judged) -> Revision:
+        """The index's own bundle, written beside the rows, and what the rows get."""
+        rows, vectors = aerial_vectors(self.base, self.serving, self.store, decoders, self.blocks)
+        bundle = self.folder / OWN_MODEL
+        parts = {"decoder": decoder_arrays(last), "calibration": {"terms": self._calibration(judged)}}
+        export_parts(self.base.folder, parts, bundle, self._described)
+        ids = self.serving.rows.column("id").take(rows).to_pylist()
+        write_former(bundle, self.store.fetch(ids, ["id", "content_hash", *(f"vector_{name}" for name in SPACES)]))
+        model = {"model": OWN_MODEL, "spaces": read_bundle(bundle).embedding_spaces()}
+        return Revision(ids, vectors, self.manifest.model_copy(update=model))
+
+    def _calibration(self, judged: Judged) -> Vectors:
+        """The structure's term as it is on held-out ground; the others speak as before, about their mean here."""
+        terms = self.base.calibration.copy()
+        terms[0], terms[1] = judged.line()
+        if len(terms) > 2:
+            matcher = RowMatcher(self.serving, load_bundle(self.base.folder))
+            parts = matcher.judge(self.ground.pairs, _MAX_OFFSET).parts
+            terms[0] -= sum(weight * parts[name].mean() for weight, name in zip(terms[2:], TERMS[1:], strict=True))
+        return terms
+
+    def _described(self, base: BundleManifest, sha256: str) -> BundleManifest:
+        learned = f"structure: {len(self.ground)} pairs of one index's own ground, {self.steps} steps on top"
+        how = {"folds": self.blocks.folds, "steps": self.steps, "seed": self.options.seed}
+        return base.model_copy(
+            update={
+                "weights_sha256": sha256,
+                "training_data": (*base.training_data, learned),
+                "recipe": base.recipe | {"adapted": how},
+            }
+        )

@@ -1,0 +1,65 @@
+"""Takes an adaptation back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from geoanchor.errors import UsageError
+from geoanchor.manifest import OWN_MODEL, Manifest, read_manifest
+from geoanchor.protocols import RowVectors
+from indexer.build import Finish
+from indexer.store import IndexStore, Stores
+from indexer.upkeep import Revision, revise
+from retrieval.serving import Serving
+from training.adapt.adapt import SPACES, aerial_vectors
+from training.adapt.base import Base
+from training.adapt.blocks import Blocks
+from training.adapt.record import Adaptation, read_adaptation, read_former
+
+
+def undo(folder: Path, stores: Stores, finish: Finish) -> Adaptation:
+    """Give an index its former vectors and model again, and delete its own bundle; what was taken back.
+
+    Rows that came since, or have another picture now, are put into the former spaces from the pictures that are kept.
+    Raises UsageError when the index was not adapted, IndexCorrupt when the former vectors are gone, SpaceMismatch when
+    the former model is needed and is another now.
+    """
+    bundle = folder / OWN_MODEL
+    if read_manifest(folder).model != OWN_MODEL:
+        raise UsageError(f"{folder}: was not adapted, so there is nothing to undo")
+    adaptation = read_adaptation(bundle)
+
+    def plan(store: IndexStore, manifest: Manifest) -> Revision:
+        former = {"model": adaptation.former_model, "spaces": adaptation.former_spaces}
+        ids, vectors = _former(folder, store, manifest, adaptation)
+        return Revision(ids, vectors, manifest.model_copy(update=former))
+
+    revise(folder, stores, finish, plan)
+    shutil.rmtree(bundle)
+    return adaptation
+
+
+def _former(
+    folder: Path, store: IndexStore, manifest: Manifest, adaptation: Adaptation
+) -> tuple[list[str], dict[str, RowVectors]]:
+    """Ids and former vectors of all aerial rows."""
+    known, kept = read_former(folder / OWN_MODEL)
+    rows = store.columns(["id", "layer", "content_hash"]).to_pylist()
+    found = [(row["id"], known.get((row["id"], row["content_hash"]))) for row in rows if row["layer"] == "aerial"]
+    ids = [name for name, at in found if at is not None]
+    vectors = {name: kept[name][[at for _, at in found if at is not None]] for name in SPACES}
+    fresh = {name for name, at in found if at is None}
+    if not fresh:
+        return ids, vectors
+    base = Base(adaptation.former_model)
+    for name, space in base.manifest.embedding_spaces().items():
+        adaptation.former_spaces[name].require(space, where=str(folder))
+    serving = Serving.open(folder, manifest)
+    done, made = aerial_vectors(base, serving, store, [base.decoder()], Blocks(0, 1, {}))
+    names = serving.rows.column("id").take(done).to_pylist()
+    new = np.array([at for at, name in enumerate(names) if name in fresh], np.int64)
+    joined = {name: np.concatenate([vectors[name], made[name][new]]) for name in SPACES}
+    return ids + [names[at] for at in new], joined
