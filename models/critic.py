@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geoanchor.errors import BadInput
 from geoanchor.protocols import Vectors
 from geoanchor.structure import CLASS_OF, CLASSES
 
@@ -118,15 +117,15 @@ class Critic:
 
     Args:
         arrays: "mean", "scale" (f,); "inner.weight" (h, f), "inner.bias"; "outer.weight" (1, h), "outer.bias".
-
-    Raises BadInput when they are for other features than these.
     """
 
     def __init__(self, arrays: Mapping[str, Vectors]) -> None:
-        if len(arrays["mean"]) != feature_count():
-            wanted = f"{len(arrays['mean'])} features where this version looks at {feature_count()}"
-            raise BadInput("critic weights", f"are for {wanted}; train the bundle again")
         self._arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+
+    @property
+    def inputs(self) -> int:
+        """How many features it was trained to look at."""
+        return len(self._arrays["mean"])
 
     def __call__(self, found: Vectors) -> Vectors:
         """Features (n, f) -> logits (n,)."""

@@ -35,7 +35,8 @@ class StructureMatcher:
 
     Args:
         books: what codes mean. critic: from evidence to a logit. fusion: on vectors of "semantic", or None.
-        calibration: (1 + number of terms,) float32: bias and weights of the terms' logistic regression (Platt).
+        calibration: (1 + len(TERMS),) float32: bias and weights of the terms' logistic regression (Platt 1999); weights
+            of terms that the bundle has not are left alone.
     """
 
     def __init__(self, books: Codebooks, critic: Critic, fusion: FusionScorer | None, calibration: Vectors) -> None:
@@ -73,7 +74,7 @@ class StructureMatcher:
             judged = self._fusion.scores(aerials[SEMANTIC], maps[SEMANTIC])
             terms |= dict(zip(TERMS[1:], judged, strict=True))
         stacked = np.stack(list(terms.values()), axis=1)
-        logits = self._calibration[0] + stacked @ self._calibration[1:]
+        logits = self._calibration[0] + stacked @ self._calibration[1 : 1 + len(terms)]
         return Judgement(
             probability=np.asarray(1 / (1 + np.exp(-logits)), np.float32),
             offset=offset,

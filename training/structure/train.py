@@ -95,7 +95,9 @@ def _learned(
         log(f"AUROC of held-out places, {name}: {value:.4f}")
     terms = _fused(plan, decoder, books, critics, log)
     if terms is None:
-        terms = fit_calibration(held_out[:, None], examples.agree, examples.kind)
+        # Without real pairs nothing tells what the other terms are worth: they get no say.
+        alone = fit_calibration(held_out[:, None], examples.agree, examples.kind)
+        terms = np.pad(alone, (0, len(TERMS) - 1))
     critic = fit_critic(examples, seed)
     return {"codes": books.arrays(), "coarse": coarse, "critic": critic, "calibration": {"terms": terms}}
 
