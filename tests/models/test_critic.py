@@ -93,14 +93,14 @@ def test_content_is_least_for_what_is_everywhere() -> None:
 
 
 def test_two_layers_on_standardised_features() -> None:
-    rng = np.random.default_rng(0)
+    rng, count = np.random.default_rng(0), feature_count()
     arrays = {
-        "mean": rng.normal(size=4), "scale": np.full(4, 0.5), "inner.weight": rng.normal(size=(3, 4)),
+        "mean": rng.normal(size=count), "scale": np.full(count, 0.5), "inner.weight": rng.normal(size=(3, count)),
         "inner.bias": rng.normal(size=3), "outer.weight": rng.normal(size=(1, 3)), "outer.bias": rng.normal(size=1),
     }  # fmt: skip
     found = np.array([arrays["mean"], arrays["mean"] + 100]).astype(np.float32)
     logits = Critic({name: array.astype(np.float32) for name, array in arrays.items()})(found)
-    for row, standard in enumerate((np.zeros(4), np.full(4, 5.0))):  # far off counts as five deviations
+    for row, standard in enumerate((np.zeros(count), np.full(count, 5.0))):  # far off counts as five deviations
         hidden = np.maximum(arrays["inner.weight"] @ standard + arrays["inner.bias"], 0)
         assert logits[row] == pytest.approx(
             float((arrays["outer.weight"] @ hidden + arrays["outer.bias"])[0]), abs=1e-4

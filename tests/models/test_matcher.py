@@ -188,3 +188,14 @@ def test_judging_needs_no_torch() -> None:
     path = {"PYTHONPATH": ":".join(entry for entry in sys.path if entry)}
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=path)
     assert run.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("max_offset", [0.01, 0.5])
+def test_the_farthest_and_the_nearest_reach_are_judged_too(shifted: tuple[dict, dict], max_offset: float) -> None:
+    judged = MATCHER.judge(*shifted, max_offset=max_offset)
+    for name in ARRAYS:
+        assert np.isfinite(getattr(judged, name)).all(), name
+    # A cell more than asked for is looked at, so that a peak is seen from both sides.
+    assert np.abs(judged.offset).max() <= max_offset + 2 / CELLS
+    if max_offset == 0.5:
+        np.testing.assert_allclose(judged.offset, np.array(SHIFTS) / PX, atol=0.2 / CELLS)
