@@ -210,7 +210,7 @@ def test_another_tokeniser_is_refused(bundle: Path, tmp_path: Path) -> None:
     [
         ({"spaces": {"semantic": {"dim": 0, "modalities": ["text"]}}}, "dim"),
         ({"spaces": {"semantic": {"dim": 4, "modalities": ["ground"]}}}, "no branch"),
-        ({"spaces": {"structure": {"dim": 4, "modalities": ["map"]}}}, "makes the spaces semantic of it"),
+        ({"spaces": {"structure": {"dim": 4, "modalities": ["map"]}}}, "backend 'towers' makes the space"),
         ({"backend": "os:system"}, "unknown backend"),
         ({"surprise": 1}, "surprise"),
         ({"format_version": 2}, "format_version"),
