@@ -35,8 +35,7 @@ def open_towers(name: str, folder: Path, manifest: BundleManifest, settings: Set
     made = {SPACE} if manifest.structure is None else {SPACE, COARSE, CODES}
     if set(manifest.spaces) != made:
         asked = ", ".join(manifest.spaces)
-        makes = ", ".join(map(repr, sorted(made)))
-        raise BadInput(str(folder), f"backend 'towers' makes the space {makes} of this bundle, not {asked}")
+        raise BadInput(str(folder), f"backend 'towers' makes the spaces {', '.join(sorted(made))} of it, not {asked}")
     return TowerEncoder(name, folder / WEIGHTS_NAME, manifest, settings)
 
 
