@@ -169,7 +169,7 @@ def test_a_bundle_without_its_decoder_is_refused(run: Path, tmp_path: Path) -> N
         load_bundle(folder).encode(pictures(1, 160, 160), "aerial")
     del data["structure"]
     (folder / MANIFEST_NAME).write_text(json.dumps(data))
-    with pytest.raises(BadInput, match="spaces"):
+    with pytest.raises(BadInput, match="backend 'towers' makes the space"):
         load_bundle(folder)
 
 
@@ -294,3 +294,14 @@ def test_the_loss_is_the_cross_entropy_of_what_is_known() -> None:
                 p = logits[n, :, y, x].double().softmax(dim=0)
                 total -= float((shares[n, :, y, x] * p.log()).sum())
     assert float(dense_loss(logits, shares)) == pytest.approx(total / 17, rel=1e-5)
+
+
+def test_trimming_leaves_out_the_cells_that_fit_worst() -> None:
+    logits = torch.zeros(1, 7, 2, 5)
+    logits[:, 0] = torch.arange(10.0).reshape(2, 5)  # class 0 fits ever better, any other ever worse
+    shares = torch.zeros(1, 7, 2, 5)
+    shares[:, 0] = 1
+    cells = -logits.log_softmax(dim=1)[0, 0].flatten()
+    wanted = cells.sort().values[:8].mean()
+    assert float(dense_loss(logits, shares, 0.2)) == pytest.approx(float(wanted), rel=1e-5)
+    assert float(dense_loss(logits, shares)) == pytest.approx(float(cells.mean()), rel=1e-5)
