@@ -18,6 +18,8 @@ _SPOTS = (3, 5)
 _SPOTTED = (CLASS_OF["building"], CLASS_OF["minor_road"])
 _EPSILON = 1e-6
 
+Totals = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
@@ -45,8 +47,8 @@ class Evidence:
 
 
 def content(shares: Vectors, prior: Vectors) -> Vectors:
-    """(n, h, w, 7) -> (n, h, w) nats: the evidence that a picture would give which shows just what the map says."""
-    return np.asarray(np.einsum("nhwc,nhwc->nhw", shares, np.log((shares + _EPSILON) / prior)))
+    """(..., 7) -> (...) nats: the evidence that a picture would give which shows just what the map says."""
+    return np.asarray(np.einsum("...c,...c->...", shares, np.log((shares + _EPSILON) / prior)))
 
 
 def features(evidence: Evidence, prior: Vectors) -> Vectors:
@@ -60,9 +62,8 @@ def features(evidence: Evidence, prior: Vectors) -> Vectors:
         evidence.alike, best, evidence.still, best - evidence.still, evidence.moved,
         (wanted.sum(axis=(1, 2)) / area[:, 0]), (short.sum(axis=(1, 2)) / area[:, 0]),
     ]  # fmt: skip
-    masked = seen[..., None]
     by_class = [
-        (table * masked).sum(axis=(1, 2)) / area
+        np.einsum("nhwc,nhw->nc", table, seen) / area
         for table in (
             evidence.shares,
             evidence.beliefs,
@@ -70,7 +71,8 @@ def features(evidence: Evidence, prior: Vectors) -> Vectors:
             np.minimum(evidence.shares, evidence.beliefs),
         )
     ]
-    parts = [part for side, stride in _WINDOWS for part in _worst(cells, short, seen, side, stride)]
+    totals = _totals(cells), _totals(short), _totals(seen)
+    parts = [part for side, stride in _WINDOWS for part in _worst(*totals, side, stride)]
     spots = _spots(evidence.shares - evidence.beliefs, seen)
     return np.concatenate([np.stack([*whole, *parts, *spots], axis=1), *by_class], axis=1).astype(np.float32)
 
@@ -80,8 +82,9 @@ def feature_count() -> int:
     return 7 + 4 * len(_WINDOWS) + 2 * len(_SPOTS) * len(_SPOTTED) + 4 * len(CLASSES)
 
 
-def _worst(cells: Vectors, short: Vectors, seen: Vectors, side: int, stride: int) -> list[Vectors]:
-    """Of windows of one size: the least and the tenth least evidence, the greatest and the tenth greatest shortfall."""
+def _worst(cells: Totals, short: Totals, seen: Totals, side: int, stride: int) -> list[Vectors]:
+    """Of windows of one size, from `_totals`: the least and the tenth least evidence, the greatest and the tenth
+    greatest shortfall."""
     area = _windowed(seen, side, stride)
     known = area >= 0.5 * side * side
     out: list[Vectors] = []
@@ -90,26 +93,44 @@ def _worst(cells: Vectors, short: Vectors, seen: Vectors, side: int, stride: int
         means = np.where(known, means, np.nan).reshape(len(means), means.shape[1] * means.shape[2])
         # A far shift may leave no window half seen; of that nothing is said.
         means[~known.any(axis=(1, 2))] = 0
-        least = np.nanmin(means, axis=1), np.nanquantile(means, 0.1, axis=1)
-        out += [np.asarray(sign * value, np.float32) for value in least]
+        ordered = np.sort(means, axis=1)
+        out += [np.asarray(sign * value, np.float32) for value in (ordered[:, 0], _tenth(ordered))]
     return out
+
+
+def _tenth(ordered: NDArray[np.floating]) -> Vectors:
+    """The 10 % quantile (n,) of sorted rows (n, m) whose NaN come last, interpolated; `np.nanquantile` would go through
+    the rows one by one."""
+    place = 0.1 * ((~np.isnan(ordered)).sum(axis=1, keepdims=True) - 1)
+    below = place.astype(np.int64)
+    low, high = (np.take_along_axis(ordered, at, axis=1) for at in (below, np.ceil(place).astype(np.int64)))
+    return np.asarray((low + (high - low) * (place - below))[:, 0], np.float32)
 
 
 def _spots(surplus: Vectors, seen: Vectors) -> list[Vectors]:
     """The greatest surplus of a class on the map, and in the picture, over small squares; share of the square."""
     return [
-        np.asarray(_windowed(np.maximum(sign * surplus[..., kind], 0) * seen, side, 1).max(axis=(1, 2)) / side**2)
+        np.asarray(_windowed(totals, side, 1).max(axis=(1, 2)) / side**2)
         for kind in _SPOTTED
+        for both in [[_totals(np.maximum(sign * surplus[..., kind], 0) * seen) for sign in (1, -1)]]
         for side in _SPOTS
-        for sign in (1, -1)
+        for totals in both
     ]
 
 
-def _windowed(table: Vectors, side: int, stride: int) -> Vectors:
-    """(n, h, w) -> (n, i, j) sums over windows."""
-    total = np.pad(table.astype(np.float64), ((0, 0), (1, 0), (1, 0))).cumsum(axis=1).cumsum(axis=2)
-    sums = total[:, side:, side:] - total[:, :-side, side:] - total[:, side:, :-side] + total[:, :-side, :-side]
-    return np.asarray(sums[:, ::stride, ::stride], np.float32)
+def _totals(table: Vectors) -> Totals:
+    """(n, h, w) -> (n, h + 1, w + 1): the sum of all that lies north and west of each corner."""
+    n, height, width = table.shape
+    totals = np.zeros((n, height + 1, width + 1))
+    np.cumsum(table, axis=1, out=totals[:, 1:, 1:])
+    return np.cumsum(totals, axis=2, out=totals)
+
+
+def _windowed(totals: Totals, side: int, stride: int) -> Vectors:
+    """`_totals` -> (n, i, j) sums over windows."""
+    near, far = totals[:, :-side:stride], totals[:, side::stride]
+    sums = far[:, :, side::stride] - near[:, :, side::stride] - far[:, :, :-side:stride] + near[:, :, :-side:stride]
+    return np.asarray(sums, np.float32)
 
 
 class Critic:

@@ -44,6 +44,9 @@ class StructureMatcher:
         self._critic = critic
         self._fusion = fusion
         self._calibration = calibration.astype(np.float32)
+        # What a code stands for is worked out once for each of the 256, not for every cell.
+        self._content = content(books.arrays()["map"], books.prior)
+        self._beliefs = books.beliefs(books.arrays()["aerial"])
 
     @property
     def spaces(self) -> tuple[str, ...]:
@@ -78,7 +81,7 @@ class StructureMatcher:
         return Judgement(
             probability=np.asarray(1 / (1 + np.exp(-logits)), np.float32),
             offset=offset,
-            content=content(evidence.shares, self._books.prior).mean(axis=(1, 2)),
+            content=self._content[maps[CODES]].mean(axis=1),
             evidence=evidence.cells * evidence.seen,
             shares=evidence.shares,
             beliefs=evidence.beliefs,
@@ -99,8 +102,9 @@ class StructureMatcher:
         offset = np.asarray(spectra.refined(rows, rows, whole) / CELLS if max_offset else 0.0 * whole, np.float32)
         at_rest, _ = moved(log_odds, np.rint(expected * CELLS).astype(np.int64))
         still = np.einsum("nhwc,nhwc->n", shares, at_rest) / CELLS**2
-        log_odds, seen = moved(log_odds, whole)
-        beliefs = self._books.beliefs(log_odds) * seen[..., None]
+        codes, seen = moved(aerials.reshape(-1, CELLS, CELLS, 1), whole)
+        log_odds = self._books.decode(codes.reshape(-1, CELLS**2), "aerial") * seen[..., None]
+        beliefs = self._beliefs[codes[..., 0]] * seen[..., None]
         length = np.hypot(*(offset - expected).T)
         return Evidence(shares, log_odds, beliefs, seen, alike, still, length), offset
 

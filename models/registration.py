@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from geoanchor.protocols import Vectors
+from geoanchor.protocols import RowVectors, Vectors
 
 _BLUR_CELLS = 4.0
 _TAKEN = 0.8
@@ -117,8 +117,9 @@ def best_shift(table: Vectors, expected: Vectors | None = None) -> tuple[NDArray
     return np.stack([east - reach, south - reach], axis=1), flat.max(axis=1)
 
 
-def moved(grids: Vectors, shifts: NDArray[np.int64]) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Pictures' grids (n, h, w, c) in the frame of maps that lie (n, 2) cells off; zeros where nothing is left.
+def moved(grids: RowVectors, shifts: NDArray[np.int64]) -> tuple[RowVectors, NDArray[np.bool_]]:
+    """Pictures' grids (n, h, w, c), of any number type, in the frame of maps that lie (n, 2) cells off; zeros where
+    nothing is left.
 
     Returns:
         (n, h, w, c) and (n, h, w) bool, which cells have a picture.

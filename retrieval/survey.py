@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,7 @@ _SUITED = 0.15
 """Share of what a map says that the picture must bear out at the tile's own offset."""
 
 Progress = Callable[[int, int], None]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,31 +101,44 @@ def survey_pairs(
 
 def _judged(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int, progress: Progress | None) -> Survey:
     """Every pair judged where the region's registration lets one expect its map."""
-    kept: list[tuple[Vectors, NDArray[np.bool_], Vectors]] = []
-    count = len(survey.pairs)
-    for start in range(0, count, chunk):
-        at = np.arange(start, min(start + chunk, count))
+
+    def judged_chunk(at: RowIds) -> tuple[Vectors, NDArray[np.bool_], Vectors]:
         judged = matcher.judge(survey.pairs.take(at), max_offset, survey.expected(at))
-        kept.append((mismatch_of(judged), informative(judged.shares), judged.offset))
+        return mismatch_of(judged), informative(judged.shares), judged.offset
+
+    count = len(survey.pairs)
+    kept: list[tuple[Vectors, NDArray[np.bool_], Vectors]] = []
+    for part in _on_all_cores(judged_chunk, np.arange(count), chunk):
+        kept.append(part)
         if progress is not None:
-            progress(start + len(at), count)
-    mismatch, said, offset = (np.concatenate([chunk[column] for chunk in kept]) for column in range(3))
+            progress(min(len(kept) * chunk, count), count)
+    mismatch, said, offset = (np.concatenate([part[column] for part in kept]) for column in range(3))
     return replace(survey, mismatch=mismatch, informative=said, offset=offset)
+
+
+def _on_all_cores(find: Callable[[RowIds], Found], places: RowIds, chunk: int) -> Iterator[Found]:
+    """What is found of each chunk of places, in their order; as many chunks are in memory as there are cores."""
+    parts = [places[start : start + chunk] for start in range(0, len(places), chunk)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(find, parts)
 
 
 def _with_strays(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int) -> Survey:
     """Tiles that are shifted by themselves: their mismatch is at least what the shift costs them of all that speaks
     for them."""
-    stray = np.flatnonzero(survey.informative & strays(survey.offset_m, survey.sides_m, survey.common))
-    mismatch, moved = survey.mismatch.copy(), survey.moved.copy()
-    for start in range(0, len(stray), chunk):
-        at = stray[start : start + chunk]
+
+    def cost_of_chunk(at: RowIds) -> tuple[RowIds, Vectors, NDArray[np.bool_]]:
         expected = survey.expected(at)
         judged = matcher.judge(survey.pairs.take(at), max_offset, expected)
         spoken = judged.evidence.mean(axis=(1, 2))
         cost = gains(judged, expected) / np.maximum(spoken, 1e-6)
-        moved[at] = (cost >= _EXPLAINED) & (spoken >= _SUITED * judged.content)
-        mismatch[at] = np.where(moved[at], np.maximum(mismatch[at], np.clip(cost, 0, 1)), mismatch[at])
+        return at, np.clip(cost, 0, 1), (cost >= _EXPLAINED) & (spoken >= _SUITED * judged.content)
+
+    stray = np.flatnonzero(survey.informative & strays(survey.offset_m, survey.sides_m, survey.common))
+    mismatch, moved = survey.mismatch.copy(), survey.moved.copy()
+    for at, cost, explained in _on_all_cores(cost_of_chunk, stray, chunk):
+        moved[at] = explained
+        mismatch[at] = np.where(explained, np.maximum(mismatch[at], cost), mismatch[at])
     return replace(survey, mismatch=mismatch, moved=moved)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -20,8 +22,10 @@ from models.toy import ToyEncoder
 from retrieval.index.lance import LanceStore
 from retrieval.matching import RowMatcher
 from retrieval.mismatch import ChangeFinder
+from retrieval.registration import sides_m
 from retrieval.reviews import Reviews
 from retrieval.serving import Serving
+from retrieval.survey import survey_pairs
 
 FIRST = tile_at(12.5, 47.5, 17)
 TOWN = {Tile(17, FIRST.x + x, FIRST.y + y): town_block(10 * y + x) for y in range(5) for x in range(6)}
@@ -122,6 +126,29 @@ def test_a_map_in_its_place_is_called_so(found: ChangeList) -> None:
 def test_chunks_and_repetition_change_nothing(changed: Path, found: ChangeList) -> None:
     assert finder_of(changed, chunk=7).find(k=50) == found
     assert finder_of(changed).find(k=50) == found
+
+
+@pytest.mark.parametrize("cores", [1, 4])
+def test_the_number_of_cores_changes_nothing(
+    changed: Path, found: ChangeList, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pairs of a chunk are judged by themselves, by as many threads as there are cores and no more."""
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    finder, threads, done = finder_of(changed, chunk=3), set(), []
+    judge = RowMatcher.judge
+
+    def watched(*given: object) -> object:
+        threads.add(threading.get_ident())
+        time.sleep(0.01)
+        return judge(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RowMatcher, "judge", watched)
+    pairs = finder.pairs()
+    survey_pairs(finder._matcher, pairs, sides_m(finder._serving, pairs.aerials), chunk=3,
+                 progress=lambda so_far, of: done.append((so_far, of)))  # fmt: skip
+    assert min(cores, 2) <= len(threads) <= cores
+    assert done == [(min(at, len(pairs)), len(pairs)) for at in range(3, len(pairs) + 3, 3)]
+    assert finder.find(k=50) == found
 
 
 def test_k_cuts_the_list_and_nothing_else(changed: Path, found: ChangeList) -> None:
