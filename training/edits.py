@@ -68,11 +68,6 @@ class Edit:
         return float(self.mask.mean())
 
 
-def strength(step: int, steps: int) -> float:
-    """How strong edits are at a step of training: 1 at the first, 0 at the last, evenly between."""
-    return 1.0 - min(step, steps - 1) / max(1, steps - 1)
-
-
 def any_edit(
     features: FeatureSource, tile: Tile, donors: Sequence[Tile], seed: int, strength: float = 1.0, size_px: int = 256
 ) -> Edit | None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from geoanchor.errors import UsageError
 from training.anchorcache import annotate_places
 from training.batches import Batches, ReadAhead, anchor_targets
+from training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from training.data import TilePairs, cache_folder, draw_all
 from training.export import export
 from training.matching.pictures import cache_edits
@@ -135,29 +136,16 @@ class Session:
         return float(loss.detach())
 
     def save(self) -> None:
-        """Write the checkpoint in one step, so that a killed run leaves the last whole one."""
-        state = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        self.run.mkdir(parents=True, exist_ok=True)
-        partial = self.run / f"{CHECKPOINT}.part"
-        torch.save(state, partial)
-        partial.replace(self.run / CHECKPOINT)
+        """Write the checkpoint."""
+        save_checkpoint(self.run / CHECKPOINT, self.step, self._parts)
 
     def load(self) -> None:
         """Go back to the checkpoint. Raises UsageError when it is of another model."""
-        path = self.run / CHECKPOINT
-        state = torch.load(path, weights_only=True)
-        try:
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
-            self.optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, ValueError) as error:
-            raise UsageError(f"{path}: is of another model than the recipe's towers; start a new run") from error
-        self.step = state["step"]
+        self.step = load_checkpoint(self.run / CHECKPOINT, self._parts)
+
+    @property
+    def _parts(self) -> dict[str, Stateful]:
+        return {"model": self.model, "average": self.average, "optimiser": self.optimiser}
 
     def _note(self, log: Log, **facts: Any) -> None:
         line = json.dumps({"step": self.step} | facts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,16 +23,3 @@ def derangement(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
         order = rng.permutation(count)
         if not (order == np.arange(count)).any():
             return order
-
-
-def false_negatives(agreement: NDArray[Any], least: int = ALIKE) -> NDArray[np.bool_]:
-    """Pairs of different tiles whose anchors agree so well that to call them a mismatch would be wrong.
-
-    Args:
-        agreement: (n, n) number of equal attributes, 0..11.
-        least: so many and more are alike.
-    Returns:
-        (n, n) bool; false on the diagonal.
-    """
-    alike: NDArray[np.bool_] = agreement >= least
-    return alike & ~np.eye(len(alike), dtype=np.bool_)

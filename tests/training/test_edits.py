@@ -11,7 +11,7 @@ from geoanchor.structure import CLASS_OF
 from geoanchor.tiling import Tile, tile_at
 from indexer.featurestore import FeatureStore
 from indexer.render import render_structure
-from training.edits import KINDS, Edit, any_edit, edit, strength
+from training.edits import KINDS, Edit, any_edit, edit
 from training.ground import Ground, Plane
 
 TILE = tile_at(15.6, 48.4, 17)
@@ -131,8 +131,3 @@ def test_what_stands_on_a_building_goes_with_it() -> None:
     found = edit("delete", FeatureStore([hall, solar, lawn]), TILE, DONOR, 1)
     assert found is not None
     assert set(found.ids) == {"hall", "solar"}
-
-
-def test_strength_falls_from_one_to_nothing() -> None:
-    assert [strength(step, 5) for step in range(6)] == [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
-    assert strength(0, 1) == 1.0

@@ -7,7 +7,7 @@ import pytest
 
 from geoanchor.errors import UsageError
 from training.patches import Box, moved_windows, paste, patch, quartet, recompressed
-from training.swaps import derangement, false_negatives
+from training.swaps import derangement
 
 
 def plain(value: int, shape: tuple[int, ...] = (40, 60, 3)) -> np.ndarray:
@@ -87,8 +87,3 @@ def test_derangements_move_everything_and_are_all_equally_likely() -> None:
     assert max(counts) < 250
     with pytest.raises(UsageError, match="two are needed"):
         derangement(rng, 1)
-
-
-def test_places_with_ten_equal_attributes_are_no_mismatch() -> None:
-    agreement = np.array([[11, 10, 9], [10, 11, 3], [9, 3, 11]])
-    assert false_negatives(agreement).tolist() == [[False, True, False], [True, False, False], [False, False, False]]

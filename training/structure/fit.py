@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geoanchor.errors import UsageError
 from models.precision import matrix_units
 from models.structure import StructureNet
+from training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from training.loop import decayed, follow, learning_rate
 from training.structure.batches import Batch, Batches, Ground
 from training.structure.recipe import Decoder, StructureSchedule
@@ -79,29 +79,16 @@ class StructureSession:
         return float(loss.detach())
 
     def save(self) -> None:
-        """Write the checkpoint in one step, so that a killed run leaves the last whole one."""
-        state = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-        }
-        self._run.mkdir(parents=True, exist_ok=True)
-        partial = self._run / f"{CHECKPOINT}.part"
-        torch.save(state, partial)
-        partial.replace(self._run / CHECKPOINT)
+        """Write the checkpoint."""
+        save_checkpoint(self._run / CHECKPOINT, self.step, self._parts)
 
     def load(self) -> None:
-        """Go back to the checkpoint. Raises UsageError when it is of another decoder."""
-        path = self._run / CHECKPOINT
-        state = torch.load(path, weights_only=True)
-        try:
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
-            self._optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, ValueError) as error:
-            raise UsageError(f"{path}: is of another decoder than the recipe's; start a new run") from error
-        self.step = state["step"]
+        """Go back to the checkpoint. Raises UsageError when it is of another model."""
+        self.step = load_checkpoint(self._run / CHECKPOINT, self._parts)
+
+    @property
+    def _parts(self) -> dict[str, Stateful]:
+        return {"model": self.model, "average": self.average, "optimiser": self._optimiser}
 
     def _note(self, log: Log, **facts: Any) -> None:
         line = json.dumps({"step": self.step} | {name: round(value, 4) for name, value in facts.items()})

@@ -1,0 +1,32 @@
+"""The state of a run on disk: written whole or not at all, refused when it is of another model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from geoanchor.errors import UsageError
+
+Stateful = nn.Module | torch.optim.Optimizer
+
+
+def save_checkpoint(path: Path, step: int, parts: Mapping[str, Stateful]) -> None:
+    """Write the states of a run in one step, so that a killed run leaves the last whole one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    torch.save({"step": step} | {name: part.state_dict() for name, part in parts.items()}, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> int:
+    """Put the states back; the step they were saved at. Raises UsageError when they are of another model."""
+    state = torch.load(path, weights_only=True)
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise UsageError(f"{path}: is of another model than the recipe's; start a new run") from error
+    return int(state["step"])
