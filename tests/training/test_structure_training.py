@@ -243,7 +243,7 @@ def test_a_checkpoint_of_another_decoder_is_refused(tmp_path: Path) -> None:
     session(tmp_path).save()
     assert (tmp_path / CHECKPOINT).is_file()
     other = StructureSession(Decoder(widths=(8, 8, 8, 8, 8), pyramid=8), SCHEDULE, [square_ground()], tmp_path)
-    with pytest.raises(UsageError, match="another decoder"):
+    with pytest.raises(UsageError, match="another model"):
         other.load()
 
 
