@@ -130,6 +130,7 @@ def test_learned_kept_and_taken_back_by_the_command(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(learning, "_RATE", 5e-3)
+    monkeypatch.setattr(learning, "_TAKEN", 1.0)
     former, manifest = rows_of(folder), read_manifest(folder)
     hits = [hit.id for hit in geoanchor.open(folder).search("a park", k=5)]
     assert cli.run(["adapt", str(folder), "--folds", "2", "--steps", "40"]) == 0
