@@ -109,13 +109,11 @@ def _tenth(ordered: NDArray[np.floating]) -> Vectors:
 
 def _spots(surplus: Vectors, seen: Vectors) -> list[Vectors]:
     """The greatest surplus of a class on the map, and in the picture, over small squares; share of the square."""
-    return [
-        np.asarray(_windowed(totals, side, 1).max(axis=(1, 2)) / side**2)
-        for kind in _SPOTTED
-        for both in [[_totals(np.maximum(sign * surplus[..., kind], 0) * seen) for sign in (1, -1)]]
-        for side in _SPOTS
-        for totals in both
-    ]
+    out: list[Vectors] = []
+    for kind in _SPOTTED:
+        both = [_totals(np.maximum(sign * surplus[..., kind], 0) * seen) for sign in (1, -1)]
+        out += [_windowed(totals, side, 1).max(axis=(1, 2)) / side**2 for side in _SPOTS for totals in both]
+    return out
 
 
 def _totals(table: Vectors) -> Totals:
