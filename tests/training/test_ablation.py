@@ -97,7 +97,7 @@ def test_features_come_back_as_they_were_kept(tmp_path: Path) -> None:
 
 def test_frozen_towers_are_the_bundles_own() -> None:
     (aerial, maps), heads = frozen_towers(SHIPPED / "mini")
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 320, 320, 3), np.uint8)
     none = np.zeros(0, np.int64)
     edits = Edits(none, none.astype(str), none.astype(np.float32))
     seen = Examples(aerial(pixels)[None], maps(pixels)[None], maps(pixels)[None], edits, pixels[:, 0, :11, 0], none > 0)
