@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("build", "search", "startup", "relations", "changes")
+NAMES = ("build", "search", "startup", "relations", "changes", "matching", "updates")
 RESULTS = Path(__file__).parent / "results"
 
 

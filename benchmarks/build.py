@@ -23,7 +23,7 @@ from retrieval.index.lance import LanceStore
 from retrieval.serving import derive_serving
 
 ARCHITECTURE = "ViT-B-32"
-SEEN_AS = {"mini": 4000, ARCHITECTURE: 320}
+SEEN_AS = {"mini": 2000, ARCHITECTURE: 960}
 """Pictures a run: enough that what a run costs once (tables, serving files) does not hide what a picture costs."""
 BATCH = 64
 

@@ -57,7 +57,3 @@ class ModelNotFound(UsageError):
 
 class OfflineError(GeoAnchorError):
     """Something would have to be fetched and the network is switched off."""
-
-
-class MissingExtra(UsageError):
-    """An optional library is not installed; the message names the extra to install."""

@@ -56,12 +56,6 @@ def serving_folder(folder: Path, manifest: Manifest) -> Path:
     return folder / "serving" / f"{manifest.table_version}-{manifest.texts_version}"
 
 
-def serving_is_fresh(folder: Path, manifest: Manifest) -> bool:
-    """Whether the snapshot of a manifest is there, whole by size."""
-    target = serving_folder(folder, manifest)
-    return (target / "rows.arrow").is_file() and not _damaged(folder, manifest)
-
-
 def derive_serving(folder: Path, store: TextStore, manifest: Manifest) -> Manifest:
     """Write the serving snapshot of a store, drop all but the one before it, and give the manifest its checksums."""
     target = serving_folder(folder, manifest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,8 +21,7 @@ from training.anchors.schema import Anchor, Branch, listing, sentence
 from training.anchors.vectors import annotate
 from training.places import Place
 from training.recipe import Anchors
-
-Log = Callable[[str], None]
+from training.runlog import Log
 
 FILE = "anchors.jsonl"
 

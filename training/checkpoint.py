@@ -13,6 +13,17 @@ from geoanchor.errors import UsageError
 Stateful = nn.Module | torch.optim.Optimizer
 
 
+def require_checkpoint(path: Path, resume: bool) -> None:
+    """Raise UsageError unless a checkpoint is there just when a run is to be resumed from it."""
+    there = path.is_file()
+    if resume and not there:
+        raise UsageError(f"{path.parent}: holds no {path.name} to resume from; leave --resume out to start")
+    if there and not resume:
+        raise UsageError(
+            f"{path.parent}: holds a run already; go on with --resume, or remove the folder to start again"
+        )
+
+
 def save_checkpoint(path: Path, step: int, parts: Mapping[str, Stateful]) -> None:
     """Write the states of a run in one step, so that a killed run leaves the last whole one."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from multiprocessing import get_context
@@ -30,8 +30,7 @@ from indexer.scene import presence, scene_of
 from models.text import SentenceEncoder
 from training.places import Place, Split, choose_tiles, places_of
 from training.recipe import Data
-
-Log = Callable[[str], None]
+from training.runlog import Log
 
 KEYWORDS = tuple(concept for concept in CONCEPTS.values() if concept.weight >= 2)
 """Concepts whose plain words are taught by themselves; footpaths and single trees are not worth a vector."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
+from geoanchor.protocols import RowVectors
 from geoanchor.space import Modality
 from models.bundle import CARD_NAME, MANIFEST_NAME, WEIGHTS_NAME, Branch, BundleManifest, SpaceSpec
 from models.fusion import PREFIX, FusionScorer
@@ -30,18 +32,27 @@ def export(model: PairModel, recipe: Recipe, folder: Path, fusion: FusionScorer 
     A recipe that learns from no captions gives a bundle without text. Scales and biases of the losses are left out:
     they matter to training only. Quality is empty until `training.quality` measures it.
     """
-    partial = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     kept = {name: tensor for name, tensor in model.state_dict().items() if not _in_training_only(name)}
     if not recipe.weights.captions:
         kept = {name: tensor for name, tensor in kept.items() if not name.startswith("text.")}
     if fusion:
         kept |= {f"{PREFIX}.{name}": torch.from_numpy(array) for name, array in fusion.arrays().items()}
-    tensors = {name: _half(tensor) for name, tensor in kept.items()}
-    save_file(tensors, partial / WEIGHTS_NAME)
+    tensors = {name: _half(tensor).numpy() for name, tensor in kept.items()}
+    return write_bundle(folder, tensors, lambda sha256: describe(recipe, sha256))
+
+
+def write_bundle(folder: Path, tensors: Mapping[str, RowVectors], described: Callable[[str], BundleManifest]) -> Path:
+    """Write a bundle in a fresh folder and rename it into place; what was at `folder` is replaced.
+
+    Args:
+        described: from the SHA-256 of the weights to the manifest.
+    """
+    partial = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(dict(tensors), partial / WEIGHTS_NAME)
     (partial / WEIGHTS_NAME).chmod(0o644)  # safetensors writes for the owner alone
-    write_manifest(partial, describe(recipe, file_sha256(partial / WEIGHTS_NAME)))
+    write_manifest(partial, described(file_sha256(partial / WEIGHTS_NAME)))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from geoanchor.errors import UsageError
 from training.anchorcache import annotate_places
 from training.batches import Batches, ReadAhead, anchor_targets
-from training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from training.checkpoint import Stateful, load_checkpoint, require_checkpoint, save_checkpoint
 from training.data import TilePairs, cache_folder, draw_all
 from training.export import export
 from training.matching.pictures import cache_edits
@@ -25,15 +23,10 @@ from training.model import PairModel, branch_of
 from training.places import places_of
 from training.realpairs import cache_pairs
 from training.recipe import Recipe, Schedule, load_recipe
+from training.runlog import Log, note, silent
 from training.validate import validate
 
-Log = Callable[[str], None]
-
 CHECKPOINT = "checkpoint.pt"
-
-
-def silent(_line: str) -> None:
-    """Log to nowhere."""
 
 
 def train(
@@ -56,7 +49,7 @@ def train(
     """
     plan = load_recipe(recipe, overrides, smoke)
     run = run or Path("runs") / (f"{plan.name}-smoke" if smoke else plan.name)
-    _check(run, resume)
+    require_checkpoint(run / CHECKPOINT, resume)
     tiles = cache_folder(run, plan.data)
     draw_all(plan.data, tiles, log)
     if plan.pairs:
@@ -72,14 +65,6 @@ def train(
         cache_edits(places_of(plan.data), plan.data, tiles, 1, log)
         fusion = match(session.average, plan, tiles, run, log)
     return export(session.average, plan, run / "bundle", fusion)
-
-
-def _check(run: Path, resume: bool) -> None:
-    there = (run / CHECKPOINT).is_file()
-    if resume and not there:
-        raise UsageError(f"{run}: holds no {CHECKPOINT} to resume from; leave --resume out to start")
-    if there and not resume:
-        raise UsageError(f"{run}: holds a run already; go on with --resume, or remove the folder to start again")
 
 
 class Session:
@@ -148,11 +133,7 @@ class Session:
         return {"model": self.model, "average": self.average, "optimiser": self.optimiser}
 
     def _note(self, log: Log, **facts: Any) -> None:
-        line = json.dumps({"step": self.step} | facts)
-        self.run.mkdir(parents=True, exist_ok=True)
-        with open(self.run / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        log(line)
+        note(self.run / "log.jsonl", log, {"step": self.step} | facts)
 
 
 def learning_rate(step: int, schedule: Schedule) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,8 @@ from training.anchors.raster import annotate_raster, square
 from training.data import shrunk
 from training.places import Split
 from training.recipe import Pairs
+from training.runlog import Log
 from training.structure.pairs import Part, read_pictures
-
-Log = Callable[[str], None]
 
 PLACE = "pairs"
 """Name of the place that they are in every split."""

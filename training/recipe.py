@@ -5,11 +5,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from geoanchor.errors import UsageError
+
+R = TypeVar("R", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -201,23 +203,37 @@ class Recipe(Strict):
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -> Recipe:
-    """Read a recipe; `overrides` are "table.key=value" and win; `smoke` shrinks it to a minute's work.
+    """Read a recipe of towers; see `read_recipe`."""
+    return read_recipe(path, Recipe, overrides, SMOKE if smoke else None)
 
-    A recipe's own `smoke` list of overrides says what else that takes, such as towers whose weights need no fetching.
-    Raises UsageError when the file or an override cannot be understood.
+
+def read_recipe(path: Path, kind: type[R], overrides: Sequence[str] = (), smoke: Sequence[str] | None = None) -> R:
+    """Read a recipe of some kind.
+
+    Args:
+        overrides: "table.key=value" that win over the file. smoke: overrides that shrink it to a minute's work, None to
+            leave it whole; a recipe's own `smoke` list says what else that takes, such as towers whose weights need no
+            fetching.
+    Raises:
+        UsageError: the file or an override cannot be understood.
     """
-    try:
-        tree = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot read the recipe ({error})") from error
+    tree = read_tree(path)
     own = tree.pop("smoke", ())
-    for text in (*((*SMOKE, *own) if smoke else ()), *overrides):
-        override(tree, text)
+    for setting in (*((*smoke, *own) if smoke is not None else ()), *overrides):
+        override(tree, setting)
     try:
-        return Recipe.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{path}: recipe {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """The tables of a recipe, unchecked. Raises UsageError when the file is no TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot read the recipe ({error})") from error
 
 
 SMOKE = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.commands.options import Config, Folder, ModelName, Offline, Out, settings_of
+from app.commands.options import Config, Folder, ModelName, Near, Offline, Out, Within, settings_of
 from app.commands.output import emit, emit_json, emit_table, progress, say
 
 if TYPE_CHECKING:
@@ -19,14 +19,8 @@ Format = Literal["table", "json", "geojson", "geoparquet", "html", "maproulette"
 
 def changes(
     folder: Folder,
-    within: Annotated[
-        str | None,
-        typer.Option(
-            help="Only here: a box in degrees, H3 cells, or the polygons of a vector file.",
-            metavar="FILE|WEST,SOUTH,EAST,NORTH|CELL,CELL",
-        ),
-    ] = None,
-    near: Annotated[str | None, typer.Option(help="Only within so many metres.", metavar="LAT,LNG,METRES")] = None,
+    within: Within = None,
+    near: Near = None,
     k: Annotated[int, typer.Option("-k", help="How many places.", min=1)] = 50,
     all_dates: Annotated[
         bool, typer.Option("--all-dates", help="Compare a map with every aerial picture, not with the newest alone.")

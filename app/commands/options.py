@@ -16,6 +16,14 @@ Offline = Annotated[bool, typer.Option("--offline", help="Never open a connectio
 ModelName = Annotated[
     str | None, typer.Option(help="Model bundle: a name or a folder.", show_default="the index's own", metavar="MODEL")
 ]
+Within = Annotated[
+    str | None,
+    typer.Option(
+        help="Only here: a box in degrees, H3 cells, or the polygons of a vector file.",
+        metavar="FILE|WEST,SOUTH,EAST,NORTH|CELL,CELL",
+    ),
+]
+Near = Annotated[str | None, typer.Option(help="Only within so many metres.", metavar="LAT,LNG,METRES")]
 Out = Annotated[Path | None, typer.Option(help="Write the result to this file instead of stdout.", metavar="FILE")]
 Summary = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print the result.")]
 Config = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from app.commands.options import Config, Folder, LayerName, ModelName, Offline, Out, Summary, settings_of
+from app.commands.options import Config, Folder, LayerName, ModelName, Near, Offline, Out, Summary, Within, settings_of
 from app.commands.output import emit, emit_json, emit_table, say
 
 if TYPE_CHECKING:
@@ -35,14 +35,8 @@ def search(
         ),
     ] = None,
     query: Annotated[Path | None, typer.Option(help="A saved query, the JSON that REST takes.", metavar="FILE")] = None,
-    within: Annotated[
-        str | None,
-        typer.Option(
-            help="Only here: a box in degrees, H3 cells, or the polygons of a vector file.",
-            metavar="FILE|WEST,SOUTH,EAST,NORTH|CELL,CELL",
-        ),
-    ] = None,
-    near: Annotated[str | None, typer.Option(help="Only within so many metres.", metavar="LAT,LNG,METRES")] = None,
+    within: Within = None,
+    near: Near = None,
     layer: Annotated[LayerName | None, typer.Option(help="Only this layer.", show_default="all")] = None,
     since: Annotated[str | None, typer.Option(help="Only taken on this day or later.", metavar="DATE")] = None,
     until: Annotated[str | None, typer.Option(help="Only taken on this day or before.", metavar="DATE")] = None,

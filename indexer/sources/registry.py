@@ -85,11 +85,6 @@ def open_source(uri: str, options: SourceOptions) -> TileSource:
     return source
 
 
-def kind_of(uri: str) -> str:
-    """Which kind of source a name stands for, e.g. "pmtiles". Raises UsageError when it stands for none."""
-    return _kind(uri).name
-
-
 def _kind(uri: str) -> _Kind:
     for kind in _KINDS:
         if kind.matches(uri):

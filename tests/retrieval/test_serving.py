@@ -18,7 +18,7 @@ from retrieval.index.faiss import FaissIndex, build_faiss, open_faiss
 from retrieval.index.flat import FlatIndex
 from retrieval.index.lance import LanceStore
 from retrieval.searcher import Searcher
-from retrieval.serving import Serving, derive_serving, serving_folder, serving_is_fresh
+from retrieval.serving import Serving, derive_serving, serving_folder
 
 
 def make_store(folder: Path, count: int = 40) -> LanceStore:
@@ -48,7 +48,6 @@ def manifest_of(store: LanceStore) -> Manifest:
 def test_a_snapshot_holds_the_store_in_h3_order(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     manifest = derive_serving(tmp_path, store, manifest_of(store))
-    assert serving_is_fresh(tmp_path, manifest)
     serving = Serving.open(tmp_path, manifest)
     ids, cells = serving.rows.column("id").to_pylist(), serving.rows.column("cell").to_pylist()
     assert sorted(ids) == sorted(store.columns(["id"])["id"].to_pylist())
@@ -78,7 +77,8 @@ def test_the_snapshot_before_stays_and_older_ones_go(tmp_path: Path) -> None:
         store.delete([f"t{i}"])
     assert [folder.is_dir() for folder in folders] == [False, False, True, True]
     assert sorted(path.name for path in (tmp_path / "serving").iterdir()) == sorted(f.name for f in folders[2:])
-    assert not serving_is_fresh(tmp_path, manifest_of(store))
+    with pytest.raises(IndexCorrupt, match="missing or damaged"):
+        Serving.open(tmp_path, manifest_of(store))
 
 
 def test_deriving_again_over_a_leftover_gives_the_same(tmp_path: Path) -> None:
@@ -104,7 +104,6 @@ def test_a_missing_or_broken_file_is_one_sentence(tmp_path: Path, name: str) -> 
     with pytest.raises(IndexCorrupt, match="geoanchor doctor"):
         use_everything(tmp_path, manifest)
     path.unlink()
-    assert not serving_is_fresh(tmp_path, manifest)
     with pytest.raises(IndexCorrupt, match="missing or damaged"):
         Serving.open(tmp_path, manifest)
 

@@ -9,7 +9,7 @@ from one more decoder, which learned from all the ground.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +33,12 @@ from training.adapt.blocks import Blocks, split_blocks
 from training.adapt.ground import pictures_of, read_ground
 from training.adapt.learning import AdaptOptions, Advance, Judged, beliefs, continued, judge
 from training.adapt.record import Adaptation, write_former
+from training.runlog import Log
 from training.structure.export import decoder_arrays, export_parts
 
 SPACES = (COARSE, CODES)
 _AT_ONCE = 256
 _MAX_OFFSET = 0.1
-Log = Callable[[str], None]
 
 
 def adapt(

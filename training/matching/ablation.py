@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,7 @@ from training.matching.stage import examples_of
 from training.places import Place, Split, places_of
 from training.realpairs import PLACE, cache_pairs
 from training.recipe import Matching, Recipe, Weights
-
-Log = Callable[[str], None]
+from training.runlog import Log
 
 SETS = ("maps", "city")
 TEST_CITIES = tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,7 @@ from training.matching.examples import Edits, Encode, Examples, in_views
 from training.patches import moved_windows, patch, quartet
 from training.places import Place
 from training.recipe import Data
-
-Log = Callable[[str], None]
+from training.runlog import Log
 
 PATCHES = (0.5, 0.25)
 """Shares of the picture that foreign rectangles take."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,8 @@ from training.model import PairModel, branch_of
 from training.places import Split
 from training.realpairs import PLACE
 from training.recipe import Recipe
+from training.runlog import Log
 from training.validate import vectors_of
-
-Log = Callable[[str], None]
 
 
 def match(model: PairModel, recipe: Recipe, tiles: Path, run: Path, log: Log) -> FusionScorer:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from geoanchor.protocols import RowVectors
 from models.bundle import SHIPPED, WEIGHTS_NAME, BundleManifest, SpaceSpec, StructureSpec, read_bundle
@@ -16,8 +15,7 @@ from models.codes import CELLS
 from models.matcher import CODES
 from models.structure import StructureNet
 from models.structure_encoder import COARSE
-from models.text import file_sha256
-from training.export import write_manifest
+from training.export import write_bundle
 from training.structure.coarse import DIM
 from training.structure.recipe import StructureRecipe
 
@@ -57,15 +55,7 @@ def export_parts(
     kept = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] not in parts}
     for part, own in parts.items():
         kept |= {f"{part}.{name}": _half(array, part) for name, array in own.items()}
-    partial = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(kept, partial / WEIGHTS_NAME)
-    (partial / WEIGHTS_NAME).chmod(0o644)  # safetensors writes for the owner alone
-    write_manifest(partial, described(manifest, file_sha256(partial / WEIGHTS_NAME)))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    return folder
+    return write_bundle(folder, kept, lambda sha256: described(manifest, sha256))
 
 
 def describe(recipe: StructureRecipe, base: BundleManifest, weights_sha256: str) -> BundleManifest:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,10 +14,10 @@ from models.precision import matrix_units
 from models.structure import StructureNet
 from training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from training.loop import decayed, follow, learning_rate
+from training.runlog import Log, note
 from training.structure.batches import Batch, Batches, Ground
 from training.structure.recipe import Decoder, StructureSchedule
 
-Log = Callable[[str], None]
 CHECKPOINT = "structure.pt"
 _MAX_NORM = 5.0
 
@@ -56,7 +53,9 @@ class StructureSession:
                 batch, ahead = ahead.result(), pool.submit(self._batches, self.step + 1)
                 losses.append(self._advance(batch))
                 if self.step % schedule.log_every == 0:
-                    self._note(log, loss=sum(losses) / len(losses), seconds=time.monotonic() - started)
+                    facts = {"loss": sum(losses) / len(losses), "seconds": time.monotonic() - started}
+                    rounded = {name: round(value, 4) for name, value in facts.items()}
+                    note(self._run / "structure.jsonl", log, {"step": self.step} | rounded)
                     losses = []
                 if time.monotonic() - saved > schedule.checkpoint_s or self.step == schedule.steps:
                     self.save()
@@ -89,13 +88,6 @@ class StructureSession:
     @property
     def _parts(self) -> dict[str, Stateful]:
         return {"model": self.model, "average": self.average, "optimiser": self._optimiser}
-
-    def _note(self, log: Log, **facts: Any) -> None:
-        line = json.dumps({"step": self.step} | {name: round(value, 4) for name, value in facts.items()})
-        self._run.mkdir(parents=True, exist_ok=True)
-        with open(self._run / "structure.jsonl", "a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        log(line)
 
 
 def dense_loss(logits: Tensor, shares: Tensor, trimmed: float = 0.0) -> Tensor:

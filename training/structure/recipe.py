@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from geoanchor.errors import UsageError
-from training.recipe import Data, Schedule, Strict, override
+from training.recipe import Data, Schedule, Strict, read_recipe, read_tree
 
 
 class Pairs(Strict):
@@ -77,26 +75,9 @@ SMOKE = (
 
 def is_structure_recipe(path: Path) -> bool:
     """Whether a TOML file speaks of a decoder. Raises UsageError when it cannot be read."""
-    return "decoder" in _tree(path)
+    return "decoder" in read_tree(path)
 
 
 def load_structure_recipe(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -> StructureRecipe:
-    """Read a recipe; `overrides` are "table.key=value" and win; `smoke` shrinks it to a minute's work.
-
-    Raises UsageError when the file or an override cannot be understood.
-    """
-    tree = _tree(path)
-    for text in (*(SMOKE if smoke else ()), *overrides):
-        override(tree, text)
-    try:
-        return StructureRecipe.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{path}: recipe {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-def _tree(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot read the recipe ({error})") from error
+    """Read a structure recipe; see `training.recipe.read_recipe`."""
+    return read_recipe(path, StructureRecipe, overrides, SMOKE if smoke else None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,7 @@ from indexer.render import render_structure
 from training.data import draw_aerial
 from training.places import Place, Split, choose_tiles, places_of
 from training.recipe import Data
-
-Log = Callable[[str], None]
+from training.runlog import Log
 
 
 def cache_folder(run: Path, data: Data) -> Path:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from geoanchor.errors import UsageError
 from geoanchor.image import Pixels
 from geoanchor.protocols import RowVectors, Vectors
 from models.bundle import WEIGHTS_NAME, load_bundle, read_bundle
@@ -22,6 +21,8 @@ from models.registration import MAP_FLOOR, PICTURE_FLOOR, sharpened
 from models.structure import StructureNet
 from models.structure_encoder import coarse_cells
 from models.weights import Weights
+from training.checkpoint import require_checkpoint
+from training.runlog import Log, silent
 from training.structure.batches import Ground
 from training.structure.calibrate import (
     fit_calibration,
@@ -34,16 +35,12 @@ from training.structure.calibrate import (
 )
 from training.structure.coarse import learn_projections
 from training.structure.export import base_folder, export_structure
-from training.structure.fit import CHECKPOINT, Log, StructureSession
+from training.structure.fit import CHECKPOINT, StructureSession
 from training.structure.fusing import joint_pairs, joint_terms
 from training.structure.pairs import read_pictures, read_real_pairs
 from training.structure.recipe import StructureRecipe, load_structure_recipe
 from training.structure.tiles import cache_folder, draw_structure, read_tiles
 from training.structure.variants import make_variants
-
-
-def silent(_line: str) -> None:
-    """Log to nowhere."""
 
 
 def train_structure(
@@ -61,10 +58,7 @@ def train_structure(
     """
     plan = load_structure_recipe(recipe, overrides, smoke)
     run = run or Path("runs") / (f"{plan.name}-structure-smoke" if smoke else f"{plan.name}-structure")
-    there = (run / CHECKPOINT).is_file()
-    if resume != there:
-        say = "holds a run already; go on with --resume" if there else f"holds no {CHECKPOINT} to resume from"
-        raise UsageError(f"{run}: {say}")
+    require_checkpoint(run / CHECKPOINT, resume)
     tiles = cache_folder(run, plan.data)
     draw_structure(plan.data, tiles, log)
     session = StructureSession(plan.decoder, plan.schedule, _grounds(plan, tiles), run)

@@ -9,7 +9,7 @@ import pytest
 
 from geoanchor.errors import UsageError
 from indexer.sources import registry
-from indexer.sources.registry import SourceOptions, kind_of, open_source
+from indexer.sources.registry import SourceOptions, open_source
 
 NAMES = {
     "ortho.tif": "raster",
@@ -42,13 +42,13 @@ NAMES = {
 
 @pytest.mark.parametrize("name", list(NAMES))
 def test_names(name: str) -> None:
-    assert kind_of(name) == NAMES[name]
+    assert registry._kind(name).name == NAMES[name]
 
 
 @pytest.mark.parametrize("name", ["photos", "orthos", "photos/"])
 def test_folders(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
-    assert kind_of(f"{tmp_path}/{name}") == "folder"
+    assert registry._kind(f"{tmp_path}/{name}").name == "folder"
 
 
 def test_every_kind_is_named_above_and_has_its_opener() -> None:
@@ -69,14 +69,14 @@ def test_opener_gets_the_name_and_the_options(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("name", ["nowhere", "nowhere/", "notes.txt"])
 def test_nothing_there(name: str) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
-        kind_of(name)
+        open_source(name, SourceOptions())
 
 
 def test_unknown_kind_lists_the_readers(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     for name in (f"{tmp_path}/notes.txt", "ftp://example.com/x"):
         with pytest.raises(UsageError, match="no reader for this kind of source; readers: city, stac"):
-            kind_of(name)
+            open_source(name, SourceOptions())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "://" not in name and ":" not in name])
