@@ -18,6 +18,7 @@ from geoanchor.errors import UsageError
 from geoanchor.image import Layer
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
 from geoanchor.manifest import Manifest, model_of, read_manifest
+from geoanchor.phrase import Phrase, Place
 from geoanchor.protocols import Encoder, TileSource, Vectors
 from geoanchor.query import Answer, Hit, Query
 from geoanchor.settings import Settings, load_settings
@@ -28,6 +29,7 @@ from retrieval.serving import Serving, derive_serving
 if TYPE_CHECKING:
     from indexer.doctor import Finding
     from indexer.report import BuildReport, Progress
+    from retrieval.gazetteer import Gazetteer
     from retrieval.mismatch import ChangeFinder
 
 DEFAULT_MODEL = "mini"
@@ -144,6 +146,28 @@ class Index:
             spaces=spaces, rerank=rerank, weights=weights,
         )  # fmt: skip
         return self.query(question.query())
+
+    def parse(self, text: str) -> Phrase:
+        """What a search box's text means here: the Query, and chips that say which words became what."""
+        from retrieval.phrases import understand
+
+        return understand(text, self._gazetteer)
+
+    def places(self, prefix: str, k: int = 8) -> tuple[Place, ...]:
+        """Named places of the index whose names begin so, the most important first; case and accents do not matter."""
+        return self._gazetteer.starting(prefix, k)
+
+    def suggest(self, k: int = 6) -> tuple[str, ...]:
+        """Texts to try, each of which has a true hit here: from the index's own tags, captions and names."""
+        from retrieval.suggestions import suggestions
+
+        return suggestions(self._serving, self._gazetteer, k)
+
+    @cached_property
+    def _gazetteer(self) -> Gazetteer:
+        from retrieval.gazetteer import Gazetteer
+
+        return Gazetteer.of(self._serving)
 
     def query(self, query: Query) -> Hits:
         """The answer to a ready-made Query, the same object that REST takes."""

@@ -88,10 +88,11 @@ class PointPart(_Frozen):
 
 
 class LikePart(_Frozen):
-    """More like a row of the index, by id. Negative weight: less like it."""
+    """More like a row of the index, by id, or like one of its segments, by number. Negative weight: less like it."""
 
     kind: Literal["like"] = "like"
     id: str
+    segment: int | None = Field(default=None, ge=0)
     weight: float = 1.0
 
 
@@ -110,6 +111,8 @@ class Query(_Frozen):
         relations: read "A by B" in the text and score the two things and their distance apart.
         suppress_m: of hits nearer to each other than this many metres only the best is kept; 0 keeps all.
         rerank: name of a reranker, or None.
+        min_probability: hits that are less likely to be right than this are left out of the page, and counted; 0 hides
+            none.
     """
 
     parts: tuple[Part, ...] = Field(min_length=1)
@@ -123,6 +126,7 @@ class Query(_Frozen):
     relations: bool = True
     suppress_m: float = Field(default=0.0, ge=0)
     rerank: str | None = None
+    min_probability: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _has_a_wish(self) -> Query:
@@ -137,7 +141,8 @@ class Hit(_Frozen):
     Attributes:
         id: the row's id; rank: 1 is the best of the whole answer, not of the page; score: higher is better, always.
         tile: (z, x, y) or None; bounds: degrees or None; lng, lat: centre or None; cell: H3 name or None.
-        why: parts of the score and what explains it, e.g. {"semantic": 0.31, "relation": {...}}.
+        why: parts of the score and what explains it, e.g. {"semantic": 0.31, "relation": {...}}; "probability" 0..1 is
+            how likely the hit is right, where that can be told.
     """
 
     id: str
@@ -158,12 +163,28 @@ class Hit(_Frozen):
     why: dict[str, Any] = Field(default_factory=dict)
 
 
+Verdict = Literal["found", "nothing"]
+"""Whether the index seems to hold what was asked."""
+
+
 class Answer(_Frozen):
-    """A page of hits; `total` counts the rows that passed the filters, `note` says why fewer than k came back."""
+    """A page of hits.
+
+    Attributes:
+        total: rows that passed the filters; note: why fewer than k hits came back.
+        verdict: "nothing" when even the best hit is more likely wrong than right.
+        nearest: the best hits all the same, where the verdict is "nothing": the nearest misses.
+        hidden: hits left out of the page; hidden_why: how many for which reason: "improbable" (below the query's
+            `min_probability`), "suppressed" (within its `suppress_m` of a better one).
+    """
 
     hits: tuple[Hit, ...]
     total: int
     note: str = ""
+    verdict: Verdict = "found"
+    nearest: tuple[Hit, ...] = ()
+    hidden: int = 0
+    hidden_why: dict[str, int] = Field(default_factory=dict)
 
 
 def hit_cell(cell: int | None) -> str | None:
