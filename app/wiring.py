@@ -27,7 +27,6 @@ from retrieval.searcher import Description, Searcher
 from retrieval.serving import Serving, derive_serving
 
 if TYPE_CHECKING:
-    from indexer.doctor import Finding
     from indexer.report import BuildReport, Progress
     from retrieval.gazetteer import Gazetteer
     from retrieval.mismatch import ChangeFinder
@@ -355,69 +354,3 @@ def _captioned(sources: Sequence[TileSource], path: Path) -> list[TileSource]:
 
     captions = {item.image: item.captions[0] for item in read_captions(path)}
     return [CaptionedSource(source, captions) for source in sources]
-
-
-def remove(folder: str | Path, names: Sequence[str]) -> int:
-    """Take rows out of an index: all that came from a source, or single rows by id; how many there were.
-
-    Raises UsageError when a name is neither.
-    """
-    from indexer.upkeep import delete_rows, delete_source
-    from retrieval.index.lance import LanceStore
-
-    folder = Path(folder)
-    sources = {record.uri for record in read_manifest(folder).sources}
-    ids = [name for name in names if name not in sources]
-    if ids:
-        known = set(LanceStore.open(folder).columns(["id"])["id"].to_pylist())
-        if unknown := [name for name in ids if name not in known]:
-            named = ", ".join(sorted(sources))
-            raise UsageError(f"{folder}: {unknown[0]} is neither a source nor a row of it; its sources: {named}")
-    removed = delete_rows(folder, ids, LanceStore, derive_serving) if ids else 0
-    return removed + sum(delete_source(folder, name, LanceStore, derive_serving) for name in names if name in sources)
-
-
-def doctor(folder: str | Path, *, repair: bool = False) -> list[Finding]:
-    """What is wrong with an index, and what is good to know of it.
-
-    Args:
-        repair: where something is wrong, first derive anew what can be derived from the tables.
-    """
-    from indexer.doctor import diagnose
-    from indexer.upkeep import reseal
-    from retrieval.index.lance import LanceStore
-
-    folder = Path(folder)
-    findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
-    if repair and any(finding.level == "error" for finding in findings):
-        reseal(folder, LanceStore, derive_serving)
-        findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
-    return findings + _review_findings(folder)
-
-
-def _review_findings(folder: Path) -> list[Finding]:
-    from indexer.doctor import Finding
-    from retrieval.reviews import Reviews
-
-    reviews = Reviews(folder)
-    said = []
-    if count := len(reviews.latest()):
-        said.append(Finding("note", f"{count} changes were reviewed; {reviews.path.name} keeps the decisions"))
-    if damaged := reviews.damaged():
-        said.append(Finding("note", f"{reviews.path.name}: {damaged} lines cannot be read and are passed over"))
-    return said
-
-
-def compact(folder: str | Path) -> tuple[int, int]:
-    """Rewrite an index in its best order; bytes on disk before and after."""
-    from indexer import upkeep
-    from retrieval.index.lance import LanceStore
-
-    folder = Path(folder)
-    before = _bytes_below(folder)
-    upkeep.compact(folder, LanceStore, derive_serving)
-    return before, _bytes_below(folder)
-
-
-def _bytes_below(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

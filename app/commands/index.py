@@ -67,10 +67,10 @@ def index(
     settings = settings_of(config, offline=offline, threads=threads, batch_size=batch_size)
     if not sources and not remove:
         raise UsageError("nothing to do: name a source to index, or one to take out with --remove")
-    from app import wiring
+    from app import upkeep, wiring
 
     if remove:
-        say(f"{into}: removed {wiring.remove(into, remove)} rows")
+        say(f"{into}: removed {upkeep.remove(into, remove)} rows")
     if not sources:
         return
     with progress("indexing") as advance:

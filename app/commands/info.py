@@ -40,9 +40,9 @@ def doctor(
     format: Summary = "table",
 ) -> None:
     """Check that the parts of an index fit together, and say what to do where they do not; exit code 1 on errors."""
-    from app import wiring
+    from app import upkeep
 
-    findings = wiring.doctor(folder, repair=repair)
+    findings = upkeep.doctor(folder, repair=repair)
     if format == "json":
         emit_json({"findings": [{"level": finding.level, "text": finding.text} for finding in findings]})
     else:
@@ -56,9 +56,9 @@ def doctor(
 
 def compact(folder: Folder, format: Summary = "table") -> None:
     """Rewrite an index in its best order and drop what only older versions need."""
-    from app import wiring
+    from app import upkeep
 
-    before, after = wiring.compact(folder)
+    before, after = upkeep.compact(folder)
     if format == "json":
         emit_json({"bytes_before": before, "bytes_after": after})
     else:

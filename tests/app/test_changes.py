@@ -17,7 +17,7 @@ from shapely.geometry import box, shape
 from structured import Drawing, GridEncoder, draw, index_of, town_block
 
 import geoanchor
-from app import changereport, cli, wiring
+from app import changereport, cli, upkeep, wiring
 from app.api import create_api
 from app.overlay import evidence_png
 from geoanchor.errors import UsageError
@@ -134,9 +134,9 @@ def test_decisions_on_the_command_line(folder: Path, capsys: pytest.CaptureFixtu
     code, _, err = run(capsys, "changes", folder, "--accept", "nonsense")
     assert code == 2
     assert "no change has the id 'nonsense'" in err
-    wiring.compact(folder)
+    upkeep.compact(folder)
     assert [change.id for change in geoanchor.open(folder).changes()] == [ids[1]]
-    notes = [finding for finding in wiring.doctor(folder) if "reviews.jsonl" in finding.text]
+    notes = [finding for finding in upkeep.doctor(folder) if "reviews.jsonl" in finding.text]
     assert [(note.level, note.text) for note in notes] == [
         ("note", "2 changes were reviewed; reviews.jsonl keeps the decisions")
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import geoanchor
-from app import wiring
+from app import upkeep, wiring
 from geoanchor.errors import BadInput, NotAnIndex, SpaceMismatch, UsageError
 from geoanchor.query import Hit
 from geoanchor.tiling import Tile
@@ -147,23 +147,23 @@ def test_rows_and_sources_are_removed(own_index: Path) -> None:
     index = geoanchor.open(own_index)
     first = index.search("red", layer="map", k=1)[0].id
     with pytest.raises(UsageError, match="neither a source nor a row"):
-        wiring.remove(own_index, [first, "nonsense"])
-    assert wiring.remove(own_index, [first]) == 1
+        upkeep.remove(own_index, [first, "nonsense"])
+    assert upkeep.remove(own_index, [first]) == 1
     assert first not in [hit.id for hit in geoanchor.open(own_index).search("red", k=100)]
-    assert wiring.remove(own_index, [index.manifest.sources[0].uri]) == 31
+    assert upkeep.remove(own_index, [index.manifest.sources[0].uri]) == 31
     assert geoanchor.open(own_index).manifest.rows == 0
 
 
 def test_a_damaged_index_is_diagnosed_and_repaired(own_index: Path) -> None:
-    assert not [finding for finding in wiring.doctor(own_index) if finding.level == "error"]
+    assert not [finding for finding in upkeep.doctor(own_index) if finding.level == "error"]
     next(own_index.glob("serving/*/rows.arrow")).unlink()
-    assert [finding for finding in wiring.doctor(own_index) if finding.level == "error"]
-    assert not [finding for finding in wiring.doctor(own_index, repair=True) if finding.level == "error"]
+    assert [finding for finding in upkeep.doctor(own_index) if finding.level == "error"]
+    assert not [finding for finding in upkeep.doctor(own_index, repair=True) if finding.level == "error"]
     assert len(geoanchor.open(own_index).search("red")) == 10
 
 
 def test_compaction_changes_no_answer(own_index: Path) -> None:
     before = geoanchor.open(own_index).search("green", k=32)
-    wiring.compact(own_index)
+    upkeep.compact(own_index)
     after = geoanchor.open(own_index).search("green", k=32)
     assert [(hit.id, hit.score) for hit in after] == [(hit.id, hit.score) for hit in before]

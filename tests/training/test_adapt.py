@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import geoanchor
-from app import adapting, cli, wiring
+from app import adapting, cli, upkeep
 from geoanchor.errors import IndexCorrupt, IndexLocked, UsageError
 from geoanchor.manifest import OWN_MODEL, read_manifest
 from geoanchor.structure import CLASSES
@@ -87,7 +87,7 @@ def rows_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def errors_of(folder: Path) -> list[str]:
-    return [finding.text for finding in wiring.doctor(folder) if finding.level == "error"]
+    return [finding.text for finding in upkeep.doctor(folder) if finding.level == "error"]
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_killed_halfway_the_former_index_is_there(
     index = geoanchor.open(folder)
     assert [hit.id for hit in index.search("a park", k=5)] == hits
     assert index.changes(everything=True).answer.pairs == 20
-    wiring.compact(folder)
+    upkeep.compact(folder)
     assert not (folder / MARK).exists()
     assert rows_of(folder) == former
     assert errors_of(folder) == []
@@ -237,7 +237,7 @@ def test_later_pictures_get_the_last_decoder_and_lose_it_again(
     adapting.adapt(folder, folds=2, steps=5)
     for layer in ("aerial", "map"):
         geoanchor.build(CITY, folder, layer=layer, within=boxed(6, 4), prune=False)
-    wiring.compact(folder)
+    upkeep.compact(folder)
     rows, books = rows_of(folder), Base(str(bundle)).encoder.books
     new = [row for name, row in rows.items() if name not in former and row["layer"] == "aerial"]
     assert len(new) == 4
