@@ -16,8 +16,8 @@ from training.encoding import Progress, encode_readable, encode_texts, shared_sp
 from training.matching_report import report
 from training.pairlist import Pair
 from training.pairscores import EncodedPairs, encode_pairs, scorers
+from training.recall import TIE_RULE, EncodedSet, intervals, recall_figures
 
-_TIE_RULE = "expected recall under random tie-breaking"
 _TRUE_OFFSET = 0.01
 """An offset as near as this to the true one is right, as a share of the side."""
 _CHUNK = 64
@@ -33,43 +33,34 @@ def evaluate_retrieval(
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Text-to-image and image-to-text recall with c captions an image (methods 0.3, 0.4), in percent.
+    """`training.recall.recall_figures` of captioned pictures: recall both ways in percent, chance and intervals.
 
-    Image-to-text counts an image when any of its own captions is among the k best; text-to-image counts each caption.
-    `text_equivalent` also accepts an image that carries the very same caption (`normalised`).
-    Pictures that cannot be read are left out and counted in `skipped`. Intervals are 95 % bootstrap over images.
+    Pictures that cannot be read are left out and counted in `skipped`.
+    """
+    encoded = encode_captioned(encoder, pictures, captioned, batch_size, progress)
+    skipped = len({item.image for item in captioned}) - len(encoded.names)
+    facts = _protocol(encoder, shared_space(encoder, "aerial", "text"), seed)
+    return recall_figures(encoded, seed) | {"skipped": skipped} | facts
+
+
+def encode_captioned(
+    encoder: Encoder,
+    pictures: Pictures,
+    captioned: Sequence[Captioned],
+    batch_size: int = 64,
+    progress: Progress = silent,
+) -> EncodedSet:
+    """Vectors of the pictures that can be read and of all their captions, in the space that holds both.
+
+    Raises UsageError when no picture can be read.
     """
     space = shared_space(encoder, "aerial", "text")
     captions_of = {item.image: item.captions for item in captioned}
     names = list(captions_of)
     vectors, kept = encode_readable(encoder, names, pictures.read, "aerial", (space,), batch_size, progress)
-    images = vectors[space]
     texts = [text for name in kept for text in captions_of[name]]
     owner = np.repeat(np.arange(len(kept)), [len(captions_of[name]) for name in kept])
-    captions = encode_texts(encoder, texts, space)
-    own_captions = [np.flatnonzero(owner == image) for image in range(len(kept))]
-    own_image = [np.asarray([image], np.int64) for image in owner]
-    to_image = metrics.hits_of_vectors(captions, images, own_image)
-    to_text = metrics.hits_of_vectors(images, captions, own_captions)
-    equivalent = metrics.hits_of_vectors(captions, images, _same_text(texts, owner))
-    result: dict[str, Any] = {
-        "text_to_image": metrics.percent(to_image),
-        "image_to_text": metrics.percent(to_text),
-        "mean_recall": round(50 * float(to_image.mean() + to_text.mean()), 2),
-        "images": len(kept),
-        "captions": len(texts),
-        "text_equivalent": {"text_to_image": metrics.percent(equivalent)},
-        "chance": {
-            "text_to_image": metrics.chance(own_image, len(kept)),
-            "image_to_text": metrics.chance(own_captions, len(texts)),
-        },
-        "intervals": {
-            "text_to_image": _intervals(to_image, owner, seed),
-            "image_to_text": _intervals(to_text, None, seed),
-        },
-        "skipped": len(names) - len(kept),
-    }
-    return result | _protocol(encoder, space, seed)
+    return EncodedSet(kept, vectors[space], texts, encode_texts(encoder, texts, space), owner)
 
 
 def evaluate_map_to_aerial(
@@ -105,8 +96,8 @@ def evaluate_map_to_aerial(
             "aerial_to_map": metrics.chance(map_right, scores.shape[0]),
         },
         "intervals": {
-            "map_to_aerial": _intervals(to_aerial, None, seed),
-            "aerial_to_map": _intervals(to_map, None, seed),
+            "map_to_aerial": intervals(to_aerial, None, seed),
+            "aerial_to_map": intervals(to_map, None, seed),
         },
         "skipped": encoded.skipped,
     }
@@ -189,30 +180,11 @@ def _matches(query_of: NDArray[np.int64], gallery_of: NDArray[np.int64]) -> list
     return [np.unique(gallery_of[query_of == query]) for query in range(int(query_of.max()) + 1)]
 
 
-def _same_text(texts: Sequence[str], owner: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    owners: dict[str, list[int]] = {}
-    for text, image in zip(texts, owner, strict=True):
-        owners.setdefault(normalised(text), []).append(int(image))
-    return [np.unique(np.asarray(owners[normalised(text)], np.int64)) for text in texts]
-
-
-def normalised(text: str) -> str:
-    """Lower case, full stops removed, white space folded (methods 2.5)."""
-    return " ".join(text.lower().replace(".", " ").split())
-
-
-def _intervals(hits: NDArray[np.float64], groups: NDArray[np.int64] | None, seed: int) -> dict[str, list[float]]:
-    return {
-        f"R@{k}": [round(100 * end, 2) for end in metrics.interval(hits[:, column], groups, seed)]
-        for column, k in enumerate(metrics.KS)
-    }
-
-
 def _protocol(encoder: Encoder, space: str, seed: int) -> dict[str, Any]:
     return {
         "model": encoder.name,
         "space": space,
         "fingerprint": encoder.spaces[space].fingerprint,
-        "ties": _TIE_RULE,
+        "ties": TIE_RULE,
         "seed": seed,
     }

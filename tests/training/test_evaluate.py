@@ -12,8 +12,9 @@ from PIL import Image
 from geoanchor.errors import BadInput, UnsupportedModality, UsageError
 from models.toy import ToyEncoder
 from training.datasets import Pictures, read_captions
-from training.evaluate import evaluate_map_to_aerial, evaluate_matching, evaluate_retrieval, normalised
+from training.evaluate import evaluate_map_to_aerial, evaluate_matching, evaluate_retrieval
 from training.pairlist import read_pairs
+from training.recall import normalised
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
