@@ -23,9 +23,10 @@ class Residual(nn.Module):
 
     def __init__(self, inner: int, outer: int, stride: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(_conv(inner, outer, 3, stride), nn.ReLU(inplace=True), _conv(outer, outer, 3))
+        first, second = convolution(inner, outer, 3, stride), convolution(outer, outer, 3)
+        self.body = nn.Sequential(first, nn.ReLU(inplace=True), second)
         plain = inner == outer and stride == 1
-        self.shortcut = nn.Identity() if plain else _conv(inner, outer, 1, stride)
+        self.shortcut = nn.Identity() if plain else convolution(inner, outer, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inner, h, w) -> (n, outer, h/stride, w/stride)."""
@@ -43,7 +44,7 @@ class StructureNet(nn.Module):
 
     def __init__(self, widths: Sequence[int], pyramid: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(3, widths[0], 3, 2), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(convolution(3, widths[0], 3, 2), nn.ReLU(inplace=True))
         pairs = list(pairwise(widths))
         self.stages = nn.ModuleList(nn.Sequential(Residual(a, b, 2), Residual(b, b)) for a, b in pairs)
         self.lateral = nn.ModuleList(nn.Conv2d(width, pyramid, 1) for width in widths[1:])
@@ -62,7 +63,8 @@ class StructureNet(nn.Module):
         return cast(Tensor, self.head(y))
 
 
-def _conv(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def convolution(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """A convolution that keeps the side, or divides it by `stride`, and its batch norm."""
     conv = nn.Conv2d(inner, outer, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outer))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models import mobilenet
+from models import mobilenet, resnet
 
 
 class Head(nn.Module):
@@ -52,13 +52,17 @@ class ImageTower(nn.Module):
         features = deep.mean(dim=(2, 3))
         if self.layout is not None:
             features = torch.cat([features, self.layout(shallow).flatten(1)], dim=1)
-        return cast(Tensor, self.head(features))
+        # Networks may run at half precision; the last step decides between near neighbours.
+        with torch.autocast(features.device.type, enabled=False):
+            return cast(Tensor, self.head(features.float()))
 
 
 def _backbone(architecture: str) -> tuple[nn.Module, Sequence[int], int]:
     """A network that gives its last two feature maps; their channels; pixels to a cell of the first."""
     if architecture == mobilenet.NAME:
         return mobilenet.MobileNet(), mobilenet.CHANNELS, mobilenet.STRIDE
+    if architecture == resnet.NAME:
+        return resnet.ResNet(), resnet.CHANNELS, resnet.STRIDE
     import timm
 
     network = timm.create_model(architecture, pretrained=False, features_only=True, out_indices=(-2, -1))

@@ -56,7 +56,7 @@ def photographed(x: Tensor, generator: Generator) -> Tensor:
     n = len(x)
     x = x * uniform((n, 3, 1, 1), 0.85, 1.15, generator) * uniform((n, 1, 1, 1), 0.75, 1.25, generator)
     x = x + 0.04 * _normal((n, 3, 1, 1), generator)
-    x = _toned(x, 0.7, 1.3, 0.3, 1.5, generator)
+    x = toned(x, 0.7, 1.3, 0.3, 1.5, generator)
     blurred = avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
     x = torch.lerp(x, blurred, uniform((n, 1, 1, 1), -0.3, 0.9, generator))
     return x + uniform((n, 1, 1, 1), 0, 0.04, generator) * _normal(tuple(x.shape), generator)
@@ -67,12 +67,12 @@ def _redrawn(x: Tensor, generator: Generator) -> Tensor:
     n = len(x)
     mix = torch.eye(3) + 0.12 * _normal((n, 3, 3), generator)
     x = torch.einsum("nij,njhw->nihw", mix, x)
-    x = _toned(x, 0.8, 1.25, 0.2, 1.4, generator) + 0.05 * _normal((n, 3, 1, 1), generator)
+    x = toned(x, 0.8, 1.25, 0.2, 1.4, generator) + 0.05 * _normal((n, 3, 1, 1), generator)
     dark = torch.rand((n, 1, 1, 1), generator=generator) < 0.1
     return torch.where(dark, 1 - x, x)
 
 
-def _toned(x: Tensor, low: float, high: float, grey: float, vivid: float, generator: Generator) -> Tensor:
+def toned(x: Tensor, low: float, high: float, grey: float, vivid: float, generator: Generator) -> Tensor:
     """Contrast `low`..`high` about the mean and colourfulness `grey`..`vivid`."""
     n = len(x)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)

@@ -1,0 +1,95 @@
+"""A scenes recipe: captioned pictures and drawn tiles to learn from, one tower, stages of growing pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from training.recipe import SMOKE as DRAWN_SMOKE
+from training.recipe import Data, Schedule, Strict, Towers, read_recipe, read_tree
+
+
+class Scenes(Strict):
+    """Real pictures with captions and, where the file names it, the kind of scene; a tenth by hash is for judging.
+
+    Attributes:
+        pictures: folder or tar; captions: JSON list of {"image", "captions", "scene"?}, relative to the working folder.
+        cache_px: side of the pictures as kept.
+    """
+
+    pictures: Path
+    captions: Path
+    cache_px: int = Field(default=150, gt=0)
+
+
+class Stage(Strict):
+    """So many steps with pictures of that side."""
+
+    size_px: int = Field(gt=0)
+    steps: int = Field(gt=0)
+
+
+class Objective(Strict):
+    """What is asked of the tower and the text head, and how much each counts.
+
+    Attributes:
+        scenes, drawn: contrast of real pictures, and of drawn tiles, with their captions; keyword: of drawn tiles with
+            words for what is in them; kind: naming the scene.
+        soft: share of a target that goes to captions like the picture's own, by `temperature` of their cosine.
+        blended: share of steps' captions that are mixtures of a picture's own.
+        mixed: share of batches whose pictures are mixtures of two.
+        memory: pictures of earlier steps that are kept as negatives.
+    """
+
+    scenes: float = Field(default=1.0, ge=0)
+    drawn: float = Field(default=0.5, ge=0)
+    keyword: float = Field(default=0.1, ge=0)
+    kind: float = Field(default=0.3, ge=0)
+    soft: float = Field(default=0.3, ge=0, lt=1)
+    temperature: float = Field(default=0.05, gt=0)
+    blended: float = Field(default=0.5, ge=0, le=1)
+    mixed: float = Field(default=0.4, ge=0, le=1)
+    memory: int = Field(default=1024, ge=0)
+
+
+class ScenesSchedule(Schedule):
+    """The schedule of any training; `drawn` of the pictures of a step are drawn tiles, the rest are real."""
+
+    drawn: int = Field(default=32, ge=0)
+
+
+class ScenesRecipe(Strict):
+    """Everything a scenes run depends on besides the code; `base` is the bundle whose other parts are kept."""
+
+    name: str
+    description: str
+    licence: str
+    base: str = "mini"
+    data: Data
+    scenes: Scenes
+    towers: Towers
+    map_tower: Towers
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    objective: Objective = Objective()
+    schedule: ScenesSchedule
+
+
+SMOKE = (
+    *(setting for setting in DRAWN_SMOKE if not setting.startswith("schedule.steps")),
+    "schedule.steps=12",
+    "schedule.drawn=8",
+    "stages=[{size_px=32, steps=8}, {size_px=64, steps=4}]",
+    "objective.memory=32",
+)
+
+
+def is_scenes_recipe(path: Path) -> bool:
+    """Whether a TOML file speaks of scenes. Raises UsageError when it cannot be read."""
+    return "scenes" in read_tree(path)
+
+
+def load_scenes_recipe(path: Path, overrides: Sequence[str] = (), smoke: bool = False) -> ScenesRecipe:
+    """Read a scenes recipe; see `training.recipe.read_recipe`."""
+    return read_recipe(path, ScenesRecipe, overrides, SMOKE if smoke else None)
