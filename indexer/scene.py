@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from geoanchor.feature import Feature
-from geoanchor.tiling import EARTH_RADIUS_M, Tile
+from geoanchor.tiling import EARTH_RADIUS_M, Bounds
 from indexer.concepts import Concept, concepts_of
 
 MIN_SHARE = 0.01
@@ -29,6 +30,46 @@ _COUNTED = 40
 """With more pieces than this their exact number is not worth its cost."""
 
 Geometries = NDArray[np.object_]
+
+
+class Footprint(Protocol):
+    """The ground that a picture shows: a `Tile`, or a `Patch` of any outline. Its text seeds the choice of words."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """Box in degrees."""
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """(lng, lat) in degrees."""
+
+    def gsd_m(self, size_px: int) -> float:
+        """Metres a pixel where so many make the side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """The ground below a picture that lies on no tile grid; its side is that of a square as large.
+
+    Attributes:
+        bounds: box in degrees.
+    """
+
+    bounds: Bounds
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """(lng, lat) in degrees."""
+        return self.bounds.center
+
+    def gsd_m(self, size_px: int) -> float:
+        """Metres a pixel where so many make the side."""
+        degree = math.radians(1.0) * EARTH_RADIUS_M
+        width = ((self.bounds.east - self.bounds.west) % 360.0) * degree * math.cos(math.radians(self.center[1]))
+        return math.sqrt(width * (self.bounds.north - self.bounds.south) * degree) / size_px
+
+    def __str__(self) -> str:
+        return ",".join(f"{edge:.6f}" for edge in self.bounds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +99,7 @@ def hidden(feature: Feature) -> bool:
     )
 
 
-def presence(features: Sequence[Feature], tile: Tile) -> Presence:
+def presence(features: Sequence[Feature], tile: Footprint) -> Presence:
     """Clip features to a tile and keep what has a meaningful presence.
 
     Args:
