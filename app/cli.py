@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands import adapt, anchors, changes, evaluate, index, info, search, serve, train
+from app.commands import adapt, anchors, changes, dataset, evaluate, index, info, search, serve, train
 from geoanchor import __version__
 from geoanchor.errors import GeoAnchorError
 
@@ -29,6 +29,7 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(dataset.app, name="dataset")
 
 
 def _print_version(wanted: bool) -> None:
