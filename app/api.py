@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response, UploadFile
 from fastapi import Query as Field
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Attribute
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -19,6 +17,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from app.apidocs import docs_page
 from app.guard import BodyLimit, SecurityHeaders
 from app.handlers import Handlers, NotFound
+from app.pages import install_pages
 from app.wiring import Index
 from geoanchor import __version__
 from geoanchor.change import ChangeList, Decision, Review
@@ -36,8 +35,6 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (GeoAnchorError, 500),
 )
 """Exception class -> HTTP status; the first that fits counts."""
-_STATIC = Path(__file__).parent / "static"
-_CHANGES_PAGE = Path(__file__).parent / "templates" / "changes_page.html"
 _FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
 _JSON_AND_PICTURE_BYTES = 4 / 3
 """Base64 makes a picture in JSON longer by a third."""
@@ -94,7 +91,8 @@ def create_api(index: Index, hosts: Sequence[str] = ("*",)) -> FastAPI:
     _install_search(api, handlers)
     _install_pictures(api, handlers)
     _install_changes(api, handlers)
-    _install_pages(api)
+    install_pages(api)
+    _install_description(api)
     return api
 
 
@@ -225,31 +223,10 @@ def _install_changes(api: FastAPI, handlers: Handlers) -> None:
         return Response(handlers.heat_png(change_id, max_offset), media_type="image/png", headers=_FOR_A_DAY)
 
 
-def _install_pages(api: FastAPI) -> None:
+def _install_description(api: FastAPI) -> None:
     @api.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
         return HTMLResponse(docs_page(api.openapi()))
-
-    @api.get("/changes", include_in_schema=False)
-    def changes() -> FileResponse:
-        return FileResponse(_CHANGES_PAGE, headers={"Cache-Control": "no-cache"})
-
-    @api.get("/static/{name}", include_in_schema=False)
-    def static(name: str) -> FileResponse:
-        path = _static_files().get(name)
-        if path is None:
-            raise NotFound(f"no file {name!r}")
-        return FileResponse(path, headers=_FOR_A_DAY if path.parent != _STATIC else {"Cache-Control": "no-cache"})
-
-
-def _static_files() -> dict[str, Path]:
-    """Name -> file of all that the page may load; the map library comes from its own package."""
-    package = find_spec("maplibre")
-    if package is None or package.origin is None:
-        raise GeoAnchorError("the package maplibre is not installed; install GeoAnchor anew")
-    library = Path(package.origin).parent / "srcjs"
-    named = [library / "maplibre-gl.js", library / "maplibre-gl.css", *_STATIC.iterdir()]
-    return {path.name: path for path in named}
 
 
 def media_type(picture: bytes) -> str:

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api import create_api
-from app.ui import mount_page
+from app.panel import Panel
 from app.wiring import Index
 from geoanchor.errors import GeoAnchorError
 
@@ -18,8 +18,12 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
 def create_app(index: Index, host: str = "127.0.0.1") -> FastAPI:
-    """REST and page; on a loopback address it answers to loopback names only."""
-    return mount_page(create_api(index, _LOOPBACK if host in _LOOPBACK else ("*",)), index)
+    """REST, pages and panel; on a loopback address it answers to loopback names only."""
+    api = create_api(index, _LOOPBACK if host in _LOOPBACK else ("*",))
+    panel = Panel(index)
+    api.mount("/panel", panel)
+    api.router.add_event_handler("shutdown", panel.close)
+    return api
 
 
 def run(index: Index, host: str, port: int, say: Callable[[str], None]) -> None:
