@@ -40,6 +40,21 @@ class SourceRecord(BaseModel):
     attribution: str = ""
 
 
+class SegmentRecord(BaseModel):
+    """How the rows' segments were made.
+
+    Attributes:
+        method: as named on the command line. space: that their vectors are of.
+        fuse: share of the segments in a row's own vector of that space, 0..1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    space: str
+    fuse: float = Field(default=0.0, ge=0, le=1)
+
+
 class Manifest(BaseModel):
     """The sealed contract of an index folder.
 
@@ -48,6 +63,7 @@ class Manifest(BaseModel):
         model: bundle name or folder that made the vectors, so that a query can be put into the same spaces; `OWN_MODEL`
             where the index has its own.
         spaces: by name; one vector column each.
+        segments: how the rows' segments were made, None where they have none.
         h3_resolution: of the `cell` column; tile_size_px: side of the stored tiles.
         rows, layers: counts; table_version, texts_version: LanceDB versions that this manifest speaks of.
         checksums: file below the folder -> SHA-256, for small files; -> "bytes:N" for the large serving files.
@@ -60,6 +76,7 @@ class Manifest(BaseModel):
     updated: datetime = Field(default_factory=lambda: datetime.now(UTC))
     model: str
     spaces: dict[str, EmbeddingSpace]
+    segments: SegmentRecord | None = None
     h3_resolution: int = 10
     tile_size_px: int = 256
     sources: tuple[SourceRecord, ...] = ()

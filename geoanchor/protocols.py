@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.query import Hit, Query
+from geoanchor.segment import Cut, Mask, Segment
 from geoanchor.space import EmbeddingSpace, Modality
 from geoanchor.tiling import Tile
 
@@ -92,6 +93,9 @@ class Encoder(Protocol):
     def matcher(self) -> Matcher | None:
         """What judges pairs of rows that this encoder made, None where it cannot."""
 
+    def neutral(self, modality: Modality) -> tuple[int, int, int]:
+        """The RGB colour 0..255 that says nothing to the model: its mean. Raises UnsupportedModality."""
+
     def prepare(self, pixels: Pixels, modality: Modality) -> Pixels:
         """Shrink (h, w, 3) uint8 to what `encode` wants, still uint8; numpy and Pillow only, so readers can do it in
         parallel; idempotent."""
@@ -104,6 +108,39 @@ class Encoder(Protocol):
 
         items: prepared (or raw) pixels, or strings for "text". Raises UnsupportedModality.
         """
+
+
+class Segmenter(Protocol):
+    """Finds the parts of a picture; deterministic, thread-safe."""
+
+    def segment(self, pixels: Pixels) -> Sequence[Mask]:
+        """Parts of (h, w, 3) uint8, in any order; they may overlap, and there may be none."""
+
+
+class SegmentEncoder(Protocol):
+    """Gives a picture's parts vectors in the space of the picture's own."""
+
+    @property
+    def method(self) -> str:
+        """How parts are found, as named on the command line."""
+
+    @property
+    def space(self) -> str:
+        """Name of the space that the vectors are of."""
+
+    @property
+    def fuse(self) -> float:
+        """Share of the segments in a row's own vector, 0..1."""
+
+    def cut(self, pixels: Pixels, masks: Sequence[Mask] | None = None) -> tuple[Cut, ...]:
+        """The parts of an aerial picture worth keeping, among `masks` where they are known; () where there are none.
+        Thread-safe."""
+
+    def encode(self, cuts: Sequence[Sequence[Cut]], pictures: Vectors) -> list[tuple[Segment, ...]]:
+        """Segments of n pictures, at least one each; pictures: (n, d) their own vectors."""
+
+    def fused(self, picture: Vectors, segments: Sequence[Segment]) -> Vectors:
+        """A picture's own vector (d,) with its segments' share, of unit length."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,6 +206,7 @@ class Row:
     """One row of the store of record: a picture's facts, its thumbnail and its vectors by space name.
 
     `origin` is the uri of the TileSource that the picture came through: `image.source` may be one file of many.
+    `segments` is empty in an index without segments.
     """
 
     image: TileImage
@@ -178,6 +216,7 @@ class Row:
     thumbnail: bytes
     vectors: Mapping[str, RowVectors]
     origin: str = ""
+    segments: Sequence[Segment] = ()
 
 
 class RowStore(Protocol):

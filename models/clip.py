@@ -119,6 +119,11 @@ class ClipEncoder:
         """One space, "semantic"."""
         return {SPACE: self._space}
 
+    def neutral(self, modality: Modality) -> tuple[int, int, int]:
+        """The mean of the model's own normalisation."""
+        red, green, blue = (round(255 * share) for share in self._pixels.mean)
+        return red, green, blue
+
     def prepare(self, pixels: Pixels, modality: Modality) -> Pixels:
         """Resize and crop as the model's own configuration says; a picture of that size comes back as it is."""
         self._check(modality)

@@ -67,6 +67,11 @@ class TowerEncoder:
         """What judges maps against pictures, where the bundle has a decoder."""
         return self._structure.matcher if self._structure else None
 
+    def neutral(self, modality: Modality) -> tuple[int, int, int]:
+        """The mean of the branch's normalisation. Raises UnsupportedModality."""
+        red, green, blue = (round(255 * share) for share in self._branch(modality).mean)
+        return red, green, blue
+
     def prepare(self, pixels: Pixels, modality: Modality) -> Pixels:
         """Resize to the largest square that is looked at; maps keep their pixels where their colours are read.
 
@@ -100,7 +105,9 @@ class TowerEncoder:
         return self._structure.maps(pictures) if modality == "map" else self._structure.aerials(pictures)
 
     def _branch(self, modality: Modality) -> Branch:
-        branch = self._manifest.branches.get(modality)
+        branches = self._manifest.branches
+        # A part of an aerial picture is one itself, unless the bundle was trained to tell them apart.
+        branch = branches.get(modality) or (branches.get("aerial") if modality == "segment" else None)
         if branch is None:
             known = ", ".join(self._manifest.branches)
             raise UnsupportedModality(f"model {self.name!r} knows no {modality}; it knows {known}")
@@ -131,6 +138,8 @@ class TowerEncoder:
         from models.towers import ImageTower, fold_batchnorm
 
         branch, arrays = self._branch(modality), self._weights.read(modality)
+        if not arrays and modality == "segment":
+            arrays = self._weights.read("aerial")
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         try:
             hidden, dim = len(weights["head.inner.bias"]), len(weights["head.outer.bias"])

@@ -52,6 +52,11 @@ class ToyEncoder:
         """One space, "semantic"."""
         return {"semantic": self._space}
 
+    def neutral(self, modality: Modality) -> tuple[int, int, int]:
+        """Middle grey. Raises UnsupportedModality for segments."""
+        self._check(modality)
+        return (128, 128, 128)
+
     def prepare(self, pixels: Pixels, modality: Modality) -> Pixels:
         """The pixels as they are."""
         return pixels
@@ -60,12 +65,15 @@ class ToyEncoder:
         self, items: Sequence[Pixels] | Sequence[str], modality: Modality, role: Role = "gallery"
     ) -> dict[str, Vectors]:
         """Unit vectors (n, dim) float32. Raises UnsupportedModality for segments."""
-        if modality not in self._space.modalities:
-            raise UnsupportedModality(f"model 'toy' knows no {modality}; it knows {', '.join(self._space.modalities)}")
+        self._check(modality)
         rows = [self._text(item) if isinstance(item, str) else self._picture(item) for item in items]
         vectors = np.zeros((len(rows), self._dim), np.float32)
         vectors[:, :4] = np.asarray(rows, np.float32).reshape(-1, 4)
         return {"semantic": vectors / np.linalg.norm(vectors, axis=1, keepdims=True)}
+
+    def _check(self, modality: Modality) -> None:
+        if modality not in self._space.modalities:
+            raise UnsupportedModality(f"model 'toy' knows no {modality}; it knows {', '.join(self._space.modalities)}")
 
     @staticmethod
     def _picture(pixels: Pixels) -> list[float]:
