@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -156,24 +153,6 @@ class Batches:
         tiles = self._tiles[place]
         weights = self._weights[tiles]
         return rng.choice(tiles, min(count, len(tiles)), replace=False, p=weights / weights.sum())
-
-
-B = TypeVar("B")
-
-
-class ReadAhead(Generic[B]):
-    """The same batches; the next one is made in a thread of its own while the model learns from this one."""
-
-    def __init__(self, batches: Callable[[int], B]) -> None:
-        self._batches = batches
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="batch")
-        self._next: tuple[int, Future[B]] | None = None
-
-    def __call__(self, step: int) -> B:
-        """The batch of one step."""
-        batch = self._next[1].result() if self._next and self._next[0] == step else self._batches(step)
-        self._next = step + 1, self._pool.submit(self._batches, step + 1)
-        return batch
 
 
 def true_of(captions: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -25,10 +25,13 @@ def train(
     ] = None,
 ) -> None:
     """Train a model by a recipe; prints the folder of the bundle it made."""
+    from training.scenes.recipe import is_scenes_recipe
     from training.structure.recipe import is_structure_recipe
 
     if is_structure_recipe(recipe):
         from training.structure.train import train_structure as run_training
+    elif is_scenes_recipe(recipe):
+        from training.scenes.train import train_scenes as run_training
     else:
         from training.loop import train as run_training
     print(run_training(recipe, run, overrides=set_ or [], smoke=smoke, resume=resume, log=say))

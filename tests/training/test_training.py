@@ -14,7 +14,8 @@ from training.augment import augment
 from training.batches import Batches, true_of
 from training.data import KEYWORDS, TilePairs, keyword_phrases
 from training.export import export
-from training.loop import Session, follow, learning_rate
+from training.fitting import follow, learning_rate
+from training.loop import Session
 from training.model import PairModel, branch_of
 from training.recipe import Recipe, load_recipe
 from training.validate import validate
@@ -165,10 +166,10 @@ def test_augmented_pictures_are_bytes_of_the_right_size() -> None:
 def test_training_beats_chance_and_its_bundle_agrees(cache: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe()
     held_out = TilePairs(cache, "val")
-    session = Session(recipe, TilePairs(cache, "train"), tmp_path)
+    session = Session(recipe, TilePairs(cache, "train"), tmp_path, held_out)
     before = validate(session.average, held_out, branch_of(recipe.towers))
     lines: list[str] = []
-    session.fit(held_out, lines.append)
+    session.fit(lines.append)
     after = validate(session.average, held_out, branch_of(recipe.towers))
     assert after["keywords mAP"] > max(60, before["keywords mAP"] + 10)
     assert after["text R@1"] > 60  # chance is 25: four kinds

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from geoanchor.errors import UsageError
-from geoanchor.image import Pixels
-from geoanchor.protocols import Vectors
 from models.fusion import Calibration, FusionScorer
 from training.anchorcache import read_anchors
 from training.data import TilePairs
@@ -19,32 +16,21 @@ from training.matching.examples import Encode, Examples, joined
 from training.matching.fit import CHECKPOINT, MatchingSession
 from training.matching.judge import cosine, judged, trials
 from training.matching.pictures import composed_pictures, drawn_pictures
-from training.model import PairModel, branch_of
 from training.places import Split
 from training.realpairs import PLACE
-from training.recipe import Recipe
+from training.recipe import Matching
 from training.runlog import Log
-from training.validate import vectors_of
 
 
-def match(model: PairModel, recipe: Recipe, tiles: Path, run: Path, log: Log) -> FusionScorer:
+def match(encoders: tuple[Encode, Encode], shape: Matching, tiles: Path, run: Path, log: Log) -> FusionScorer:
     """Fit the [matching] of a recipe on frozen towers; goes on from the run's checkpoint where there is one.
 
     Args:
-        tiles: the cache, annotated and with wrong maps. run: folder of the checkpoint and of matching.json.
+        encoders: of aerial and map pictures. tiles: the cache, annotated and with wrong maps. run: folder of the
+            checkpoint and of matching.json.
     """
-    if recipe.matching is None:
-        raise UsageError(f"{recipe.name}: the recipe has no table [matching]")
-    shape, branch = recipe.matching, branch_of(recipe.towers)
-
-    def aerial(pixels: Pixels) -> Vectors:
-        return vectors_of(model.aerial, pixels, branch)
-
-    def maps(pixels: Pixels) -> Vectors:
-        return vectors_of(model.map, pixels, branch)
-
-    train = examples_of(tiles, "train", (aerial, maps), shape.views)
-    held_out = examples_of(tiles, "val", (aerial, maps), 1)
+    train = examples_of(tiles, "train", encoders, shape.views)
+    held_out = examples_of(tiles, "val", encoders, 1)
     session = MatchingSession(shape, train)
     if (run / CHECKPOINT).is_file():
         session.load(run)

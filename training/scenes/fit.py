@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from geoanchor.protocols import Vectors
 from models.bundle import Branch
+from models.precision import matrix_units
 from retrieval import metrics
-from training.batches import ReadAhead
-from training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from training.checkpoint import Stateful
 from training.data import TilePairs
-from training.loop import decayed, follow, learning_rate
-from training.runlog import Log, note
+from training.fitting import Fitting
+from training.model import branch_of
+from training.readahead import ReadAhead
 from training.scenes.batches import SceneBatches
 from training.scenes.model import Memory, SceneLoss, SceneModel
 from training.scenes.pictures import ScenePictures
@@ -26,76 +27,42 @@ from training.validate import vectors_of
 CHECKPOINT = "checkpoint.pt"
 
 
-class ScenesSession:
-    """A model, its running average and its optimiser at one step of a recipe.
+class ScenesSession(Fitting[SceneModel]):
+    """The aerial tower and the text head at one step of a recipe."""
 
-    Attributes:
-        step: of the next batch. average: exponential moving average of the weights; what is judged and exported.
-    """
-
-    def __init__(self, recipe: ScenesRecipe, scenes: ScenePictures, drawn: TilePairs, run: Path) -> None:
+    def __init__(
+        self, recipe: ScenesRecipe, scenes: ScenePictures, held_out: ScenePictures, drawn: TilePairs, run: Path
+    ) -> None:
         torch.manual_seed(recipe.schedule.seed)
-        steps = sum(stage.steps for stage in recipe.stages)
-        self.schedule = recipe.schedule.model_copy(update={"steps": steps})
-        self.recipe, self.run, self.step = recipe, run, 0
-        model = SceneModel(recipe.towers, len(scenes.kinds))
-        self.model = model.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.model).eval()
-        self.memory = Memory(recipe.objective.memory, recipe.towers.dim)
-        self.batches = ReadAhead(SceneBatches(scenes, drawn, recipe))
-        self.loss = SceneLoss(recipe.objective, scenes.mean)
-        self.optimiser = torch.optim.AdamW(decayed(self.model, recipe.schedule.weight_decay), fused=True)
+        schedule = recipe.schedule.model_copy(update={"steps": sum(stage.steps for stage in recipe.stages)})
+        super().__init__(SceneModel(recipe.towers, len(scenes.kinds)), schedule, run / CHECKPOINT, run / "log.jsonl")
+        self._branch, self._held_out = branch_of(recipe.towers), held_out
+        self._memory = Memory(recipe.objective.memory, recipe.towers.dim)
+        self._batches = ReadAhead(SceneBatches(scenes, drawn, recipe))
+        self._loss = SceneLoss(recipe.objective, scenes.mean)
 
-    def fit(self, held_out: ScenePictures, log: Log) -> SceneModel:
-        """Step to the end of the stages, with a checkpoint now and then and one at the end; the average."""
-        schedule, started, saved = self.schedule, time.monotonic(), time.monotonic()
-        losses: list[float] = []
-        while self.step < schedule.steps:
-            losses.append(self.advance())
-            if self.step % schedule.log_every == 0:
-                facts = {"loss": round(float(np.mean(losses)), 4), "seconds": round(time.monotonic() - started, 1)}
-                note(self.run / "log.jsonl", log, {"step": self.step} | facts)
-                losses = []
-            if time.monotonic() - saved > schedule.checkpoint_s or self.step == schedule.steps:
-                save_checkpoint(self.run / CHECKPOINT, self.step, self._parts)
-                figures = recall(self.average, held_out, _branch(self.recipe))
-                note(self.run / "log.jsonl", log, {"step": self.step} | figures)
-                saved = time.monotonic()
-        return self.average
+    def loss(self, step: int) -> Tensor:
+        """The objective of one batch, which the memory takes in."""
+        return self._loss(self.model, self._batches(step), self._memory)
 
-    def advance(self) -> float:
-        """One step; its loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, self.schedule)
-        loss = self.loss(self.model.train(), self.batches(self.step), self.memory)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-        self.optimiser.step()
+    def bound(self) -> None:
+        """Keep the scales in range."""
         self.model.clamp()
-        self.step += 1
-        # Early on the average has little to remember, so it follows more closely.
-        follow(self.average, self.model, min(self.schedule.ema, self.step / (self.step + 9)))
-        return float(loss.detach())
 
-    def load(self) -> None:
-        """Go back to the checkpoint. Raises UsageError when it is of another model."""
-        self.step = load_checkpoint(self.run / CHECKPOINT, self._parts)
+    def figures(self) -> Mapping[str, float]:
+        """Recall on the tenth that is not learned from."""
+        return recall(self.average, self._held_out, self._branch)
 
     @property
-    def _parts(self) -> dict[str, Stateful]:
-        return {"model": self.model, "average": self.average, "optimiser": self.optimiser, "memory": self.memory}
-
-
-def _branch(recipe: ScenesRecipe) -> Branch:
-    """How pictures are prepared for the aerial tower."""
-    return Branch(architecture=recipe.towers.architecture, size_px=recipe.towers.size_px)
+    def parts(self) -> dict[str, Stateful]:
+        """What a checkpoint holds: the memory too."""
+        return super().parts | {"memory": self._memory}
 
 
 @torch.inference_mode()
 def recall(model: SceneModel, held_out: ScenePictures, branch: Branch) -> dict[str, float]:
     """Mean recall in percent over both directions and k = 1, 5, 10, and the recalls; every caption is a query."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu.get_capabilities().get("amx_bf16", False)):
+    with matrix_units():
         images = vectors_of(model.aerial, held_out.pixels, branch)
     words: Vectors = model.words(torch.from_numpy(held_out.sentences)).numpy()
     owner = np.concatenate([np.full(len(own), row) for row, own in enumerate(held_out.captions)])

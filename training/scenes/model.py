@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from geoanchor.protocols import Vectors
+from models.precision import matrix_units
 from models.text import MINILM_DIM
 from models.towers import Head, ImageTower
 from training.losses import Scale, info_nce, sigmoid_contrast
@@ -77,7 +78,7 @@ class SceneLoss:
     def __call__(self, model: SceneModel, batch: Batch, memory: Memory) -> Tensor:
         """A scalar; the memory takes the batch in."""
         goal, real = self._objective, len(batch.rows)
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu.get_capabilities().get("amx_bf16", False)):
+        with matrix_units():
             vectors = model.aerial(batch.views)
         vectors = vectors.float()
         pictures, drawn = vectors[:real], vectors[real:]

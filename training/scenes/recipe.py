@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from training.recipe import SMOKE as DRAWN_SMOKE
-from training.recipe import Data, Schedule, Strict, Towers, read_recipe, read_tree
+from training.recipe import Data, Matching, Pairs, Schedule, Strict, Towers, read_recipe, read_tree
 
 
 class Scenes(Strict):
@@ -68,12 +68,15 @@ class ScenesRecipe(Strict):
     licence: str
     base: str = "mini"
     data: Data
+    pairs: Pairs | None = None
     scenes: Scenes
     towers: Towers
-    map_tower: Towers
     stages: tuple[Stage, ...] = Field(min_length=1)
     objective: Objective = Objective()
     schedule: ScenesSchedule
+    map_tower: Towers
+    map_schedule: Schedule
+    matching: Matching
 
 
 SMOKE = (
@@ -82,6 +85,11 @@ SMOKE = (
     "schedule.drawn=8",
     "stages=[{size_px=32, steps=8}, {size_px=64, steps=4}]",
     "objective.memory=32",
+    "map_schedule.steps=8",
+    "map_schedule.batch=32",
+    "map_schedule.log_every=4",
+    "matching.epochs=1",
+    "matching.views=1",
 )
 
 

@@ -94,7 +94,11 @@ def decoder_arrays(network: StructureNet) -> dict[str, RowVectors]:
     return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
 
 
+_SMALL = ("codes", "critic", "calibration")
+"""Parts that are kept at full precision."""
+
+
 def _half(array: RowVectors, part: str) -> RowVectors:
     """The large parts at half precision."""
-    large = part in ("decoder", "coarse") and array.dtype.kind == "f"
+    large = part not in _SMALL and array.dtype.kind == "f"
     return np.ascontiguousarray(array.astype(np.float16) if large else array)

@@ -23,8 +23,12 @@ class Pairs(Strict):
 
 
 class Decoder(Strict):
-    """Shape of `models.structure.StructureNet`, and the side of the pictures it is shown when an index is built."""
+    """Shape of `models.structure.StructureNet`, and the side of the pictures it is shown when an index is built.
 
+    `keep` takes the base's own decoder as it is: only the codes, the matcher and their calibration are learned anew.
+    """
+
+    keep: bool = False
     widths: tuple[int, ...] = (32, 64, 128, 192, 256)
     pyramid: int = Field(default=64, gt=0)
     size_px: int = Field(default=320, multiple_of=32)

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from geoanchor.errors import UsageError
 from geoanchor.image import Pixels
 from geoanchor.protocols import RowVectors, Vectors
 from models.bundle import WEIGHTS_NAME, load_bundle, read_bundle
@@ -61,11 +63,27 @@ def train_structure(
     require_checkpoint(run / CHECKPOINT, resume)
     tiles = cache_folder(run, plan.data)
     draw_structure(plan.data, tiles, log)
+    network = _kept(plan) if plan.decoder.keep else _fitted(plan, tiles, run, resume, log)
+    return export_structure(plan, network, _learned(plan, network, tiles, log), run / "bundle")
+
+
+def _fitted(plan: StructureRecipe, tiles: Path, run: Path, resume: bool, log: Log) -> StructureNet:
     session = StructureSession(plan.decoder, plan.schedule, _grounds(plan, tiles), run)
     if resume:
         session.load()
-    network = session.fit(log)
-    return export_structure(plan, network, _learned(plan, network, tiles, log), run / "bundle")
+    return session.fit(log)
+
+
+def _kept(plan: StructureRecipe) -> StructureNet:
+    """The base's decoder. Raises UsageError when it has another shape or none."""
+    folder = base_folder(plan.base)
+    arrays = Weights(folder / WEIGHTS_NAME, read_bundle(folder).weights_sha256).read("decoder")
+    network = StructureNet(plan.decoder.widths, plan.decoder.pyramid).eval()
+    try:
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except RuntimeError as error:
+        raise UsageError(f"{folder}: holds no decoder of the recipe's shape to keep") from error
+    return network
 
 
 def _learned(

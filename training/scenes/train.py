@@ -1,0 +1,81 @@
+"""A scenes run, start to bundle: draw and read, learn aerial tower and words, then the map tower, then the matcher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from models.fusion import FusionScorer
+from models.towers import Head
+from training.anchorcache import annotate_places
+from training.checkpoint import require_checkpoint
+from training.data import TilePairs, cache_folder, draw_all
+from training.matching.pictures import cache_edits
+from training.matching.stage import match
+from training.model import branch_of
+from training.places import places_of
+from training.realpairs import cache_pairs
+from training.runlog import Log, silent
+from training.scenes.export import export_scenes
+from training.scenes.fit import CHECKPOINT, ScenesSession
+from training.scenes.maps import CHECKPOINT as MAP_CHECKPOINT
+from training.scenes.maps import MapModel, MapSession
+from training.scenes.model import SceneModel
+from training.scenes.pictures import ScenePictures, cache_scenes
+from training.scenes.recipe import ScenesRecipe, load_scenes_recipe
+from training.validate import vectors_of
+
+
+def train_scenes(
+    recipe: Path,
+    run: Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    smoke: bool = False,
+    resume: bool = False,
+    log: Log = silent,
+) -> Path:
+    """Train a scenes recipe and export its base bundle with the new towers and words; the bundle's folder.
+
+    Args and raises: as `training.loop.train`; UsageError also where the captioned pictures are not there.
+    """
+    plan = load_scenes_recipe(recipe, overrides, smoke)
+    run = run or Path("runs") / (f"{plan.name}-scenes-smoke" if smoke else f"{plan.name}-scenes")
+    require_checkpoint(run / CHECKPOINT, resume)
+    tiles = cache_folder(run, plan.data)
+    _prepare(plan, run, tiles, log)
+    scenes = ScenePictures(run / "scenes", "train")
+    session = ScenesSession(plan, scenes, ScenePictures(run / "scenes", "validation"), TilePairs(tiles, "train"), run)
+    if resume:
+        session.load()
+    model = session.fit(log)
+    maps = _map_tower(plan, model, tiles, run, log)
+    return export_scenes(plan, model, maps, _fusion(plan, model, maps, tiles, run, log), run / "bundle")
+
+
+def _prepare(plan: ScenesRecipe, run: Path, tiles: Path, log: Log) -> None:
+    """Everything that is read or drawn once."""
+    cache_scenes(plan.scenes, run / "scenes", log)
+    draw_all(plan.data, tiles, log)
+    if plan.pairs:
+        cache_pairs(plan.pairs, plan.data.cache_px, tiles, log)
+    annotate_places(places_of(plan.data), tiles, log)
+    cache_edits(places_of(plan.data), plan.data, tiles, 1, log)
+
+
+def _map_tower(plan: ScenesRecipe, model: SceneModel, tiles: Path, run: Path, log: Log) -> MapModel:
+    words = cast(Head, model.text["head"])
+    session = MapSession(plan.map_tower, plan.map_schedule, model.aerial, words, TilePairs(tiles, "train"), run)
+    if (run / MAP_CHECKPOINT).is_file():
+        session.load()
+    return session.fit(log)
+
+
+def _fusion(plan: ScenesRecipe, model: SceneModel, maps: MapModel, tiles: Path, run: Path, log: Log) -> FusionScorer:
+    encoders = (
+        partial(vectors_of, model.aerial, branch=branch_of(plan.towers)),
+        partial(vectors_of, maps.map, branch=branch_of(plan.map_tower)),
+    )
+    return match(encoders, plan.matching, tiles, run, log)
