@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer, Pixels
 from geoanchor.query import (
+    NEGATIVE_WEIGHT,
     BoundsRegion,
     CellsRegion,
     ImagePart,
@@ -32,8 +33,6 @@ from geoanchor.query import (
 )
 from geoanchor.tiling import Bounds
 
-NEGATIVE_WEIGHT = -0.5
-"""Weight of a `not` text: strong enough to move what is unwanted down, weak enough not to outshout the wish."""
 KINDS = ("text", "image", "map", "ground", "at", "like", "not")
 """What a weight can be given to."""
 

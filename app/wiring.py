@@ -18,7 +18,8 @@ from geoanchor.errors import UsageError
 from geoanchor.image import Layer
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
 from geoanchor.manifest import Manifest, model_of, read_manifest
-from geoanchor.phrase import Phrase, Place
+from geoanchor.phrase import Phrase
+from geoanchor.places import Place
 from geoanchor.protocols import Encoder, TileSource, Vectors
 from geoanchor.query import Answer, Hit, Query
 from geoanchor.settings import Settings, load_settings

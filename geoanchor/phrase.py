@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from geoanchor.image import Layer
+from geoanchor.places import Place
 from geoanchor.query import Query
-from geoanchor.tiling import Bounds
 
 ChipKind = Literal["words", "relation", "not", "place", "coordinate", "time", "layer"]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Place(_Frozen):
-    """A named place of the index.
-
-    Attributes:
-        name: as the map writes it; kind: what it is, e.g. "town", "street", "school".
-        lng, lat: degrees; bounds: its box in degrees.
-        radius_m: how far "near" it reaches when nobody says.
-    """
-
-    name: str
-    kind: str
-    lng: Annotated[float, Field(ge=-180, le=180)]
-    lat: Annotated[float, Field(ge=-90, le=90)]
-    bounds: Bounds
-    radius_m: Annotated[float, Field(ge=0)]
 
 
 class Chip(_Frozen):

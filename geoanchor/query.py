@@ -61,6 +61,10 @@ Region = Annotated[BoundsRegion | PolygonRegion | RadiusRegion | CellsRegion, Fi
 """Where to search. A row lies in a region when its centre point does; a row without position lies in none."""
 
 
+NEGATIVE_WEIGHT = -0.5
+"""Weight of unwanted words: strong enough to move what is unwanted down, weak enough not to outshout the wish."""
+
+
 class TextPart(_Frozen):
     """Words. Negative weight: unlike these words."""
 

@@ -18,6 +18,7 @@ from indexer.engines import local
 from indexer.halfway import Halfway
 from indexer.journal import Intent, Journal
 from indexer.lock import writing
+from indexer.names import refresh_names
 from indexer.pipeline import Pipeline
 from indexer.plan import Origin, Plan, StoredRow, make_plan
 from indexer.report import BuildReport, Progress, Tally, merged
@@ -104,6 +105,7 @@ class _Job:
         for number, ids in enumerate(plan.vanished):
             writer.remove(number, ids)
         refresh_texts(store, self.encoder)
+        refresh_names(self.folder, self.sources, keep=not self.options.prune)
         manifest = finish(self.folder, store, recounted(self._manifest(writer.tallies), store))
         seconds = time.perf_counter() - start
         report = _report(manifest, writer.tallies, plan, resumed, seconds, len(plan.tasks) - done * intent.batch_size)

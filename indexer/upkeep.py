@@ -13,6 +13,7 @@ from indexer.build import Finish
 from indexer.halfway import Halfway
 from indexer.journal import Journal
 from indexer.lock import writing
+from indexer.names import drop_names
 from indexer.seal import recounted
 from indexer.store import IndexStore, Stores
 from indexer.textgallery import drop_texts
@@ -58,6 +59,7 @@ def delete_source(folder: Path, uri: str, stores: Stores, finish: Finish) -> int
         rows = store.columns(["id", "origin"]).to_pylist()
         store.delete([row["id"] for row in rows if row["origin"] == uri])
         drop_texts(store)
+        drop_names(folder, uri)
         return manifest.model_copy(update={"sources": staying})
 
     return -_change(folder, stores, finish, change)

@@ -6,6 +6,7 @@ serving/<table version>-<texts version>/
   missing.<space>.npy     positions of those rows, where there are any
   faiss.<space>.index     for large galleries
   texts.arrow, texts.<space>.npy   captions and phrases with their vectors
+  names.arrow             names of places, where the sources know any
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from geoanchor.errors import IndexCorrupt
 from geoanchor.image import LAYERS, Layer
 from geoanchor.manifest import Manifest
+from geoanchor.places import FILE_NAME as NAMES
 from geoanchor.protocols import RowIds, RowStore, VectorIndex, Vectors
 from geoanchor.space import EmbeddingSpace
 from retrieval.index.flat import FlatIndex
@@ -67,6 +69,8 @@ def derive_serving(folder: Path, store: TextStore, manifest: Manifest) -> Manife
         column = store.columns([vector_column(space.name)]).column(0)
         _write_vectors(partial, space, column, places)
     _write_texts(partial, store, manifest)
+    if (folder / NAMES).is_file():
+        shutil.copyfile(folder / NAMES, partial / NAMES)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     _drop_old(target)
@@ -192,6 +196,19 @@ class Serving:
         """Texts of the image-to-text gallery and the index over their vectors, row for row."""
         texts = _read_batch(self._path / "texts.arrow").column("text")
         return texts, FlatIndex(self._matrix(f"texts.{space}.npy"))
+
+    @cached_property
+    def vocabulary(self) -> Mapping[str, int]:
+        """Each tag of the rows and how many bear it, the most frequent first, then by name."""
+        counted = pc.value_counts(pc.list_flatten(self.rows.column("tags")))
+        pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
+        return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+
+    @cached_property
+    def names(self) -> pa.RecordBatch | None:
+        """Names of places in order of their keys, None where the index was built without any."""
+        path = self._path / NAMES
+        return _read_batch(path) if path.is_file() else None
 
     def _matrix(self, name: str) -> Any:
         try:

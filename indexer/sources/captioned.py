@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from geoanchor.errors import UsageError
+from geoanchor.feature import Feature
 from geoanchor.image import Layer, TileImage
 from geoanchor.protocols import TileRef, TileSource
+from indexer.names import NamedSource
 
 
 class CaptionedSource:
@@ -43,6 +45,10 @@ class CaptionedSource:
     def attribution(self) -> str:
         """Text that must be shown with the pictures, or ""."""
         return self._source.attribution
+
+    def named(self) -> Sequence[Feature]:
+        """The source's own."""
+        return self._source.named() if isinstance(self._source, NamedSource) else ()
 
     def plan(self) -> Iterable[TileRef]:
         """The source's own refs. Raises UsageError when not one of them has a caption."""

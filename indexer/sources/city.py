@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from geoanchor.errors import UsageError
+from geoanchor.feature import Feature
 from geoanchor.protocols import TileRef
 from geoanchor.tiling import Bounds, tiles_in
 from indexer.city.aerial import LOOKS
@@ -19,6 +20,10 @@ _NAME = re.compile(r"city:(\d{1,9})(?:/([A-Za-z]+))?(?:@(\d+))?")
 
 class CityTiles(VectorTiles):
     """Tiles of an endless town: every one of them holds something, so none need be looked into beforehand."""
+
+    def named(self) -> tuple[Feature, ...]:
+        """None: nothing in it bears a name."""
+        return ()
 
     def plan(self) -> Iterator[TileRef]:
         """Tiles whose centre lies within the options' box, in grid order."""

@@ -72,12 +72,16 @@ class VectorTiles:
         if self.layer == "map" and self._style.name != "standard":
             yield self._style.name
 
+    def named(self) -> Sequence[Feature]:
+        """The features of the options' box; their names are those that the index can be asked for."""
+        within = self._options.within
+        # A tile whose centre lies in the box may hold only things beside the box.
+        return self.features.features(_padded(within, 360 / (1 << self.zoom)) if within else self.features.extent)
+
     def plan(self) -> Iterator[TileRef]:
         """Tiles that hold something to draw and whose centre lies within the options' box, in grid order."""
         within = self._options.within
-        # A tile whose centre lies in the box may hold only things beside the box.
-        window = _padded(within, 360 / (1 << self.zoom)) if within else self.features.extent
-        shown = [f for f in self.features.features(window) if drawable(f, self._style, self.zoom)]
+        shown = [f for f in self.named() if drawable(f, self._style, self.zoom)]
         for tile in covered_tiles(shown, self.zoom):
             if within is None or _holds(within, *tile.center):
                 yield TileRef(id=f"{self._prefix}/{tile}", tile=tile, stamp=self._stamp)
