@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -32,6 +33,7 @@ from geoanchor.query import (
     TextPart,
 )
 from geoanchor.tiling import Bounds
+from retrieval.phrases import Reader, Reading
 
 KINDS = ("text", "image", "map", "ground", "at", "like", "not")
 """What a weight can be given to."""
@@ -50,9 +52,9 @@ class Question:
     Attributes:
         text: words; not_: words that hits should be unlike.
         image, map, ground: pictures taken as aerial image, map image, street photo.
-        at: (lat, lng) in degrees; like: id of a row.
+        at: (lat, lng) in degrees; like: id of a row, of which `segment` may take one part, by number.
         within: where to search; near: (lat, lng, metres); only one of the two.
-        layer, since, until, k, offset, relations, suppress: as in Query.
+        layer, since, until, k, offset, relations, suppress, min_probability: as in Query.
         weights: kind -> weight, over the defaults 1 and -0.5 (not).
     """
 
@@ -62,6 +64,7 @@ class Question:
     ground: Picture | Sequence[Picture] | None = None
     at: Sequence[float] | str | None = None
     like: str | Sequence[str] | None = None
+    segment: int | None = None
     not_: str | Sequence[str] | None = None
     within: Where | None = None
     near: Sequence[float] | str | None = None
@@ -74,36 +77,48 @@ class Question:
     suppress: float = 0.0
     spaces: Sequence[str] = ()
     rerank: str | None = None
+    min_probability: float = 0.0
     weights: Mapping[str, float] | None = None
 
-    def query(self) -> Query:
-        """The Query. Raises UsageError in one sentence when the words do not make one."""
-        parts = self._parts()
+    def query(self, reader: Reader | None = None) -> Query:
+        """The Query. Raises UsageError in one sentence when the words do not make one.
+
+        Args:
+            reader: reads the text as a search box does: places, coordinates, times, unwanted words become what they
+                mean, and what is given in other words beside it goes first. None takes the text as it is.
+        """
+        readings = [reader(text) if reader else Reading(words=text) for text in _several(self.text)]
+        parts = self._parts(readings)
         if not parts:
             raise UsageError("nothing is asked: give a text, --image, --map, --ground, --at, --like or --query")
         try:
             return Query(
                 parts=tuple(parts),
-                region=region_of(self.within, self.near),
-                layer=self.layer,
-                since=moment(self.since),
-                until=moment(self.until, end_of_day=True),
+                region=region_of(self.within, self.near)
+                or next((said.region for said in readings if said.region), None),
+                layer=self.layer or next((said.layer for said in readings if said.layer), None),
+                since=moment(self.since) or next((said.since for said in readings if said.since), None),
+                until=moment(self.until, end_of_day=True)
+                or next((said.until for said in readings if said.until), None),
                 k=self.k,
                 offset=self.offset,
                 spaces=tuple(self.spaces),
-                relations=self.relations,
+                relations=self.relations and all(said.relations for said in readings),
                 suppress_m=self.suppress,
                 rerank=self.rerank,
+                min_probability=self.min_probability,
             )
         except ValidationError as error:
             raise UsageError(f"query: {first_fault(error)}") from error
 
-    def _parts(self) -> list[Part]:
+    def _parts(self, readings: Sequence[Reading]) -> list[Part]:
         weights = dict.fromkeys(KINDS, 1.0) | {"not": NEGATIVE_WEIGHT} | dict(self.weights or {})
+        if self.segment is not None and len(_several(self.like)) != 1:
+            raise UsageError("--segment takes a part of one row: name that row with --like")
         if unknown := set(weights) - set(KINDS):
             raise UsageError(f"no weight can be given to {unknown.pop()!r}; kinds: {', '.join(KINDS)}")
         try:
-            parts: list[Part] = [TextPart(text=text, weight=weights["text"]) for text in _several(self.text)]
+            parts: list[Part] = [part for said in readings for part in said.parts(weights["text"], weights["not"])]
             pictures: tuple[tuple[str, Layer, Any], ...] = (
                 ("image", "aerial", self.image), ("map", "map", self.map), ("ground", "ground", self.ground),
             )  # fmt: skip
@@ -112,7 +127,7 @@ class Question:
             if self.at is not None:
                 lat, lng = _numbers(self.at, 2, "--at LAT,LNG")
                 parts.append(PointPart(lng=lng, lat=lat, weight=weights["at"]))
-            parts += [LikePart(id=name, weight=weights["like"]) for name in _several(self.like)]
+            parts += [LikePart(id=name, segment=self.segment, weight=weights["like"]) for name in _several(self.like)]
             parts += [TextPart(text=text, weight=weights["not"]) for text in _several(self.not_)]
         except ValidationError as error:
             raise UsageError(f"query: {first_fault(error)}") from error
@@ -162,9 +177,9 @@ def _is_inline(where: str) -> bool:
 
 
 def read_query(path: Path) -> Query:
-    """A saved Query (the JSON that REST takes). Raises UsageError."""
+    """A saved Query (the JSON that REST takes), from standard input where the path is "-". Raises UsageError."""
     try:
-        return TypeAdapter(Query).validate_json(path.read_bytes())
+        return TypeAdapter(Query).validate_json(sys.stdin.read() if str(path) == "-" else path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: cannot read the query ({error.strerror})") from error
     except ValidationError as error:

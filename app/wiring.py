@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from indexer.report import BuildReport, Progress
     from retrieval.gazetteer import Gazetteer
     from retrieval.mismatch import ChangeFinder
+    from retrieval.phrases import Reading
 
 DEFAULT_MODEL = "mini"
 
@@ -134,24 +135,34 @@ class Index:
         suppress: float = 0.0,
         spaces: Sequence[str] = (),
         rerank: str | None = None,
+        min_probability: float = 0.0,
         weights: Mapping[str, float] | None = None,
+        literal: bool = False,
     ) -> Hits:
         """The k best rows, in the words of `geoanchor search`; see `app.question.Question` for each.
+
+        The text is read as `parse` reads it, or with `literal` taken as it is.
 
         Raises UsageError, BadInput, UnsupportedModality or SpaceMismatch, each in one sentence.
         """
         question = Question(
             text=text, image=image, map=map, ground=ground, at=at, like=like, not_=not_, within=within, near=near,
             layer=layer, since=since, until=until, k=k, offset=offset, relations=relations, suppress=suppress,
-            spaces=spaces, rerank=rerank, weights=weights,
+            spaces=spaces, rerank=rerank, min_probability=min_probability, weights=weights,
         )  # fmt: skip
-        return self.query(question.query())
+        return self.query(question.query(None if literal else self.reader))
 
     def parse(self, text: str) -> Phrase:
         """What a search box's text means here: the Query, and chips that say which words became what."""
         from retrieval.phrases import understand
 
         return understand(text, self._gazetteer)
+
+    def reader(self, text: str) -> Reading:
+        """The same, to be put together with what else is asked."""
+        from retrieval.phrases import read
+
+        return read(text, self._gazetteer)
 
     def places(self, prefix: str, k: int = 8) -> tuple[Place, ...]:
         """Named places of the index whose names begin so, the most important first; case and accents do not matter."""

@@ -26,6 +26,9 @@ def search(
     ground: Annotated[list[Path] | None, typer.Option(help="Street photo to match.", metavar="FILE")] = None,
     at: Annotated[str | None, typer.Option(help="Near this coordinate.", metavar="LAT,LNG")] = None,
     like: Annotated[list[str] | None, typer.Option(help="More like the row with this id.", metavar="ID")] = None,
+    segment: Annotated[
+        int | None, typer.Option(help="Like this part of the row that --like names; hits tell their numbers.", min=0)
+    ] = None,
     not_: Annotated[list[str] | None, typer.Option("--not", help="Unlike these words.", metavar="TEXT")] = None,
     weight: Annotated[
         list[str] | None,
@@ -34,7 +37,13 @@ def search(
             metavar="KIND=NUMBER",
         ),
     ] = None,
-    query: Annotated[Path | None, typer.Option(help="A saved query, the JSON that REST takes.", metavar="FILE")] = None,
+    query: Annotated[
+        Path | None,
+        typer.Option(help="A saved query, the JSON that REST takes; - reads it from stdin.", metavar="FILE"),
+    ] = None,
+    literal: Annotated[
+        bool, typer.Option("--literal", help="Take TEXT as it is: no places, coordinates, dates or minus-words in it.")
+    ] = False,
     within: Within = None,
     near: Near = None,
     layer: Annotated[LayerName | None, typer.Option(help="Only this layer.", show_default="all")] = None,
@@ -45,10 +54,17 @@ def search(
     suppress: Annotated[
         float, typer.Option(help="Of hits nearer to each other than this, only the best.", metavar="METRES", min=0)
     ] = 0.0,
+    min_probability: Annotated[
+        float, typer.Option(help="Leave out hits that are less likely to be right; 0 to 1.", min=0, max=1)
+    ] = 0.0,
     relations: Annotated[bool, typer.Option(help='Read "A by B" as two things and their distance.')] = True,
     rerank: Annotated[
         str | None,
-        typer.Option(help="Reorder the hits: mismatch puts first what disagrees most with --map.", metavar="RERANKER"),
+        typer.Option(
+            help="Reorder the hits: mismatch puts first what disagrees most with --map, segments what has a part that suits "
+            "the query.",
+            metavar="RERANKER",
+        ),
     ] = None,
     model: ModelName = None,
     offline: Offline = False,
@@ -58,22 +74,23 @@ def search(
 ) -> None:
     """Find places by words, pictures, a coordinate, a row of the index, or a weighted mixture of them.
 
-    Parts may be repeated and mixed. Filters (--within, --near, --layer, --since, --until) apply before the search.
+    TEXT is read as the search box reads it: "school near Krems -parking", "47.37, 8.54", "forest in 2014". Parts may be
+    repeated and mixed. Filters (--within, --near, --layer, --since, --until) apply before the search.
     """
     from app.question import Question, read_query
     from app.wiring import open as open_index
     from geoanchor.errors import UsageError
 
     question = Question(
-        text=text, image=image, map=map_, ground=ground, at=at, like=like, not_=not_, within=within, near=near,
-        layer=layer, since=since, until=until, k=k, offset=offset, relations=relations, suppress=suppress,
-        rerank=rerank, weights=_weights(weight or []),
+        text=text, image=image, map=map_, ground=ground, at=at, like=like, segment=segment, not_=not_,
+        within=within, near=near, layer=layer, since=since, until=until, k=k, offset=offset, relations=relations, suppress=suppress,
+        rerank=rerank, min_probability=min_probability, weights=_weights(weight or []),
     )  # fmt: skip
     if query is not None and any((text, image, map_, ground, at, like, not_)):
         raise UsageError("--query replays a saved query: give no other parts beside it")
-    asked = read_query(query) if query is not None else question.query()
+    saved = read_query(query) if query is not None else None
     index = open_index(folder, model, settings_of(config, offline=offline))
-    _print(index, index.query(asked), format, out)
+    _print(index, index.query(saved or question.query(None if literal else index.reader)), format, out)
 
 
 def describe(
