@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from geoanchor.errors import BadInput, OfflineError
 from geoanchor.image import Pixels
 from geoanchor.settings import Settings
+from models.pretrained import open_pretrained
 from training.anchors.reply import PROMPT_VERSION, RULES, Reading, question, read_reply, unfit_words
 from training.anchors.schema import Anchor, agreement, sentence
+from training.memory import Memory, key_of
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 MIN_AGREEMENT = 9
@@ -53,12 +53,12 @@ class PairAnnotator:
     """Asks a model about pairs of pictures, and remembers every answer.
 
     Args:
-        generator: the model. cache: folder of answers, one JSON file a pair; made on first use.
+        generator: the model. cache: folder of answers, one a pair.
     """
 
     def __init__(self, generator: Generator, cache: Path) -> None:
         self._generator = generator
-        self._cache = cache
+        self._memory = Memory(cache, Outcome)
 
     def annotate(self, aerial: Pixels, map: Pixels, id: str, fallback: Callable[[], Anchor]) -> Anchor:
         """The anchor of one pair; what geometry says, as source "osm_fallback", where the model gives no valid answer.
@@ -81,15 +81,11 @@ class PairAnnotator:
         )
 
     def _outcome(self, aerial: Pixels, map: Pixels) -> Outcome:
-        file = self._cache / f"{cache_key(aerial, map, self._generator.name)}.json"
-        try:
-            return Outcome.model_validate_json(file.read_bytes())
-        except (FileNotFoundError, ValidationError):
+        key = key_of(aerial, map, PROMPT_VERSION, self._generator.name)
+        outcome = self._memory.find(key)
+        if outcome is None:
             outcome = self._ask((aerial, map))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        partial.write_text(outcome.model_dump_json(), "utf-8")
-        partial.replace(file)
+            self._memory.keep(key, outcome)
         return outcome
 
     def _ask(self, pictures: Sequence[Pixels]) -> Outcome:
@@ -123,15 +119,6 @@ def opening() -> list[Message]:
     return [{"role": "system", "content": [_text(RULES)]}, {"role": "user", "content": content}]
 
 
-def cache_key(aerial: Pixels, map: Pixels, model: str) -> str:
-    """SHA-256 of both pictures, the prompt's version and the model."""
-    digest = hashlib.sha256()
-    for pixels in (aerial, map):
-        digest.update(f"{pixels.shape}".encode() + pixels.tobytes())
-    digest.update(f"|{PROMPT_VERSION}|{model}".encode())
-    return digest.hexdigest()
-
-
 def _repair(answer: str, request: str) -> list[Message]:
     return [{"role": "assistant", "content": [_text(answer)]}, {"role": "user", "content": [_text(request)]}]
 
@@ -151,23 +138,13 @@ class QwenGenerator:
     """
 
     def __init__(self, model: str, settings: Settings) -> None:
-        import torch
         from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
         self.name = model
-        where: dict[str, Any] = {"cache_dir": settings.cache_dir / "hub", "local_files_only": settings.offline}
-        try:
-            self._processor = AutoProcessor.from_pretrained(
-                model, min_pixels=_MIN_PIXELS, max_pixels=_MAX_PIXELS, **where
-            )
-            network = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-                model, dtype="auto", use_safetensors=True, **where
-            )
-        except (OSError, ValueError, KeyError) as error:
-            if Path(model).is_dir():
-                raise BadInput(model, "holds no Qwen2.5-VL model with its processor") from error
-            raise OfflineError(f"{model}: cannot be fetched from the hub; name a folder that holds it") from error
-        self._network = network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        self._processor, self._network = open_pretrained(
+            model, settings, AutoProcessor, Qwen2_5_VLForConditionalGeneration, "Qwen2.5-VL model",
+            min_pixels=_MIN_PIXELS, max_pixels=_MAX_PIXELS,
+        )  # fmt: skip
 
     def reply(self, messages: Sequence[Message], pictures: Sequence[Pixels], temperature: float) -> str:
         """The next turn; the same for the same dialogue, even at a temperature."""

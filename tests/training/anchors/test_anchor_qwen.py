@@ -84,7 +84,7 @@ def test_a_random_model_answers_nonsense_and_geometry_takes_over(
     assert warm[0] == warm[1]
     made = PairAnnotator(generator, tmp_path / "cache").annotate(aerial, drawn, "t", lambda: anchor("t"))
     assert (made.source, made.retries, made.attributes) == ("osm_fallback", 4, anchor("t").attributes)
-    assert len(list((tmp_path / "cache").glob("*.json"))) == 1
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
 
 
 def test_what_is_not_at_hand_is_said(tmp_path: Path) -> None:

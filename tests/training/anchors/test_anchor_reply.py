@@ -11,9 +11,10 @@ import pytest
 from test_anchor_schema import anchor, attributes
 
 from geoanchor.image import Pixels
-from training.anchors.qwen import Message, PairAnnotator, cache_key, usable
+from training.anchors.qwen import Message, PairAnnotator, usable
 from training.anchors.reply import first_object, read_reply, unfit_words
 from training.anchors.schema import Anchor
+from training.memory import key_of
 
 PICTURE = np.zeros((28, 28, 3), np.uint8)
 MAP = PICTURE + np.uint8(9)
@@ -123,9 +124,9 @@ def test_a_pair_is_asked_about_once(tmp_path: Path) -> None:
     first, second = Scripted(answer()), Scripted("no")
     assert run(first, tmp_path) == run(second, tmp_path)
     assert (len(first.asked), len(second.asked)) == (1, 0)
-    keys = {cache_key(PICTURE, MAP, "m"), cache_key(MAP, PICTURE, "m"), cache_key(PICTURE, MAP, "n")}
+    keys = {key_of(PICTURE, MAP, "m"), key_of(MAP, PICTURE, "m"), key_of(PICTURE, MAP, "n")}
     assert len(keys) == 3
-    file = next(tmp_path.glob("*.json"))
+    file = next(tmp_path.rglob("*.json"))
     file.write_text("torn")
     run(second, tmp_path)
     assert len(second.asked) == 5
