@@ -16,6 +16,7 @@ from training.encoding import Progress, encode_readable, encode_texts, shared_sp
 from training.matching_report import report
 from training.pairlist import Pair
 from training.pairscores import EncodedPairs, encode_pairs, scorers
+from training.published import provenance
 from training.recall import TIE_RULE, EncodedSet, intervals, recall_figures
 
 _TRUE_OFFSET = 0.01
@@ -33,14 +34,20 @@ def evaluate_retrieval(
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """`training.recall.recall_figures` of captioned pictures: recall both ways in percent, chance and intervals.
-
-    Pictures that cannot be read are left out and counted in `skipped`.
-    """
+    """`retrieval_result` of captioned pictures; those that cannot be read are left out and counted."""
     encoded = encode_captioned(encoder, pictures, captioned, batch_size, progress)
-    skipped = len({item.image for item in captioned}) - len(encoded.names)
-    facts = _protocol(encoder, shared_space(encoder, "aerial", "text"), seed)
-    return recall_figures(encoded, seed) | {"skipped": skipped} | facts
+    return retrieval_result(encoder, encoded, len({item.image for item in captioned}), seed)
+
+
+def retrieval_result(encoder: Encoder, encoded: EncodedSet, pictures: int, seed: int = 0) -> dict[str, Any]:
+    """`training.recall.recall_figures`, how they were come by, and what the model had learned from.
+
+    Args:
+        pictures: how many there should have been; those not encoded are `skipped`.
+    """
+    skipped = {"skipped": pictures - len(encoded.names)}
+    protocol = _protocol(encoder, shared_space(encoder, "aerial", "text"), seed)
+    return recall_figures(encoded, seed) | skipped | protocol | provenance(encoder.name)
 
 
 def encode_captioned(

@@ -1,4 +1,4 @@
-"""`geoanchor evaluate retrieval | matching | map-to-aerial`."""
+"""`geoanchor evaluate retrieval | table | matching | map-to-aerial`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import Config, Offline, settings_of
-from app.commands.output import emit_json, progress
+from app.commands.output import emit, emit_json, progress
+from geoanchor.errors import UsageError
 
 if TYPE_CHECKING:
     from geoanchor.protocols import Encoder
@@ -26,32 +27,104 @@ Pairs = Annotated[
     ),
 ]
 Split = Annotated[str | None, typer.Option(help="Only this split: of a folder, what lies below one of that name.")]
+Images = Annotated[Path, typer.Option(help="Folder or tar of the pictures.", metavar="DIR|TAR")]
+Captions = Annotated[
+    Path,
+    typer.Option(
+        help='JSON list of {"image", "captions", "split"?}; or Karpathy JSON, CSV, or caption lists.',
+        metavar="FILE.json",
+    ),
+]
+CaptionSplit = Annotated[
+    str | None,
+    typer.Option(
+        help="Only this split of the file; hash:0/10 for a tenth by the hash of names; MANIFEST.json:PART.",
+        show_default="all",
+    ),
+]
 BatchSize = Annotated[int | None, typer.Option(help="Pictures encoded at once.", min=1)]
 
 
 @app.command()
 def retrieval(
     *,
-    images: Annotated[Path, typer.Option(help="Folder or tar of the pictures.", metavar="DIR|TAR")],
-    captions: Annotated[Path, typer.Option(help='JSON list of {"image", "captions", "split"?}.', metavar="FILE.json")],
-    split: Annotated[str | None, typer.Option(help="Only pictures of this split.", show_default="all")] = None,
+    images: Images,
+    captions: Captions,
+    split: CaptionSplit = None,
     model: Model = "mini",
+    markdown: Annotated[Path | None, typer.Option(help="Write a report, with chance and intervals.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw recall against k: .png, .svg or .pdf.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the best and the worst queries with what they found.")
+    ] = None,
     batch_size: BatchSize = None,
     offline: Offline = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Recall of pictures by their captions and of captions by their pictures, in percent."""
-    from training.datasets import Pictures, read_captions
-    from training.evaluate import evaluate_retrieval
+    """Recall of pictures by their captions and of captions by their pictures, in percent.
 
+    Exact: only the picture that a caption was written for is right. Text-equivalent: so is any other with the very same
+    words. Ties count in expectation; intervals are 95 % bootstrap over pictures.
+    """
+    from training import recall_plot, recall_sheet
+    from training.datasets import Pictures, read_captions
+    from training.evaluate import encode_captioned, retrieval_result
+    from training.recall_table import recall_report
+
+    for path, formats in ((plot, recall_plot.FORMATS), (picture, recall_sheet.FORMATS)):
+        _require_format(path, formats)
     settings = settings_of(config, offline=offline, batch_size=batch_size)
     captioned, pictures = read_captions(captions, split), Pictures(images)
+    encoder = _encoder(model, settings)
     with progress("encoding") as advance:
-        result = evaluate_retrieval(
-            _encoder(model, settings), pictures, captioned, batch_size=settings.batch_size, progress=advance
-        )
+        encoded = encode_captioned(encoder, pictures, captioned, settings.batch_size, advance)
+    result = retrieval_result(encoder, encoded, len(captioned)) | {"split": split}
+    if markdown:
+        emit(recall_report(result), markdown)
+    if plot:
+        emit(recall_plot.plot_recall(encoded, f"{model}, {len(encoded.names)} images", plot.suffix), plot)
+    if picture:
+        emit(recall_sheet.query_sheet(encoded, pictures, picture.suffix), picture)
     _print(result, json)
+
+
+@app.command()
+def table(
+    *,
+    dataset: Annotated[str, typer.Option(help="Whose published figures: rsicd, rsitmd, ucm, uc-spain, ...")] = "rsicd",
+    results: Annotated[
+        list[Path] | None,
+        typer.Option("--result", help="What `evaluate retrieval --json` printed; a row each.", show_default="none"),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Measure now: the pictures.", metavar="DIR|TAR")] = None,
+    captions: Annotated[Path | None, typer.Option(help="Measure now: their captions.", metavar="FILE")] = None,
+    split: CaptionSplit = None,
+    model: Annotated[list[str] | None, typer.Option(help="Measure now: these models.", show_default="mini")] = None,
+    batch_size: BatchSize = None,
+    offline: Offline = False,
+    config: Config = None,
+) -> None:
+    """Published recall of a data set as a Markdown table, our own rows beside it, each with what it was trained on."""
+    from training.datasets import Pictures, read_captions
+    from training.evaluate import evaluate_retrieval
+    from training.published import measured, published, read_result
+    from training.recall_table import comparison
+
+    if (images is None) != (captions is None):
+        raise UsageError("--images and --captions belong together")
+    published(dataset)  # refuses an unknown name before anything is measured
+    rows = [measured(read_result(path), dataset) for path in results or []]
+    settings = settings_of(config, offline=offline, batch_size=batch_size)
+    if images and captions:
+        captioned, pictures = read_captions(captions, split), Pictures(images)
+        for name in model or ["mini"]:
+            with progress(f"encoding with {name}") as advance:
+                result = evaluate_retrieval(
+                    _encoder(name, settings), pictures, captioned, batch_size=settings.batch_size, progress=advance
+                )
+            rows.append(measured(result | {"split": split}, dataset))
+    print(comparison(dataset, rows))
 
 
 @app.command()
@@ -106,6 +179,11 @@ def map_to_aerial(
             _encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance
         )
     _print(result, json)
+
+
+def _require_format(path: Path | None, formats: tuple[str, ...]) -> None:
+    if path and path.suffix.lower() not in formats:
+        raise UsageError(f"{path}: the name of such a file ends in {', '.join(formats[:-1])} or {formats[-1]}")
 
 
 def _encoder(model: str, settings: Settings) -> Encoder:
