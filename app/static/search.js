@@ -1,0 +1,241 @@
+/* The search page: a question from box, map and address; its answer as cards and pins. */
+
+import { Atlas } from "./atlas.js";
+import { Box } from "./box.js";
+import { Compare } from "./compare.js";
+import { controls } from "./controls.js";
+import { debounced, make, toast } from "./dom.js";
+import { readFacts } from "./facts.js";
+import { Gallery } from "./gallery.js";
+import { Ideas } from "./ideas.js";
+import { indexingAllowed, openJobs } from "./jobs.js";
+import { openPlace } from "./place.js";
+import { NOTHING, fromHash, isEmpty, toHash, toQuery } from "./question.js";
+import { ask, download } from "./service.js";
+import { nothing, skeleton, trouble, welcome } from "./states.js";
+import { tools } from "./tools.js";
+
+const LIKELY_ENOUGH = 0.1, SKELETON_MS = 180, HEAT_CELLS_FROM = "/api/heat";
+const stage = document.querySelector(".stage"), note = document.querySelector(".note"), bar = document.querySelector(".tools");
+const frame = document.querySelector(".atlas");
+
+let question = NOTHING, query = null, answer = null, examples = [], facts = null, atlas = null, base = "", heatOn = false, legend = null;
+let running = new AbortController();
+
+const box = new Box(() => atlas?.fitRegion(question.region));
+const gallery = new Gallery({
+  open: (hit) => openPlace(hit, { like, unlike }), like, unlike, compare: (hit) => compare.toggle(hit),
+  hover: (rank) => { gallery.light(rank); atlas?.light(rank); },
+});
+const compare = new Compare((id, pressed) => gallery.press(id, pressed));
+
+box.addEventListener("asked", ({ detail }) => { performance.mark("asked"); go(detail); });
+addEventListener("popstate", () => go(fromHash(location.hash), { remember: false }));
+start();
+
+async function start() {
+  stage.replaceChildren(skeleton());
+  try {
+    facts = await readFacts();
+  } catch (error) {
+    stage.replaceChildren(trouble(error, start));
+    return;
+  }
+  document.querySelector("#to-changes").hidden = !["map", "aerial"].every((name) => facts.layerNames.includes(name));
+  ask("/api/suggest?k=8").then((found) => { examples = found.examples; new Ideas(box.input, examples, (text) => box.change({ text })); }).catch(() => new Ideas(box.input, [], (text) => box.change({ text })))
+    .finally(() => { if (isEmpty(question)) drawEmpty(); });
+  indexingAllowed().then((state) => offerIndexing(state));
+  document.querySelector(".tool-buttons").replaceChildren(...tools(facts.layerNames, () => question, { change: (part) => box.change(part), save }));
+  await openMap();
+  await go(fromHash(location.hash), { remember: false });
+}
+
+async function openMap() {
+  const seen = viewOf(location.hash);
+  atlas = new Atlas(frame, facts.layers, seen);
+  await atlas.ready;
+  const names = facts.layers.map(({ name }) => name);
+  base = [seen?.base, "aerial", "map", names[0]].find((name) => names.includes(name) || name === "none") ?? "none";
+  ({ legend } = controls(frame, atlas, base, {
+    base: (name) => { base = name; rememberView(); }, heat: showHeat, coverage: showCoverage, region: (region) => (isEmpty(question) ? onlyRegion(region) : box.change({ region })),
+  }));
+  atlas.addEventListener("point", ({ detail }) => box.change({ at: detail }));
+  atlas.addEventListener("hover", ({ detail: { rank } }) => { gallery.light(rank); atlas.light(rank); });
+  atlas.addEventListener("choose", ({ detail: { rank } }) => { gallery.light(rank, true); gallery.focus(rank); });
+  atlas.addEventListener("moved", debounced(rememberView, 250));
+}
+
+/* A region alone asks nothing yet: it waits for words. */
+function onlyRegion(region) {
+  go({ ...question, region });
+  box.input.focus();
+}
+
+/* Ask: understand the words, search, draw. What was asked before is given up. */
+async function go(asked, { remember = true } = {}) {
+  running.abort();
+  running = new AbortController();
+  const { signal } = running;
+  question = asked;
+  if (remember) history.pushState(null, "", "#" + hash());
+  document.title = question.text ? `${question.text} · GeoAnchor` : "GeoAnchor";
+  atlas?.showRegion(question.region);
+  atlas?.showPoint(question.at);
+  if (isEmpty(question)) { box.show(question, null); drawEmpty(); return; }
+  const wait = setTimeout(() => { gallery.node.isConnected ? gallery.node.setAttribute("aria-busy", "true") : stage.replaceChildren(skeleton()); say("Searching …"); }, SKELETON_MS);
+  try {
+    const phrase = await box.understand(question.text, signal);
+    if (signal.aborted) return;
+    box.show(question, phrase);
+    query = { ...toQuery(question, phrase?.query), min_probability: question.weak ? 0 : LIKELY_ENOUGH };
+    answer = await ask("/api/search", { body: query, signal });
+    drawAnswer(phrase, remember);
+  } catch (error) {
+    if (error.name !== "AbortError") drawTrouble(error);
+  } finally {
+    clearTimeout(wait);
+    gallery.node.removeAttribute("aria-busy");
+  }
+}
+
+function drawEmpty() {
+  query = answer = null;
+  compare.clear();
+  bar.hidden = true;
+  say("");
+  atlas?.showHits([]);
+  atlas?.showHeat(null);
+  if (facts) stage.replaceChildren(welcome(facts, examples, (text) => box.change({ text })));
+}
+
+function drawTrouble(error) {
+  answer = null;
+  bar.hidden = true;
+  say(error.message);
+  atlas?.showHits([]);
+  stage.replaceChildren(trouble(error, () => (facts ? go(question, { remember: false }) : start())));
+}
+
+function drawAnswer(phrase, move) {
+  const isNothing = answer.verdict === "nothing" || !answer.hits.length;
+  const hits = answer.hits.length ? answer.hits : answer.nearest ?? [];
+  compare.clear();
+  gallery.show(hits);
+  bar.hidden = false;
+  say(summary(isNothing, hits.length));
+  const misses = isNothing && hits.length ? [make("h2", { class: "misses" }, "The nearest misses"), gallery.node] : [];
+  const weak = () => box.change({ weak: true });
+  stage.replaceChildren(...(isNothing ? [nothing(answer, question.text.trim(), weak), ...misses] : [gallery.node, more()]));
+  gallery.node.classList.toggle("missed", isNothing);
+  document.querySelector("#results").scrollTop = 0;
+  atlas.showHits(hits);
+  const place = query.region ?? null;
+  atlas.showRegion(place);
+  if (move || !viewOf(location.hash)) place ? atlas.fitRegion(place) : atlas.fitHits();
+  if (heatOn) showHeat(true);
+  requestAnimationFrame(() => setTimeout(() => {
+    performance.mark("drawn");
+    document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
+  }));
+}
+
+function summary(isNothing, shown) {
+  const hidden = answer.hidden ? `, ${answer.hidden.toLocaleString("en")} weaker ones hidden` : "";
+  if (isNothing) return shown ? `No match; the ${shown} nearest are shown` : "No match";
+  return `${shown.toLocaleString("en")} of ${answer.total.toLocaleString("en")} places${hidden}${answer.note ? `. ${answer.note}` : ""}`;
+}
+
+/* The next page of hits, on demand. */
+function more() {
+  const full = () => answer.hits.length && answer.hits.length % question.k === 0 && answer.hits.length < answer.total;
+  const button = make("button", { type: "button", class: "button more", hidden: !full(), onclick: async () => {
+    button.disabled = true;
+    try {
+      const next = await ask("/api/search", { body: { ...query, offset: answer.hits.length } });
+      answer = { ...answer, hits: [...answer.hits, ...next.hits] };
+      gallery.add(next.hits);
+      atlas.showHits(answer.hits);
+      say(summary(false, answer.hits.length));
+      button.hidden = !full() || !next.hits.length;
+    } catch (error) {
+      toast(error.message);
+    }
+    button.disabled = false;
+  } }, "Show more");
+  return button;
+}
+
+function like(hit) {
+  learn(hit, false);
+}
+
+function unlike(hit) {
+  if (isEmpty({ ...question, likes: question.likes.filter(({ id }) => id !== hit.id) })) { toast("Ask for something first; then say what it is not"); return; }
+  learn(hit, true);
+}
+
+/* The ranking is updated at once; a later word on the same hit counts. */
+function learn(hit, against) {
+  const segment = hit.why?.segment?.number ?? hit.why?.segment?.i;
+  const likes = [...question.likes.filter(({ id }) => id !== hit.id), { id: hit.id, against, ...(segment !== undefined && !against && { segment }) }];
+  box.change({ likes });
+}
+
+async function save(format) {
+  try {
+    await download(`/api/search.${format}`, { ...query, offset: 0, k: Math.max(query.k, answer.hits.length) }, `hits.${format}`);
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+async function showHeat(on) {
+  heatOn = on;
+  tellLegend(on && query ? "heat" : "");
+  if (!on || !query) { atlas.showHeat(null); if (on) toast("Heat shows as soon as something is asked"); return; }
+  try {
+    atlas.showHeat(await ask(HEAT_CELLS_FROM, { body: { ...query, min_probability: 0 }, signal: running.signal }));
+  } catch (error) {
+    if (error.name !== "AbortError") toast(error.message);
+  }
+}
+
+async function showCoverage(on) {
+  tellLegend(on ? "coverage" : heatOn ? "heat" : "");
+  try {
+    atlas.showCoverage(on ? await ask("/api/coverage" + (question.layer ? `?layer=${question.layer}` : "")) : null);
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+function tellLegend(kind) {
+  legend.hidden = !kind;
+  legend.dataset.kind = kind;
+  legend.textContent = kind === "heat" ? "suits less … more" : "few … many pictures; blank: no data";
+}
+
+function offerIndexing(state) {
+  const button = document.querySelector("#add-data");
+  button.hidden = !state;
+  if (state) button.addEventListener("click", () => openJobs(state.folders, async () => { toast("The index has grown"); facts = await readFacts(); if (isEmpty(question)) drawEmpty(); }));
+}
+
+function hash() {
+  const said = toHash(question), { zoom, lat, lng } = atlas?.view ?? {};
+  return [said, zoom !== undefined && `map=${zoom}/${lat}/${lng}`, base && `base=${base}`].filter(Boolean).join("&");
+}
+
+function viewOf(text) {
+  const said = new URLSearchParams(text.replace(/^#/, ""));
+  const [zoom, lat, lng] = (said.get("map") ?? "").split("/").map(Number);
+  return [zoom, lat, lng].every(Number.isFinite) && said.get("map") ? { zoom, lat, lng, base: said.get("base") } : null;
+}
+
+function rememberView() {
+  history.replaceState(null, "", "#" + hash());
+}
+
+function say(words) {
+  note.textContent = words;
+}
