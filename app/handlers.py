@@ -5,37 +5,61 @@ Nothing here opens a path or an address that came with a request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BytesIO
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from app import render
+from app.live import LiveIndex
 from app.overlay import evidence_png
 from app.question import Question, inline_region
+from app.rows import Row
 from app.wiring import Hits, Index
 from geoanchor.change import ChangeList
-from geoanchor.errors import BadInput, UsageError
+from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.image import LAYERS, Layer
-from geoanchor.query import Answer, ImagePart, Query
+from geoanchor.picture import measure
+from geoanchor.query import Answer, Hit, ImagePart, Query
 from geoanchor.tiling import Tile
+from retrieval.cells import CellRows
 from retrieval.searcher import Description
 
 MAX_HITS = 10_000
 """Most hits of one request; further ones are asked for by `offset`."""
+MAX_DEPTH = 1_000_000
+"""How far down a ranking a page may lie."""
+MAX_PARTS = 64
+_BATCH = 2_000
+"""Hits in memory at once while all are written."""
+_PICTURES = 2
+"""Requests that decode and encode pictures at a time: each may need a few hundred megabytes."""
+_PATIENCE_S = 30.0
 
 
 class NotFound(UsageError):
-    """The index has no such picture or tile."""
+    """The index has no such picture, row or tile."""
 
 
-@dataclass(frozen=True, slots=True)
+class Forbidden(UsageError):
+    """The service was not started to do that."""
+
+
+class Busy(GeoAnchorError):
+    """Too much is asked at once."""
+
+
 class Handlers:
-    """The use cases of the service, over one opened index."""
+    """The use cases of the service, over an index that may be replaced by a newer version between two calls."""
 
-    index: Index
+    def __init__(self, index: Index | LiveIndex) -> None:
+        self._live = index if isinstance(index, LiveIndex) else LiveIndex(index)
+        self._pictures = threading.BoundedSemaphore(_PICTURES)
+
+    @property
+    def index(self) -> Index:
+        """The newest version; a use case asks for it once."""
+        return self._live.current
 
     def search(self, query: Query) -> Answer:
         """A page of hits. Raises UsageError beyond the limits, and as the search itself does."""
@@ -72,12 +96,42 @@ class Handlers:
             layer=self._layer(layer), since=since.strip() or None, until=until.strip() or None, k=k, offset=offset,
             suppress=suppress, relations=relations, image=image, map=map, ground=ground,
         )  # fmt: skip
-        return self._ask(question.query())
+        index = self.index
+        return self._ask(question.query(index.reader), index)
 
     def describe(self, picture: bytes, layer: str = "aerial", k: int = 5) -> Sequence[Description]:
         """Texts of the index that suit a picture."""
-        self._check_picture(picture, "the picture")
-        return self.index.describe(picture, layer=self._layer(layer) or "aerial", k=min(max(k, 1), MAX_HITS))
+        index = self.index
+        self._check_picture(index, picture, "the picture")
+        with self._one_of_few():
+            return index.describe(picture, layer=self._layer(layer) or "aerial", k=min(max(k, 1), MAX_HITS))
+
+    def describe_row(self, row_id: str, k: int = 5) -> Sequence[Description]:
+        """Texts of the index that suit a row's picture. Raises NotFound."""
+        return self.describe(self.thumbnail(row_id), self.row(row_id).layer, k)
+
+    def all_hits(self, query: Query) -> Iterator[Sequence[Hit]]:
+        """The hits of a query, however many, some at a time, all from one version of the index."""
+        index, end = self.index, min(query.offset + query.k, MAX_DEPTH)
+        for offset in range(query.offset, end, _BATCH):
+            page = query.model_copy(update={"k": min(_BATCH, end - offset), "offset": offset})
+            hits = self._ask(page, index)
+            yield hits.answer.hits
+            if len(hits) < page.k:
+                return
+
+    def heat(self, query: Query, resolution: int | None) -> Sequence[CellRows]:
+        """A query's scores by H3 cell."""
+        index = self.index
+        with self._checked(index, query):
+            return index.heat(query, resolution)
+
+    def row(self, row_id: str) -> Row:
+        """What is known of a row. Raises NotFound."""
+        row = self.index.rows.one(row_id)
+        if row is None:
+            raise NotFound(f"no row has the id {row_id!r}")
+        return row
 
     def changes(
         self,
@@ -131,26 +185,45 @@ class Handlers:
             "attribution": " · ".join(self.index.attributions),
         }
 
-    def _ask(self, query: Query) -> Hits:
+    def _ask(self, query: Query, index: Index | None = None) -> Hits:
+        index = index or self.index
         if query.k > MAX_HITS:
             raise UsageError(f"k must be at most {MAX_HITS} here; ask for further pages by offset")
-        for part in query.parts:
-            if isinstance(part, ImagePart):
-                self._check_picture(part.data, f"the {part.layer} picture")
-        return self.index.query(query)
+        with self._checked(index, query):
+            return index.query(query)
 
-    def _check_picture(self, data: bytes, where: str) -> None:
+    @contextmanager
+    def _checked(self, index: Index, query: Query) -> Iterator[None]:
+        """Refuse what would cost too much; pictures wait for each other."""
+        if query.offset >= MAX_DEPTH:
+            raise UsageError(f"offset must be below {MAX_DEPTH} here; narrow the query by a region or a layer")
+        if len(query.parts) > MAX_PARTS:
+            raise UsageError(f"a query has at most {MAX_PARTS} parts here, not {len(query.parts)}")
+        pictures = [part for part in query.parts if isinstance(part, ImagePart)]
+        for part in pictures:
+            self._check_picture(index, part.data, f"the {part.layer} picture")
+        if not pictures:
+            yield
+            return
+        with self._one_of_few():
+            yield
+
+    @contextmanager
+    def _one_of_few(self) -> Iterator[None]:
+        if not self._pictures.acquire(timeout=_PATIENCE_S):
+            raise Busy("too many pictures are being looked at; try again in a moment")
+        try:
+            yield
+        finally:
+            self._pictures.release()
+
+    @staticmethod
+    def _check_picture(index: Index, data: bytes, where: str) -> None:
         """Refuse by size before anything is decoded."""
-        settings = self.index.settings
+        settings = index.settings
         if len(data) > settings.max_upload_bytes:
             raise BadInput(where, f"{len(data)} bytes are more than the {settings.max_upload_bytes} allowed")
-        try:
-            with Image.open(BytesIO(data)) as image:
-                width, height = image.size
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise BadInput(where, "cannot be read as a picture; give JPEG, PNG, WebP or TIFF") from error
-        if width * height > settings.max_pixels:
-            raise BadInput(where, f"{width} x {height} pixels are more than the {settings.max_pixels} allowed")
+        measure(data, where, settings.max_pixels)
 
     @staticmethod
     def _layer(name: str) -> Layer | None:

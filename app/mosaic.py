@@ -49,13 +49,14 @@ class Mosaic:
         zooms = self._zxy[self._layer == layer, 0]
         return (max(0, int(zooms.max()) - MAX_STEPS), int(zooms.max())) if len(zooms) else None
 
-    def extent(self) -> Bounds | None:
-        """Box around all tiles, degrees; None where there are none."""
-        if not len(self._zxy):
+    def extent(self, layer: Layer | None = None) -> Bounds | None:
+        """Box around all tiles, or those of a layer, degrees; None where there are none."""
+        zxy = self._zxy if layer is None else self._zxy[self._layer == layer]
+        if not len(zxy):
             return None
-        z = int(self._zxy[:, 0].max())
-        low = (self._zxy[:, 1:] << (z - self._zxy[:, :1])).min(axis=0)
-        high = ((self._zxy[:, 1:] + 1) << (z - self._zxy[:, :1])).max(axis=0) - 1
+        z = int(zxy[:, 0].max())
+        low = (zxy[:, 1:] << (z - zxy[:, :1])).min(axis=0)
+        high = ((zxy[:, 1:] + 1) << (z - zxy[:, :1])).max(axis=0) - 1
         first, last = Tile(z, *map(int, low)).bounds, Tile(z, *map(int, high)).bounds
         return Bounds(first.west, last.south, last.east, first.north)
 
@@ -91,3 +92,10 @@ class Mosaic:
             small = picture.convert("RGB").resize((side, side), Image.Resampling.BOX)
         left, top = x - (tile.x << (z - tile.z)), y - (tile.y << (z - tile.z))
         canvas.paste(small, (left * side, top * side))
+
+
+def media_type(picture: bytes) -> str:
+    """Media type of an encoded picture."""
+    if picture[:4] == b"\x89PNG":
+        return "image/png"
+    return "image/webp" if picture[8:12] == b"WEBP" else "image/jpeg"

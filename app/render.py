@@ -13,6 +13,8 @@ from geoanchor.tiling import Bounds
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from app.rows import Row
+
 JSON_FIELDS = ("id", "rank", "score", "layer", "tile", "bounds", "lng", "lat", "cell", "source", "why")
 """Fields of a hit in `--format json`, in this order; the contract that others script against."""
 
@@ -66,8 +68,8 @@ def to_table(answer: Answer) -> Table:
     return table
 
 
-def geometry(hit: Hit) -> dict[str, Any] | None:
-    """GeoJSON of a hit's outline, split where it crosses the antimeridian; its point where it has no outline."""
+def geometry(hit: Hit | Row) -> dict[str, Any] | None:
+    """GeoJSON of an outline, split where it crosses the antimeridian; a point where there is no outline."""
     if hit.bounds is not None:
         return box_geometry(hit.bounds)
     if hit.lng is not None and hit.lat is not None:
@@ -83,8 +85,8 @@ def box_geometry(bounds: Bounds) -> dict[str, Any]:
     return {"type": "MultiPolygon", "coordinates": [[box] for box in boxes]}
 
 
-def properties(hit: Hit) -> dict[str, Any]:
-    """Everything known of a hit but its outline, as JSON values."""
+def properties(hit: Hit | Row) -> dict[str, Any]:
+    """Everything known of a hit or a row but its outline, as JSON values."""
     facts = hit.model_dump(mode="json", exclude={"bounds"})
     return facts | {"tile": "/".join(map(str, hit.tile)) if hit.tile else None}
 

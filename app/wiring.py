@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from app.mosaic import Mosaic
 from app.question import Picture, Question, Where, file_bytes, region_of
+from app.rows import Rows
 from geoanchor.change import Change, ChangeList, Decision, Review
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer
@@ -24,6 +25,7 @@ from geoanchor.protocols import Encoder, TileSource, Vectors
 from geoanchor.query import Answer, Hit, Query
 from geoanchor.settings import Settings, load_settings
 from geoanchor.tiling import TILE_SIZE_PX, Bounds
+from retrieval.cells import CellRows
 from retrieval.searcher import Description, Searcher
 from retrieval.serving import Serving, derive_serving
 
@@ -102,14 +104,21 @@ class Index:
         folder: where it lies. manifest: what it holds.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, model: str, settings: Settings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        model: str,
+        settings: Settings,
+        open_encoder: Callable[[], Encoder] | None = None,
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
         self.settings = settings
         self._model = model
         self._lock = threading.Lock()
         self._serving = Serving.open(folder, manifest)
-        self._searcher = Searcher(self._serving, self._open_encoder)
+        self._searcher = Searcher(self._serving, open_encoder or self._open_encoder)
 
     def __len__(self) -> int:
         return self.manifest.rows
@@ -259,6 +268,34 @@ class Index:
         return {name: data for name, data in pairs if data}
 
     @cached_property
+    def heat(self, query: Query, resolution: int | None = None) -> tuple[CellRows, ...]:
+        """Scores by H3 cell of all rows that the query's filters let pass, hottest first.
+
+        Args:
+            resolution: of the cells, no finer than the index's own; None takes the finest that gives few enough.
+        """
+        scores, rows = self._searcher.scores(query)
+        return self.rows.heat(scores, rows, resolution)
+
+    def renewed(self) -> Index:
+        """The index as its folder holds it now; the encoder goes along where the vectors are of the same spaces."""
+        manifest = read_manifest(self.folder)
+        if manifest.spaces == self.manifest.spaces:
+            encoder = self._searcher.encoder
+            return Index(self.folder, manifest, self._model, self.settings, lambda: encoder)
+        return Index(self.folder, manifest, model_of(self.folder, manifest), self.settings)
+
+    def warm(self) -> None:
+        """Open now what the first questions would wait for, so that a version of the index lives without its files."""
+        self._serving.load()
+        _ = self._searcher.encoder, self.mosaic
+        self.thumbnails([""])
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The rows as they are, without a query."""
+        return Rows(self._serving)
+
     def mosaic(self) -> Mosaic:
         """The stored tiles as a map of their own."""
         rows = self._serving.rows

@@ -80,6 +80,13 @@ class Searcher:
     def describe(self, pixels: Pixels, layer: Layer, k: int = 5) -> tuple[Description, ...]:
         """The k texts of the index that suit a picture best.
 
+    def scores(self, query: Query) -> tuple[Scores, RowIds]:
+        """Every row that the query's filters let pass, with its score, in serving order: what a heat map shows."""
+        terms = self._terms(query)
+        rows = self._allowed(query, terms)
+        rows = np.arange(len(self._serving)) if rows is None else rows
+        return np.sum([term.scores(rows) for term in terms], axis=0), rows
+
         Args:
             pixels: (h, w, 3) uint8; layer: what kind of picture it is.
         """

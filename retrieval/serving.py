@@ -119,6 +119,17 @@ class Serving:
     def places(self) -> Places:
         """Positions of the rows."""
         cells = self.rows.column("cell").fill_null(0).to_numpy(zero_copy_only=False)
+    def load(self) -> None:
+        """Open every file now, so that the snapshot can be read to its end even when its folder is gone."""
+        _ = self.places, self.layers, self.acquired_us, self.neighbours, self.names
+        for name, space in self.manifest.spaces.items():
+            if not space.searchable:
+                self.codes(name)
+                continue
+            self.exact(name), self.index(name), self.present(name)
+            if "text" in space.modalities:
+                self.texts(name)
+
         return Places(cells, self.numbers("lng"), self.numbers("lat"))
 
     @cached_property

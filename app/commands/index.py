@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app.commands.options import Config, LayerName, Offline, Summary, settings_of
-from app.commands.output import emit_json, progress, say
+from app.commands.output import emit_json, progress_as, say
 
 if TYPE_CHECKING:
     from geoanchor.tiling import Bounds
@@ -68,12 +68,15 @@ def index(
     if not sources and not remove:
         raise UsageError("nothing to do: name a source to index, or one to take out with --remove")
     from app import upkeep, wiring
+    progress: Annotated[
+        Literal["bar", "json"], typer.Option(help="How to show progress on stderr; json is a line now and then.")
+    ] = "bar",
 
     if remove:
         say(f"{into}: removed {upkeep.remove(into, remove)} rows")
     if not sources:
         return
-    with progress("indexing") as advance:
+    with progress_as(progress, "indexing") as advance:
         report = wiring.build(
             sources, into, model=model, layer=layer, zoom=zoom, within=_box(within), style=style, bands=_bands(bands),
             size=size, captions=captions, prune=prune, settings=settings,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from geoanchor.errors import UsageError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 160
 """Columns of a table that is not printed on a terminal."""
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_JSON = 0.3
 
 Advance = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
@@ -67,6 +68,16 @@ def say(sentence: str) -> None:
 
 
 @contextmanager
+def progress_as(form: Literal["bar", "json"], what: str) -> Iterator[Advance]:
+    """As `progress`, or as lines of JSON for a program that reads them: done, total, eta_s."""
+    if form == "json":
+        yield _json_lines()
+        return
+    with progress(what) as advance:
+        yield advance
+
+
+@contextmanager
 def progress(what: str) -> Iterator[Advance]:
     """A bar with the time left on a terminal; elsewhere a line every ten seconds."""
     if not sys.stderr.isatty():
@@ -79,6 +90,24 @@ def progress(what: str) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _json_lines() -> Advance:
+    start = time.monotonic()
+    first: int | None = None
+    last = 0.0
+
+    def advance(done: int, total: int) -> None:
+        nonlocal first, last
+        now = time.monotonic()
+        # What an earlier build had done says nothing of the pace.
+        first = done if first is None else first
+        if now - last >= _SECONDS_BETWEEN_JSON or done == total:
+            last, new = now, done - first
+            left = (now - start) / new * (total - done) if new else None
+            print(json.dumps({"done": done, "total": total, "eta_s": left}), file=sys.stderr, flush=True)
+
+    return advance
 
 
 def _lines(what: str) -> Advance:

@@ -19,14 +19,48 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 7860,
     model: ModelName = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="Ask for the token in this file.", metavar="FILE", show_default="GEOANCHOR_TOKEN, if set"),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Also answer to this name, e.g. behind a proxy; may be repeated.")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Requests a second of one client; 0 sets no limit.", min=0)] = 100.0,
+    allow_indexing: Annotated[
+        bool, typer.Option("--allow-indexing", help="Let the page index city:SEED and service:NAME.")
+    ] = False,
+    allow_source: Annotated[
+        list[Path] | None,
+        typer.Option(help="Let the page index what lies in this folder, too; may be repeated.", metavar="DIR"),
+    ] = None,
     offline: Offline = False,
     config: Config = None,
 ) -> None:
     """Serve an index: a page at /, REST at /api, its description at /docs."""
-    from app.server import run
+    from app.access import Access, read_token
+    from app.server import hosts_of, run
     from app.wiring import open as open_index
 
-    run(open_index(folder, model, settings_of(config, offline=offline)), host, port, say)
+    access = Access(
+        hosts=(*hosts_of(host), *(allow_host or ())),
+        token=read_token(token_file),
+        requests_per_s=rate,
+        indexing=allow_indexing,
+        folders=_folders(allow_source or [], allow_indexing),
+    )
+    run(open_index(folder, model, settings_of(config, offline=offline)), host, port, say, access)
+
+
+def _folders(given: list[Path], indexing: bool) -> tuple[Path, ...]:
+    from geoanchor.errors import UsageError
+
+    if given and not indexing:
+        raise UsageError("--allow-source needs --allow-indexing")
+    for folder in given:
+        if not folder.is_dir():
+            raise UsageError(f"--allow-source {folder}: no such folder")
+    return tuple(folder.resolve() for folder in given)
 
 
 def demo(

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import geoanchor
+from app.access import Access
 from app.api import create_api
 from app.handlers import MAX_HITS
 from geoanchor.errors import IndexCorrupt
@@ -69,13 +70,13 @@ def test_near_and_at(client: TestClient, red: Tile) -> None:
 
 def test_pictures_and_tiles(client: TestClient, picture: bytes, red: Tile) -> None:
     hit = client.post("/api/search", json=QUERY).json()["hits"][0]
-    for path in (f"/api/thumbnails/{hit['id']}", f"/api/tiles/aerial/{red}"):
+    for path in (f"/api/thumbnails/{hit['id']}", f"/tiles/aerial/{red}.png"):
         answer = client.get(path)
         assert (answer.status_code, answer.content) == (200, picture)
         assert answer.headers["content-type"] == "image/png"
-    parent = client.get(f"/api/tiles/map/{red.parent()}")
+    parent = client.get(f"/tiles/map/{red.parent()}.png")
     assert Image.open(io.BytesIO(parent.content)).size == (256, 256)
-    assert client.get("/api/tiles/map/3/0/0").status_code == 204
+    assert client.get("/tiles/map/3/0/0.png").status_code == 204
 
 
 def test_describe_health_info(client: TestClient, picture: bytes) -> None:
@@ -94,7 +95,7 @@ def test_the_docs_name_every_operation(client: TestClient) -> None:
 
 def test_files_of_the_page(client: TestClient) -> None:
     assert "maplibregl" in client.get("/static/maplibre-gl.js").text
-    assert client.get("/static/page.js").headers["content-type"].startswith("text/javascript")
+    assert client.get("/static/changes.js").headers["content-type"].startswith("text/javascript")
     for name in ("api.py", "..%2fapi.py", "%2e%2e%2fcli.py", "../../etc/passwd"):
         assert client.get(f"/static/{name}").status_code == 404
 
@@ -107,7 +108,7 @@ def test_files_of_the_page(client: TestClient) -> None:
         ("get", "/api/search?q=red&within=/etc/passwd", {}, 400),
         ("get", "/api/search?q=red&near=1,2", {}, 400),
         ("get", "/api/search?q=red&k=0", {}, 422),
-        ("get", f"/api/search?q=red&k={MAX_HITS + 1}", {}, 400),
+        ("get", f"/api/search?q=red&k={MAX_HITS + 1}", {}, 422),
         ("get", "/api/search?like=nothing", {}, 400),
         ("post", "/api/search", {"content": b"{"}, 422),
         ("post", "/api/search", {"json": {"parts": []}}, 422),
@@ -117,9 +118,9 @@ def test_files_of_the_page(client: TestClient) -> None:
         ("post", "/api/describe", {}, 422),
         ("get", "/api/thumbnails/nothing", {}, 404),
         ("get", "/api/thumbnails/../../manifest.json", {}, 404),
-        ("get", "/api/tiles/sea/1/0/0", {}, 400),
-        ("get", "/api/tiles/map/99/0/0", {}, 400),
-        ("get", "/api/tiles/map/a/0/0", {}, 422),
+        ("get", "/tiles/sea/1/0/0.png", {}, 422),
+        ("get", "/tiles/map/9/999/0.png", {}, 400),
+        ("get", "/tiles/map/a/0/0.png", {}, 422),
         ("post", "/api/search", {"content": b"x" * 200_000}, 413),
         ("get", "/nothing", {}, 404),
     ],
@@ -172,6 +173,6 @@ def test_headers_and_hosts(painted_index: Path, client: TestClient) -> None:
     headers = client.get("/api/health").headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "default-src 'self'" in headers["content-security-policy"]
-    local = TestClient(create_api(geoanchor.open(painted_index), hosts=("127.0.0.1", "localhost")))
+    local = TestClient(create_api(geoanchor.open(painted_index), Access(hosts=("127.0.0.1", "localhost"))))
     assert local.get("/api/health", headers={"host": "127.0.0.1:7860"}).status_code == 200
     assert local.get("/api/health", headers={"host": "rebound.example:7860"}).status_code == 400

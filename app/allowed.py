@@ -1,0 +1,30 @@
+"""Which sources a request may have indexed: towns, named tile services, and what lies in allowed folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.handlers import Forbidden
+
+_CITY = re.compile(r"city:\d{1,9}(/[A-Za-z]{1,8})?(@\d{1,3})?")
+_SERVICE = re.compile(r"service:[A-Za-z0-9_.\- ]{1,100}")
+
+
+def allowed_source(source: str, folders: Sequence[Path]) -> str:
+    """The source as it may be opened: a path with every link in it followed.
+
+    Raises Forbidden unless it is `city:...`, `service:...`, or a file or folder below one of `folders`.
+    """
+    if _CITY.fullmatch(source) or _SERVICE.fullmatch(source):
+        return source
+    try:
+        path = Path(source).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        path = None
+    # What may not be read and what is not there get the same answer: it tells nothing of this machine's files.
+    if path is None or not any(path.is_relative_to(folder.resolve()) for folder in folders):
+        where = ", ".join(map(str, folders)) or "none; name some with --allow-source"
+        raise Forbidden(f"this source may not be indexed from here: name city:SEED, service:NAME, or a path in {where}")
+    return str(path)

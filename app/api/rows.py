@@ -1,0 +1,44 @@
+"""The rows themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi import Query as Field
+from pydantic import BaseModel
+
+from app.handlers import Handlers
+from app.rows import Row
+from geoanchor.image import Layer
+
+
+class RowPage(BaseModel):
+    """Some rows, how many there are in all, and the offset of the next page, if there is one."""
+
+    rows: list[Row]
+    total: int
+    next: int | None
+
+
+def routes(handlers: Handlers) -> APIRouter:
+    """The operations."""
+    router = APIRouter(prefix="/api", tags=["rows"])
+
+    @router.get("/rows", response_model=RowPage, summary="A page of rows")
+    def page(
+        layer: Layer | None = None,
+        offset: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0,
+        limit: Annotated[int, Field(ge=1, le=1000)] = 100,
+    ) -> RowPage:
+        """In the index's own order: by H3 cell, those without position first."""
+        rows, total = handlers.index.rows.page(layer, offset, limit)
+        end = offset + len(rows)
+        return RowPage(rows=list(rows), total=total, next=end if rows and end < total else None)
+
+    @router.get("/rows/{row_id:path}", response_model=Row, summary="One row")
+    def one(row_id: str) -> Row:
+        """What is known of a row, by its id."""
+        return handlers.row(row_id)
+
+    return router

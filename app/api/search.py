@@ -1,0 +1,87 @@
+"""Search by a Query, by plain words, by a row; texts that suit a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, UploadFile
+from fastapi import Query as Field
+from pydantic import BaseModel
+
+from app.handlers import Handlers
+from geoanchor.image import Layer
+from geoanchor.query import Answer, Query
+from retrieval.searcher import Description
+
+Count = Annotated[int, Field(ge=1, le=10_000, description="hits on a page")]
+Offset = Annotated[int, Field(ge=0, le=1_000_000_000, description="hits to pass over")]
+
+
+class TextScore(BaseModel):
+    """A text that suits a picture; higher is better."""
+
+    text: str
+    score: float
+
+
+class Described(BaseModel):
+    """Texts that suit a picture, best first."""
+
+    texts: list[TextScore]
+
+
+def routes(handlers: Handlers) -> APIRouter:
+    """The operations."""
+    router = APIRouter(prefix="/api", tags=["search"])
+
+    @router.post("/search", response_model=Answer, summary="Search by a Query")
+    def search(query: Query) -> Answer:
+        """Parts (text, image as base64, point, like), filters, k and offset in one JSON object."""
+        return handlers.search(query)
+
+    @router.get("/search", response_model=Answer, summary="Search by plain words")
+    def search_words(
+        q: Annotated[str, Field(description='words, e.g. "stadium by the river"', max_length=2000)] = "",
+        not_: Annotated[str, Field(alias="not", description="unlike these words", max_length=2000)] = "",
+        at: Annotated[str, Field(description="lat,lng", max_length=100)] = "",
+        like: Annotated[str, Field(description="id of a row", max_length=1000)] = "",
+        near: Annotated[str, Field(description="only within lat,lng,metres", max_length=100)] = "",
+        within: Annotated[
+            str, Field(description="only in west,south,east,north or in H3 cells", max_length=20_000)
+        ] = "",
+        layer: Annotated[str, Field(description="aerial, map or ground", max_length=20)] = "",
+        since: Annotated[str, Field(description="only taken on this day or later", max_length=40)] = "",
+        until: Annotated[str, Field(description="only taken on this day or before", max_length=40)] = "",
+        k: Count = 10,
+        offset: Offset = 0,
+        suppress: Annotated[float, Field(ge=0, le=1e8, description="metres between hits")] = 0.0,
+        relations: Annotated[bool, Field(description='read "A by B" as two things')] = True,
+    ) -> Answer:
+        """The flags of `geoanchor search` as parameters."""
+        return handlers.search_words(
+            q=q, not_=not_, at=at, like=like, near=near, within=within, layer=layer, since=since, until=until, k=k,
+            offset=offset, suppress=suppress, relations=relations,
+        ).answer  # fmt: skip
+
+    @router.get("/similar/{row_id:path}", response_model=Answer, summary="More like a row")
+    def similar(row_id: str, layer: Layer | None = None, k: Count = 10, offset: Offset = 0) -> Answer:
+        """Rows like one of the index, by its id; the row itself is left out."""
+        handlers.row(row_id)
+        return handlers.search_words(like=row_id, layer=layer or "", k=k, offset=offset).answer
+
+    @router.post("/describe", response_model=Described, summary="Texts that suit a picture")
+    def describe(image: UploadFile, layer: Layer = "aerial", k: Annotated[int, Field(ge=1, le=1000)] = 5) -> Described:
+        """Upload a picture as form field `image`."""
+        return _said(handlers.describe(image.file.read(), layer, k))
+
+    @router.get("/describe/{row_id:path}", response_model=Described, summary="Texts that suit a row's picture")
+    def describe_row(row_id: str, k: Annotated[int, Field(ge=1, le=1000)] = 5) -> Described:
+        """Texts for a picture of the index, by its id."""
+        return _said(handlers.describe_row(row_id, k))
+
+    return router
+
+
+def _said(found: Sequence[Description]) -> Described:
+    return Described(texts=[TextScore(text=item.text, score=item.score) for item in found])

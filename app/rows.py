@@ -1,0 +1,94 @@
+"""The rows of an index as they are, without a query: one, a page, or all in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from geoanchor.image import Layer
+from geoanchor.protocols import RowIds
+from geoanchor.query import hit_cell
+from geoanchor.tiling import Bounds
+from retrieval.cells import CellRows, by_cell
+from retrieval.serving import Serving
+
+BATCH = 2_000
+"""Rows in memory at once while all are read."""
+
+
+class Row(BaseModel):
+    """What is known of one row.
+
+    Attributes:
+        tile: (z, x, y) or None; bounds: degrees or None; lng, lat: centre or None; cell: H3 name or None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    layer: Layer
+    tile: tuple[int, int, int] | None = None
+    bounds: Bounds | None = None
+    lng: float | None = None
+    lat: float | None = None
+    cell: str | None = None
+    source: str = ""
+    caption: str = ""
+    tags: tuple[str, ...] = ()
+    gsd_m: float | None = None
+    acquired: datetime | None = None
+    attribution: str = ""
+
+
+class Rows:
+    """The rows of one version of an index, in serving order: by H3 cell, those without position first."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    def one(self, row_id: str) -> Row | None:
+        """A row by id."""
+        at = self._serving.row_of(row_id)
+        return None if at is None else self._read(np.array([at]))[0]
+
+    def page(self, layer: Layer | None, offset: int, limit: int) -> tuple[Sequence[Row], int]:
+        """Some rows, and how many there are in all."""
+        places = self._places(layer)
+        return self._read(places[offset : offset + limit]), len(places)
+
+    def batches(self, layer: Layer | None) -> Iterator[Sequence[Row]]:
+        """All rows, a few thousand at a time."""
+        places = self._places(layer)
+        for start in range(0, len(places), BATCH):
+            yield self._read(places[start : start + BATCH])
+
+    def coverage(self, layer: Layer | None, resolution: int | None) -> tuple[CellRows, ...]:
+        """Rows by H3 cell, fullest first."""
+        return by_cell(self._serving.places.cells[self._places(layer)], None, resolution)
+
+    def heat(self, scores: NDArray[np.float64], rows: RowIds, resolution: int | None) -> tuple[CellRows, ...]:
+        """Scores (n,) of rows (n,) by H3 cell, best first."""
+        return by_cell(self._serving.places.cells[rows], scores, resolution)
+
+    def _places(self, layer: Layer | None) -> RowIds:
+        return np.arange(len(self._serving)) if layer is None else self._serving.layers[layer]
+
+    def _read(self, places: RowIds) -> list[Row]:
+        return [_row(facts) for facts in self._serving.facts(places)]
+
+
+def _row(facts: dict[str, Any]) -> Row:
+    address = [facts[name] for name in "zxy"]
+    corners = [facts[name] for name in ("west", "south", "east", "north")]
+    return Row(
+        id=facts["id"], layer=facts["layer"], tile=None if None in address else (address[0], address[1], address[2]),
+        bounds=None if None in corners else Bounds(*corners), lng=facts["lng"], lat=facts["lat"],
+        cell=hit_cell(facts["cell"]), source=facts["source"] or "", caption=facts["caption"] or "",
+        tags=tuple(facts["tags"] or ()), gsd_m=facts["gsd_m"], acquired=facts["acquired"],
+        attribution=facts["attribution"] or "",
+    )  # fmt: skip
