@@ -54,6 +54,7 @@ class Branch(_Strict):
         interpolation: Pillow's name of the resize filter.
         mean, std: of RGB in 0..1.
         layout_channels: channels that keep where things lie in the picture; 0 for none.
+        views: mirrored copies of a picture whose vectors are averaged, itself among them.
         weights_sha256, tokeniser_sha256: of frozen weights that lie outside the bundle, and of the tokeniser.
     """
 
@@ -63,6 +64,7 @@ class Branch(_Strict):
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
     layout_channels: int = Field(default=0, ge=0)
+    views: Literal[1, 2, 4] = 1
     weights_sha256: str = ""
     tokeniser_sha256: str = ""
 

@@ -11,6 +11,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn.init import zeros_
 
+from models.precision import matrix_units
 from models.structure import Residual, convolution
 
 NAME = "resnet16_slim"
@@ -39,7 +40,9 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(n, 3, h, w) normalised pixels -> (n, 256, h/16, w/16), (n, 320, h/32, w/32)."""
-        x = self.stem(x)
-        for stage in self.stages[:-1]:
-            x = stage(x)
-        return [x, self.stages[-1](x)]
+        with matrix_units():
+            x = self.stem(x)
+            for stage in self.stages[:-1]:
+                x = stage(x)
+            deep = self.stages[-1](x)
+        return [x.float(), deep.float()]

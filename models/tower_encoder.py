@@ -129,7 +129,7 @@ class TowerEncoder:
                 self._towers[modality] = self._open_tower(modality)
             tower = self._towers[modality]
         branch = self._branch(modality)
-        vectors = in_slices(lambda part: tower(normalise(part, branch)), torch.from_numpy(pixels))
+        vectors = in_slices(lambda part: seen(tower, normalise(part, branch), branch.views), torch.from_numpy(pixels))
         return cast(Vectors, vectors.numpy())
 
     def _open_tower(self, modality: Modality) -> ImageTower:
@@ -168,6 +168,17 @@ def resize(pixels: Pixels, branch: Branch) -> Pixels:
         return pixels
     shrink = Image.Resampling[branch.interpolation.upper()]
     return np.asarray(Image.fromarray(pixels).resize((branch.size_px, branch.size_px), shrink))
+
+
+def seen(tower: ImageTower, x: Tensor, views: int) -> Tensor:
+    """Unit vectors (n, d) of normalised pictures (n, 3, h, w): the mean over the first of four mirrored views."""
+    if views == 1:
+        return tower(x)
+    import torch
+    from torch.nn.functional import normalize
+
+    axes: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
+    return normalize(torch.stack([tower(x.flip(own)) for own in axes[:views]]).sum(dim=0), dim=-1)
 
 
 def normalise(pixels: Tensor, branch: Branch) -> Tensor:

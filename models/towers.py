@@ -52,9 +52,7 @@ class ImageTower(nn.Module):
         features = deep.mean(dim=(2, 3))
         if self.layout is not None:
             features = torch.cat([features, self.layout(shallow).flatten(1)], dim=1)
-        # Networks may run at half precision; the last step decides between near neighbours.
-        with torch.autocast(features.device.type, enabled=False):
-            return cast(Tensor, self.head(features.float()))
+        return cast(Tensor, self.head(features))
 
 
 def _backbone(architecture: str) -> tuple[nn.Module, Sequence[int], int]:

@@ -10,7 +10,7 @@ from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
 from models.bundle import Branch
 from models.text import SentenceEncoder
-from models.tower_encoder import normalise, resize
+from models.tower_encoder import normalise, resize, seen
 from models.towers import ImageTower
 from retrieval import metrics
 from training.data import KEYWORDS, TilePairs, keyword_phrases
@@ -67,4 +67,5 @@ def vectors_of(tower: ImageTower, pixels: Pixels, branch: Branch) -> Vectors:
     """Unit vectors (n, d) of pictures (n, h, w, 3) uint8, shrunk to the tower's square."""
     small = np.stack([resize(picture, branch) for picture in pixels])
     batches = [small[start : start + _BATCH] for start in range(0, len(small), _BATCH)]
-    return np.concatenate([tower(normalise(torch.from_numpy(batch), branch)).numpy() for batch in batches])
+    vectors = (seen(tower, normalise(torch.from_numpy(batch), branch), branch.views) for batch in batches)
+    return np.concatenate([own.numpy() for own in vectors])

@@ -22,14 +22,21 @@ from training.recipe import Matching
 from training.runlog import Log
 
 
-def match(encoders: tuple[Encode, Encode], shape: Matching, tiles: Path, run: Path, log: Log) -> FusionScorer:
+def match(
+    encoders: tuple[Encode, Encode],
+    shape: Matching,
+    tiles: Path,
+    run: Path,
+    log: Log,
+    places: Sequence[str] | None = None,
+) -> FusionScorer:
     """Fit the [matching] of a recipe on frozen towers; goes on from the run's checkpoint where there is one.
 
     Args:
         encoders: of aerial and map pictures. tiles: the cache, annotated and with wrong maps. run: folder of the
-            checkpoint and of matching.json.
+            checkpoint and of matching.json. places: names of those to learn from; None for all.
     """
-    train = examples_of(tiles, "train", encoders, shape.views)
+    train = examples_of(tiles, "train", encoders, shape.views, places)
     held_out = examples_of(tiles, "val", encoders, 1)
     session = MatchingSession(shape, train)
     if (run / CHECKPOINT).is_file():

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from geoanchor.protocols import RowVectors
-from models.bundle import BundleManifest
+from models.bundle import BundleManifest, SpaceSpec
 from models.fusion import PREFIX as FUSION
 from models.fusion import FusionScorer
+from models.tower_encoder import SPACE
 from training.model import branch_of
 from training.scenes.maps import MapModel
 from training.scenes.model import SceneModel
-from training.scenes.recipe import ScenesRecipe
+from training.scenes.recipe import ScenesRecipe, aerial_branch
 from training.structure.export import base_folder, export_parts
 
 LIMITS = (
@@ -49,13 +50,14 @@ def describe(recipe: ScenesRecipe, base: BundleManifest, weights_sha256: str) ->
         mode="json",
         exclude={"data": {"osm_folder", "workers"}, "pairs": {"path"}, "scenes": {"pictures", "captions"}},
     )
-    branches = base.branches | {"aerial": branch_of(recipe.towers), "map": branch_of(recipe.map_tower)}
+    branches = base.branches | {"aerial": aerial_branch(recipe), "map": branch_of(recipe.map_tower)}
     return base.model_copy(
         update={
             "name": recipe.name,
             "description": recipe.description,
             "licence": recipe.licence,
             "branches": branches,
+            "spaces": base.spaces | {SPACE: SpaceSpec(dim=recipe.towers.dim, modalities=("aerial", "map", "text"))},
             "weights_sha256": weights_sha256,
             "training_data": (*learned, *kept),
             "limits": LIMITS,

@@ -11,17 +11,15 @@ from torch import Tensor
 
 from geoanchor.protocols import Vectors
 from models.bundle import Branch
-from models.precision import matrix_units
 from retrieval import metrics
 from training.checkpoint import Stateful
 from training.data import TilePairs
 from training.fitting import Fitting
-from training.model import branch_of
 from training.readahead import ReadAhead
 from training.scenes.batches import SceneBatches
 from training.scenes.model import Memory, SceneLoss, SceneModel
 from training.scenes.pictures import ScenePictures
-from training.scenes.recipe import ScenesRecipe
+from training.scenes.recipe import ScenesRecipe, aerial_branch
 from training.validate import vectors_of
 
 CHECKPOINT = "checkpoint.pt"
@@ -36,7 +34,7 @@ class ScenesSession(Fitting[SceneModel]):
         torch.manual_seed(recipe.schedule.seed)
         schedule = recipe.schedule.model_copy(update={"steps": sum(stage.steps for stage in recipe.stages)})
         super().__init__(SceneModel(recipe.towers, len(scenes.kinds)), schedule, run / CHECKPOINT, run / "log.jsonl")
-        self._branch, self._held_out = branch_of(recipe.towers), held_out
+        self._branch, self._held_out = aerial_branch(recipe), held_out
         self._memory = Memory(recipe.objective.memory, recipe.towers.dim)
         self._batches = ReadAhead(SceneBatches(scenes, drawn, recipe))
         self._loss = SceneLoss(recipe.objective, scenes.mean)
@@ -62,8 +60,7 @@ class ScenesSession(Fitting[SceneModel]):
 @torch.inference_mode()
 def recall(model: SceneModel, held_out: ScenePictures, branch: Branch) -> dict[str, float]:
     """Mean recall in percent over both directions and k = 1, 5, 10, and the recalls; every caption is a query."""
-    with matrix_units():
-        images = vectors_of(model.aerial, held_out.pixels, branch)
+    images = vectors_of(model.aerial, held_out.pixels, branch)
     words: Vectors = model.words(torch.from_numpy(held_out.sentences)).numpy()
     owner = np.concatenate([np.full(len(own), row) for row, own in enumerate(held_out.captions)])
     texts = words[np.concatenate(held_out.captions)]

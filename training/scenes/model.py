@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from geoanchor.protocols import Vectors
-from models.precision import matrix_units
 from models.text import MINILM_DIM
 from models.towers import Head, ImageTower
 from training.losses import Scale, info_nce, sigmoid_contrast
@@ -78,9 +77,7 @@ class SceneLoss:
     def __call__(self, model: SceneModel, batch: Batch, memory: Memory) -> Tensor:
         """A scalar; the memory takes the batch in."""
         goal, real = self._objective, len(batch.rows)
-        with matrix_units():
-            vectors = model.aerial(batch.views)
-        vectors = vectors.float()
+        vectors = model.aerial(batch.views)
         pictures, drawn = vectors[:real], vectors[real:]
         total = goal.scenes * self._contrast(model, pictures, batch, memory)
         logits = model.kind_scale() * model.kind(pictures)
@@ -102,7 +99,7 @@ class SceneLoss:
         rows = torch.cat([batch.rows, memory.rows[held]])
         texts = model.words(torch.cat([batch.told, memory.told[held]]))
         gallery = torch.cat([pictures, memory.vectors[held]])
-        target = self._targets(batch.rows, rows)
+        target = self.targets(batch.rows, rows)
         scale = model.scene_scale()
         to_text = cross_entropy(scale * pictures @ texts.T, batch.mix @ target)
         mixed = target.clone()
@@ -111,7 +108,7 @@ class SceneLoss:
         to_picture = cross_entropy(scale * texts[: len(pictures)] @ gallery.T, mixed)
         return (to_text + to_picture) / 2
 
-    def _targets(self, rows: Tensor, others: Tensor) -> Tensor:
+    def targets(self, rows: Tensor, others: Tensor) -> Tensor:
         """(n, m) shares, rows summing to 1: the same picture, and softly those told in like words."""
         same = (rows[:, None] == others[None, :]).float()
         same = same / same.sum(dim=1, keepdim=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +13,8 @@ from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
 from models.text import SentenceEncoder
 from training.data import shrunk
-from training.datasets import Pictures
+from training.datasets import Pictures, read_captions
+from training.datasets.split import bucket
 from training.runlog import Log
 from training.scenes.recipe import Scenes
 
@@ -23,28 +23,31 @@ Part = Literal["train", "validation"]
 
 def part_of(name: str) -> Part:
     """Which part a picture is of: SHA-256 of its name modulo ten, 0 is for judging alone."""
-    return "train" if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 10 else "validation"
+    return "train" if bucket(name, 10) else "validation"
 
 
 def cache_scenes(scenes: Scenes, folder: Path, log: Log) -> None:
-    """Read and shrink every picture once; nothing where the folder is there already."""
+    """Read and shrink every picture once; nothing where the folder is there already.
+
+    Raises UsageError when pictures or captions are not there, BadInput when a picture cannot be read.
+    """
     if folder.is_dir():
         return
-    listed = json.loads(scenes.captions.read_text("utf-8"))
+    listed = read_captions(scenes.captions)
     pictures = Pictures(scenes.pictures)
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     for part in ("train", "validation"):
         (partial / part).mkdir(parents=True)
-        own = [item for item in listed if part_of(item["image"]) == part]
-        pixels = np.stack([shrunk(pictures.read(item["image"]), scenes.cache_px) for item in own])
-        texts = list(dict.fromkeys(text for item in own for text in item["captions"]))
+        own = [item for item in listed if part_of(item.image) == part]
+        pixels = np.stack([shrunk(pictures.read(item.image), scenes.cache_px) for item in own])
+        texts = list(dict.fromkeys(text for item in own for text in item.captions))
         np.save(partial / part / "pixels.npy", pixels)
         np.save(partial / part / "sentences.npy", SentenceEncoder().encode(texts).astype(np.float16))
         facts = {
-            "names": [item["image"] for item in own],
-            "kinds": [item.get("scene", "") for item in own],
-            "captions": [item["captions"] for item in own],
+            "names": [item.image for item in own],
+            "kinds": [item.scene or "" for item in own],
+            "captions": [item.captions for item in own],
             "texts": texts,
         }
         (partial / part / "words.json").write_text(json.dumps(facts), "utf-8")

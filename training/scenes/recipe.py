@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
+from models.bundle import Branch
+from training.model import branch_of
 from training.recipe import SMOKE as DRAWN_SMOKE
 from training.recipe import Data, Matching, Pairs, Schedule, Strict, Towers, read_recipe, read_tree
 
@@ -61,7 +64,12 @@ class ScenesSchedule(Schedule):
 
 
 class ScenesRecipe(Strict):
-    """Everything a scenes run depends on besides the code; `base` is the bundle whose other parts are kept."""
+    """Everything a scenes run depends on besides the code.
+
+    Attributes:
+        base: the bundle whose other parts are kept. views: mirrored copies of an aerial picture that are averaged.
+        matched: places of the training split whose wrong maps the matcher learns from; real pairs come on top.
+    """
 
     name: str
     description: str
@@ -75,8 +83,10 @@ class ScenesRecipe(Strict):
     objective: Objective = Objective()
     schedule: ScenesSchedule
     map_tower: Towers
+    views: Literal[1, 2, 4] = 1
     map_schedule: Schedule
     matching: Matching
+    matched: int = Field(default=8, gt=0)
 
 
 SMOKE = (
@@ -88,9 +98,15 @@ SMOKE = (
     "map_schedule.steps=8",
     "map_schedule.batch=32",
     "map_schedule.log_every=4",
+    "matched=1",
     "matching.epochs=1",
     "matching.views=1",
 )
+
+
+def aerial_branch(recipe: ScenesRecipe) -> Branch:
+    """How pictures are prepared for the aerial tower."""
+    return branch_of(recipe.towers).model_copy(update={"views": recipe.views})
 
 
 def is_scenes_recipe(path: Path) -> bool:

@@ -15,8 +15,8 @@ from training.data import TilePairs, cache_folder, draw_all
 from training.matching.pictures import cache_edits
 from training.matching.stage import match
 from training.model import branch_of
-from training.places import places_of
-from training.realpairs import cache_pairs
+from training.places import Place, places_of
+from training.realpairs import PLACE, cache_pairs
 from training.runlog import Log, silent
 from training.scenes.export import export_scenes
 from training.scenes.fit import CHECKPOINT, ScenesSession
@@ -24,7 +24,7 @@ from training.scenes.maps import CHECKPOINT as MAP_CHECKPOINT
 from training.scenes.maps import MapModel, MapSession
 from training.scenes.model import SceneModel
 from training.scenes.pictures import ScenePictures, cache_scenes
-from training.scenes.recipe import ScenesRecipe, load_scenes_recipe
+from training.scenes.recipe import ScenesRecipe, aerial_branch, load_scenes_recipe
 from training.validate import vectors_of
 
 
@@ -61,8 +61,14 @@ def _prepare(plan: ScenesRecipe, run: Path, tiles: Path, log: Log) -> None:
     draw_all(plan.data, tiles, log)
     if plan.pairs:
         cache_pairs(plan.pairs, plan.data.cache_px, tiles, log)
-    annotate_places(places_of(plan.data), tiles, log)
-    cache_edits(places_of(plan.data), plan.data, tiles, 1, log)
+    matched = [place for place in places_of(plan.data) if place.split != "train"] + _matched(plan)
+    annotate_places(matched, tiles, log)
+    cache_edits(matched, plan.data, tiles, 1, log)
+
+
+def _matched(plan: ScenesRecipe) -> list[Place]:
+    """Drawn places that the matcher learns from."""
+    return [place for place in places_of(plan.data) if place.split == "train"][: plan.matched]
 
 
 def _map_tower(plan: ScenesRecipe, model: SceneModel, tiles: Path, run: Path, log: Log) -> MapModel:
@@ -75,7 +81,7 @@ def _map_tower(plan: ScenesRecipe, model: SceneModel, tiles: Path, run: Path, lo
 
 def _fusion(plan: ScenesRecipe, model: SceneModel, maps: MapModel, tiles: Path, run: Path, log: Log) -> FusionScorer:
     encoders = (
-        partial(vectors_of, model.aerial, branch=branch_of(plan.towers)),
+        partial(vectors_of, model.aerial, branch=aerial_branch(plan)),
         partial(vectors_of, maps.map, branch=branch_of(plan.map_tower)),
     )
-    return match(encoders, plan.matching, tiles, run, log)
+    return match(encoders, plan.matching, tiles, run, log, [PLACE, *(place.name for place in _matched(plan))])
