@@ -1,7 +1,8 @@
-"""Where a picture speaks against the map, as a picture to lay over it."""
+"""What is laid over a picture: where it speaks against the map, which part of it suits a query."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
@@ -28,3 +29,16 @@ def evidence_png(evidence: Vectors) -> bytes:
     buffer = BytesIO()
     Image.fromarray(layers).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BILINEAR).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def outline_svg(ring: Sequence[Sequence[float]], picture: bytes) -> str:
+    """SVG markup of a segment's outline, to be laid over a picture that covers its frame.
+
+    Args:
+        ring: corners as shares of the picture's width and height. picture: encoded.
+    """
+    with Image.open(BytesIO(picture)) as image:
+        width, height = image.size
+    points = " ".join(f"{x * width:.1f},{y * height:.1f}" for x, y in ring)
+    frame = f'viewBox="0 0 {width} {height}" preserveAspectRatio="xMidYMid slice" aria-hidden="true"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {frame}><polygon points="{points}"/></svg>'

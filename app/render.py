@@ -129,6 +129,7 @@ def _part(part: Mapping[str, Any]) -> str:
 _SPOKEN: dict[str, Callable[[str, Any], str]] = {
     "relation": _relation,
     "parts": _parts,
+    "segment": lambda _, part: f"segment {part['number']} {part['score']:.2f}",
     "distance_m": lambda _, metres: f"{metres:.0f} m away",
     "holds_point": lambda _, holds: "holds the point" if holds else "",
 }

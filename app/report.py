@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, UnidentifiedImageError
 
 from app.locator import data_uri, locator_svg
+from app.overlay import outline_svg
 from app.render import position, reason
 from geoanchor import __version__
 from geoanchor.query import Hit, ImagePart, LikePart, Part, PointPart, Query, TextPart
@@ -35,7 +36,10 @@ class AskedPart:
 
 @dataclass(frozen=True, slots=True)
 class ShownHit:
-    """One hit, to be shown; texts as they are to be read."""
+    """One hit, to be shown; texts as they are to be read.
+
+    `outline` is SVG markup of the segment that matched, made here of numbers alone.
+    """
 
     id: str
     rank: int
@@ -46,6 +50,7 @@ class ShownHit:
     position: str
     attribution: str
     picture: str
+    outline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,9 @@ def _shown(hit: Hit, pictures: dict[str, bytes]) -> ShownHit:
         position=position(hit),
         attribution=hit.attribution,
         picture=data_uri(pictures[hit.id]) if hit.id in pictures else "",
+        outline=outline_svg(hit.why["segment"]["picture"], pictures[hit.id])
+        if "segment" in hit.why and hit.id in pictures
+        else "",
     )
 
 

@@ -132,6 +132,7 @@ class Index:
         ground: Picture | Sequence[Picture] | None = None,
         at: Sequence[float] | str | None = None,
         like: str | Sequence[str] | None = None,
+        segment: int | None = None,
         not_: str | Sequence[str] | None = None,
         within: Where | None = None,
         near: Sequence[float] | str | None = None,
@@ -155,9 +156,9 @@ class Index:
         Raises UsageError, BadInput, UnsupportedModality or SpaceMismatch, each in one sentence.
         """
         question = Question(
-            text=text, image=image, map=map, ground=ground, at=at, like=like, not_=not_, within=within, near=near,
-            layer=layer, since=since, until=until, k=k, offset=offset, relations=relations, suppress=suppress,
-            spaces=spaces, rerank=rerank, min_probability=min_probability, weights=weights,
+            text=text, image=image, map=map, ground=ground, at=at, like=like, segment=segment, not_=not_,
+            within=within, near=near, layer=layer, since=since, until=until, k=k, offset=offset, relations=relations,
+            suppress=suppress, spaces=spaces, rerank=rerank, min_probability=min_probability, weights=weights,
         )  # fmt: skip
         return self.query(question.query(None if literal else self.reader))
 
@@ -267,7 +268,6 @@ class Index:
         pairs = zip(table["id"].to_pylist(), table["thumbnail"].to_pylist(), strict=True)
         return {name: data for name, data in pairs if data}
 
-    @cached_property
     def heat(self, query: Query, resolution: int | None = None) -> tuple[CellRows, ...]:
         """Scores by H3 cell of all rows that the query's filters let pass, hottest first.
 
@@ -296,6 +296,7 @@ class Index:
         """The rows as they are, without a query."""
         return Rows(self._serving)
 
+    @cached_property
     def mosaic(self) -> Mosaic:
         """The stored tiles as a map of their own."""
         rows = self._serving.rows
@@ -351,6 +352,8 @@ def build(
     bands: tuple[int, ...] | None = None,
     size: int = TILE_SIZE_PX,
     captions: str | Path | None = None,
+    segments: str | None = None,
+    fuse: float | None = None,
     prune: bool = True,
     settings: Settings | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -361,10 +364,14 @@ def build(
         sources: as named on the command line. into: the index folder.
         model: bundle to encode with; None takes the index's own, "mini" for a new one.
         captions: JSON list of {"image", "captions"}; the first caption of each picture is kept with its row.
+        segments: how aerial pictures are cut into parts that can be found by themselves: "none", "regions", "polygons"
+            or "sam:NAME-OR-FILE"; None takes the index's own, "none" for a new one.
+        fuse: share of the segments in a row's own vector, 0..1.
         prune: remove rows that their source no longer lists; nothing is removed where only a box was read.
 
     Raises a GeoAnchorError in one sentence; what one bad picture causes is in the report instead.
     """
+    from app.segmenting import segments_for
     from indexer.build import BuildOptions
     from indexer.build import build as build_index
     from indexer.sources.registry import SourceOptions, open_source
@@ -389,6 +396,7 @@ def build(
             derive_serving,
             BuildOptions(settings.batch_size, settings.threads, prune=prune and within is None, tile_size_px=size),
             progress,
+            segments_for(folder, segments, fuse, encoder, settings),
         )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from geoanchor.errors import IndexCorrupt, SpaceMismatch, UsageError
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
-from geoanchor.manifest import Manifest, SourceRecord, read_manifest, write_manifest
-from geoanchor.protocols import Encoder, TileSource
+from geoanchor.manifest import Manifest, SegmentRecord, SourceRecord, read_manifest, write_manifest
+from geoanchor.protocols import Encoder, SegmentEncoder, TileSource
 from geoanchor.space import EmbeddingSpace
 from geoanchor.tiling import TILE_SIZE_PX
 from indexer.engines import local
@@ -21,6 +21,7 @@ from indexer.lock import writing
 from indexer.names import refresh_names
 from indexer.pipeline import Pipeline
 from indexer.plan import Origin, Plan, StoredRow, make_plan
+from indexer.polygons import require_features
 from indexer.report import BuildReport, Progress, Tally, merged
 from indexer.seal import origin_of, recounted
 from indexer.store import IndexStore, Stores
@@ -62,31 +63,43 @@ def build(
     finish: Finish,
     options: BuildOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
+    segments: SegmentEncoder | None = None,
 ) -> BuildReport:
     """Bring an index in line with its sources: embed what is new or changed, remove what is gone, keep the rest.
 
     Run again after an interruption, it goes on where it stopped and encodes the same batches, so that the vectors are
-    the same bit for bit. The manifest is written last.
+    the same bit for bit. The manifest is written last. With `segments` each aerial row also keeps its parts.
 
     Raises SpaceMismatch when the index holds vectors of another model, IndexLocked when another process writes to it,
-    UsageError for impossible sources, GeoAnchorError when the disk or the memory is full.
+    UsageError for impossible sources or other segments than the index has, GeoAnchorError when the disk or the memory
+    is full.
     """
     if not sources:
         raise UsageError(f"{folder}: name at least one source to index")
+    if segments is not None and segments.method == "polygons":
+        require_features(sources)
     with said_plainly(folder), writing(folder):
-        job = _Job(folder, sources, encoder, stores, options or BuildOptions())
+        job = _Job(folder, sources, encoder, stores, options or BuildOptions(), segments)
         return job.run(finish, progress or (lambda _: None))
 
 
 class _Job:
     def __init__(
-        self, folder: Path, sources: Sequence[TileSource], encoder: Encoder, stores: Stores, options: BuildOptions
+        self,
+        folder: Path,
+        sources: Sequence[TileSource],
+        encoder: Encoder,
+        stores: Stores,
+        options: BuildOptions,
+        segments: SegmentEncoder | None,
     ) -> None:
         self.folder = folder
         self.sources = sources
         self.encoder = encoder
         self.stores = stores
         self.options = options
+        self.segments = segments
+        self.record = _record_of(segments)
         self.origins = tuple(Origin(source.uri, source.layer, source.zoom) for source in sources)
         self.journal = Journal(folder)
         self.manifest = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else None
@@ -119,21 +132,31 @@ class _Job:
         spaces = dict(self.encoder.spaces)
         if self.manifest is not None:
             require_spaces(self.manifest.spaces, spaces, self.folder)
+            self._require_segments(self.manifest.segments)
         elif not self.journal.exists() and (self.folder / "tiles.lance").exists():
             raise IndexCorrupt(f"{self.folder}: holds tables but no manifest; delete it and build the index again")
         if not self.journal.exists():
             return Intent(
-                model=self.encoder.name, spaces=spaces, sources=self.origins, batch_size=self.options.batch_size,
+                model=self.encoder.name, spaces=spaces, segments=self.record, sources=self.origins,
+                batch_size=self.options.batch_size,
                 start_version=self._store().version if self.manifest is not None else 0,
             )  # fmt: skip
         intent = self.journal.intent()
         require_spaces(intent.spaces, spaces, self.folder)
+        self._require_segments(intent.segments)
         if intent.sources != self.origins:
             raise UsageError(
                 f"{self.folder}: a build of {', '.join(origin.uri for origin in intent.sources)} was interrupted here; "
                 "run it again with just these sources to finish it, then add others"
             )
         return intent
+
+    def _require_segments(self, held: SegmentRecord | None) -> None:
+        if held != self.record:
+            raise UsageError(
+                f"{self.folder}: its segments are {_spoken(held)}, not {_spoken(self.record)}; build a new index to "
+                "change that"
+            )
 
     def _plan(self, intent: Intent) -> tuple[Plan, Intent]:
         """The plan as it was when the build began, or a new one where the sources have changed since."""
@@ -174,8 +197,9 @@ class _Job:
         options = self.options
         hashes = _lasting_hashes(store, plan, done * intent.batch_size)
         pipeline = Pipeline(
-            self.sources, self.encoder, hashes, max_nodata=options.max_nodata, resolution=options.h3_resolution
-        )
+            self.sources, self.encoder, hashes, max_nodata=options.max_nodata, resolution=options.h3_resolution,
+            segments=self.segments,
+        )  # fmt: skip
         start, first, total = time.perf_counter(), done * intent.batch_size, len(plan.tasks)
         batches = plan.batches(intent.batch_size, done)
         with writer:
@@ -186,7 +210,9 @@ class _Job:
 
     def _manifest(self, tallies: Sequence[Tally]) -> Manifest:
         """The manifest with these sources in it, before anything is counted."""
-        former = self.manifest or Manifest(model=self.encoder.name, spaces=dict(self.encoder.spaces))
+        former = self.manifest or Manifest(
+            model=self.encoder.name, spaces=dict(self.encoder.spaces), segments=self.record
+        )
         records = {origin_of(record): record for record in former.sources}
         for origin, source, tally in zip(self.origins, self.sources, tallies, strict=True):
             records[origin] = SourceRecord(
@@ -210,6 +236,18 @@ def require_spaces(held: Mapping[str, EmbeddingSpace], made: Mapping[str, Embedd
         )
     for name, space in held.items():
         space.require(made[name], where=str(folder))
+
+
+def _record_of(segments: SegmentEncoder | None) -> SegmentRecord | None:
+    if segments is None:
+        return None
+    return SegmentRecord(method=segments.method, space=segments.space, fuse=segments.fuse)
+
+
+def _spoken(record: SegmentRecord | None) -> str:
+    if record is None:
+        return "none"
+    return f"{record.method}, fused by {record.fuse:g}" if record.fuse else record.method
 
 
 def _lasting_hashes(store: IndexStore, plan: Plan, first: int) -> list[str]:

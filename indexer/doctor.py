@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "note"]
 _UNIT_TOLERANCE = 1e-3
+_HALF_TOLERANCE = 5e-3
+"""For vectors that are kept in half precision."""
 _SERVING_KEPT = 2
 """The snapshot in use, and the one before it that a reader may still have open."""
 _RESEAL = "`geoanchor compact` writes it anew"
@@ -44,6 +46,7 @@ def diagnose(folder: Path, store: IndexStore, manifest: Manifest) -> list[Findin
         _counts(store, manifest),
         _ids(store),
         *(_vectors(store, space) for space in manifest.spaces.values()),
+        _segments(store, manifest),
         _positions(store),
         _texts(store),
         _files(folder, manifest),
@@ -131,6 +134,31 @@ def _bad_vectors(column: pa.ChunkedArray, space: EmbeddingSpace) -> tuple[np.nda
         crooked[there] = np.isfinite(lengths) & (abs(lengths - 1) > _UNIT_TOLERANCE) & (space.metric == "cosine")
         start += len(chunk)
     return absent, infinite, crooked
+
+
+def _segments(store: IndexStore, manifest: Manifest) -> Iterator[Finding]:
+    """Segments that are absent, not finite, not of unit length, or whose weights do not sum to 1."""
+    if manifest.segments is None:
+        return
+    table, dim = (
+        store.columns(["id", "layer", "segments", "segment_vectors"]),
+        manifest.spaces[manifest.segments.space].dim,
+    )
+    counts = table["segments"].combine_chunks().value_lengths().fill_null(0).to_numpy()
+    numbers = table["segment_vectors"].combine_chunks().value_lengths().fill_null(0).to_numpy()
+    parts = table["segments"].combine_chunks().flatten()
+    vectors = table["segment_vectors"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    whose = np.repeat(np.arange(len(counts)), counts)
+    bad = numbers != counts * dim
+    if not bad.any():
+        lengths = np.linalg.norm(vectors.reshape(-1, dim).astype(np.float64), axis=1)
+        crooked = ~(abs(lengths - 1) <= _HALF_TOLERANCE)
+        bad[whose[crooked]] = True
+    sums = np.bincount(whose, parts.field("weight").to_numpy(zero_copy_only=False), len(counts))
+    bad |= (counts > 0) & ~(abs(sums - 1) <= _UNIT_TOLERANCE)
+    if bad.any():
+        ids = table["id"].filter(bad).to_pylist()
+        yield _error(f"{len(ids)} rows have segments that are damaged, {_some(ids)}; delete them and index again")
 
 
 def _positions(store: IndexStore) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoanchor.errors import UsageError
+from geoanchor.manifest import SegmentRecord
 from geoanchor.space import EmbeddingSpace
 from indexer.plan import Origin
 from indexer.report import Tally
@@ -25,14 +26,16 @@ class Intent(BaseModel):
     """What a build set out to do.
 
     Attributes:
-        model, spaces: the encoder. sources: (uri, layer, zoom) each. batch_size: pictures encoded at once.
-        start_version: of the store when the build began, 0 for a new one. digest: of the plan.
+        model, spaces: the encoder. segments: how they are made. sources: (uri, layer, zoom) each.
+        batch_size: pictures encoded at once. start_version: of the store when the build began, 0 for a new one.
+        digest: of the plan.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     spaces: dict[str, EmbeddingSpace]
+    segments: SegmentRecord | None = None
     sources: tuple[Origin, ...]
     batch_size: int
     start_version: int = 0

@@ -9,9 +9,11 @@ import numpy as np
 
 from geoanchor.errors import BadInput, GeoAnchorError, SpaceMismatch
 from geoanchor.image import Layer, Pixels, TileImage
-from geoanchor.protocols import Encoder, Row, RowVectors, TileSource
+from geoanchor.protocols import Encoder, Row, RowVectors, SegmentEncoder, TileSource
+from geoanchor.segment import Cut, Segment
 from geoanchor.tiling import cell_at
 from indexer.plan import Task
+from indexer.polygons import masks_of
 from indexer.report import Quarantined, Tally
 from indexer.screen import content_hash, copy_key, reason_to_skip, thumbnail
 from indexer.trouble import FULL
@@ -19,11 +21,15 @@ from indexer.trouble import FULL
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A picture that was read: a row but for its missing vectors, and the pixels to make them from (None: no need)."""
+    """A picture that was read: a row but for its missing vectors, and the pixels to make them from (None: no need).
+
+    `cuts` are the parts to be encoded beside it, None where it gets no segments.
+    """
 
     row: Row
     key: str
     prepared: Pixels | None
+    cuts: tuple[Cut, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +57,7 @@ class Pipeline:
     Args:
         hashes: `content_hash` of the rows that stay as they are; a copy of one of them gets no row.
         max_nodata: largest share without data that is worth a row. resolution: of the H3 cells.
+        segments: makes those of aerial pictures, None for an index without.
     """
 
     def __init__(
@@ -61,11 +68,13 @@ class Pipeline:
         *,
         max_nodata: float,
         resolution: int,
+        segments: SegmentEncoder | None = None,
     ) -> None:
         self._sources = sources
         self._encoder = encoder
         self._max_nodata = max_nodata
         self._resolution = resolution
+        self._segments = segments
         self._seen = {hashed.partition("-")[2] for hashed in hashes}
 
     def read(self, task: Task) -> Read:
@@ -103,7 +112,15 @@ class Pipeline:
             vectors=ready,
             origin=self._sources[task.source].uri,
         )
-        return Picture(row, key, self._encoder.prepare(image.pixels, image.layer) if made_from_pixels else None)
+        if not made_from_pixels:
+            return Picture(row, key, None)
+        return Picture(row, key, self._encoder.prepare(image.pixels, image.layer), self._cuts(task, image))
+
+    def _cuts(self, task: Task, image: TileImage) -> tuple[Cut, ...] | None:
+        if self._segments is None or image.layer != "aerial":
+            return None
+        known = masks_of(self._sources[task.source], image) if self._segments.method == "polygons" else None
+        return self._segments.cut(image.pixels, known)
 
     def _spaces_of(self, layer: Layer) -> list[str]:
         return [name for name, space in self._encoder.spaces.items() if layer in space.modalities]
@@ -140,11 +157,12 @@ class Pipeline:
                 if read.task.replaces and read.quarantined is None:
                     batch.outdated.append((read.task.source, read.task.ref.id))
         vectors = self._vectors([picture for _, picture in pictures])
-        for (task, picture), made in zip(pictures, vectors, strict=True):
+        segments = self._parts([picture for _, picture in pictures], vectors)
+        for (task, picture), made, parts in zip(pictures, vectors, segments, strict=True):
             tally = batch.tallies.setdefault(task.source, Tally())
-            if all(np.isfinite(vector).all() for vector in made.values()):
+            if all(np.isfinite(vector).all() for vector in (*made.values(), *(part.vector for part in parts))):
                 tally.add(Tally(updated=1) if task.replaces else Tally(added=1))
-                batch.rows.append(replace(picture.row, vectors={**made, **picture.row.vectors}))
+                batch.rows.append(replace(picture.row, vectors={**made, **picture.row.vectors}, segments=parts))
             else:
                 tally.add(_missed(_quarantine(task, task.ref.key, "the model gives values that are not finite")))
         return batch
@@ -161,6 +179,20 @@ class Pipeline:
             for number, (row, _) in enumerate(prepared):
                 made[row] = {name: vectors[number] for name, vectors in encoded.items()}
         return made
+
+    def _parts(self, pictures: Sequence[Picture], made: Sequence[dict[str, RowVectors]]) -> list[tuple[Segment, ...]]:
+        """Segments of each picture, () where it gets none; fused into its own vector where the index wants that."""
+        found: list[tuple[Segment, ...]] = [() for _ in pictures]
+        rows = [row for row, picture in enumerate(pictures) if picture.cuts is not None]
+        if self._segments is None or not rows:
+            return found
+        space, cuts = self._segments.space, [pictures[row].cuts or () for row in rows]
+        encoded = self._segments.encode(cuts, np.stack([made[row][space] for row in rows]))
+        for row, parts in zip(rows, encoded, strict=True):
+            found[row] = parts
+            if self._segments.fuse:
+                made[row][space] = self._segments.fused(made[row][space], parts)
+        return found
 
 
 def _missed(read: Read) -> Tally:

@@ -41,10 +41,11 @@ def open_segments(method: str, encoder: Encoder, settings: Settings, fuse: float
 
     Raises UsageError for another method, UnsupportedModality where the model knows no aerial pictures and text.
     """
-    return PartEncoder(method, _open_segmenter(method, settings), encoder, fuse)
+    return PartEncoder(method, open_segmenter(method, settings), encoder, fuse)
 
 
-def _open_segmenter(method: str, settings: Settings) -> Segmenter | None:
+def open_segmenter(method: str, settings: Settings) -> Segmenter | None:
+    """What finds the parts of a picture; None for "polygons", which are brought along. Raises as `open_segments`."""
     if method == "regions":
         from models.regions import RegionSegmenter
 

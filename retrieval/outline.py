@@ -29,16 +29,19 @@ def outline(cells: NDArray[np.bool_], bounds: Bounds) -> tuple[dict[str, Any] | 
     if not parts:
         return None, 0.0
     shape = shapely.MultiPolygon(parts) if len(parts) > 1 else parts[0]
-    placed = shapely.transform(shape, lambda points: _on_ground(points, cells.shape, bounds))
+    placed = shapely.transform(shape, lambda points: on_ground(points / cells.shape[::-1], bounds))
     return mapping(placed), sum(part.area for part in parts) / cells.size
 
 
-def _on_ground(points: NDArray[np.float64], shape: tuple[int, ...], bounds: Bounds) -> NDArray[np.float64]:
-    """Cell corners (n, 2), column and row, in degrees to 8 decimals."""
+def on_ground(points: NDArray[np.float64], bounds: Bounds) -> NDArray[np.float64]:
+    """Points (n, 2) in a tile, shares of its width from the west and of its height from the north, in degrees.
+
+    To 8 decimals; even in web mercator, as tiles are.
+    """
     west = bounds.west
     east = bounds.east if bounds.east >= west else bounds.east + 360.0
     _, bottom = to_mercator(0.0, bounds.south)
     _, top = to_mercator(0.0, bounds.north)
-    lngs = west + points[:, 0] / shape[1] * (east - west)
-    lats = [from_mercator(0.0, top - row / shape[0] * (top - bottom))[1] for row in points[:, 1].tolist()]
+    lngs = west + points[:, 0] * (east - west)
+    lats = [from_mercator(0.0, top - row * (top - bottom))[1] for row in points[:, 1].tolist()]
     return np.round(np.stack([[wrap_lng(lng) for lng in lngs.tolist()], lats], axis=1), 8)

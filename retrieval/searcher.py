@@ -23,6 +23,7 @@ from geoanchor.query import Answer, Hit, ImagePart, LikePart, Part, PointPart, Q
 from geoanchor.space import Modality
 from geoanchor.tiling import Bounds
 from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
+from retrieval.late import RERANKER, Ranked, with_segments
 from retrieval.matching import RowMatcher
 from retrieval.region import region_rows
 from retrieval.relations import Relation, parse_relation
@@ -70,15 +71,14 @@ class Searcher:
         terms = self._terms(query)
         rows = self._allowed(query, terms)
         total = len(self._serving) if rows is None else len(rows)
-        ranking = Ranking(self._serving, terms, rows)
+        ranking = with_segments(
+            Ranking(self._serving, terms, rows), terms, self._serving, reorder=query.rerank == RERANKER
+        )
         scores, found = self._page(ranking, query, total)
         hits = self._hits(ranking, scores, found, query.offset)
         if reranker is not None:
             hits = tuple(reranker.rerank(query, hits))
         return Answer(hits=hits, total=total, note=_note(query, total, len(found)))
-
-    def describe(self, pixels: Pixels, layer: Layer, k: int = 5) -> tuple[Description, ...]:
-        """The k texts of the index that suit a picture best.
 
     def scores(self, query: Query) -> tuple[Scores, RowIds]:
         """Every row that the query's filters let pass, with its score, in serving order: what a heat map shows."""
@@ -86,6 +86,9 @@ class Searcher:
         rows = self._allowed(query, terms)
         rows = np.arange(len(self._serving)) if rows is None else rows
         return np.sum([term.scores(rows) for term in terms], axis=0), rows
+
+    def describe(self, pixels: Pixels, layer: Layer, k: int = 5) -> tuple[Description, ...]:
+        """The k texts of the index that suit a picture best.
 
         Args:
             pixels: (h, w, 3) uint8; layer: what kind of picture it is.
@@ -105,7 +108,7 @@ class Searcher:
         )
 
     def _reranker(self, query: Query) -> Reranker | None:
-        if not query.rerank:
+        if not query.rerank or query.rerank == RERANKER:
             return None
         from retrieval.rerank import open_reranker
 
@@ -209,6 +212,8 @@ class Searcher:
 
     def _knows(self, space: str, part: VectorPart) -> bool:
         modality = _modality(part)
+        if isinstance(part, LikePart) and part.segment is not None:
+            return self._part_space(part) == space
         if isinstance(part, LikePart):
             present = self._serving.present(space)
             return present is None or self._row(part) in present
@@ -221,8 +226,19 @@ class Searcher:
             case ImagePart():
                 self._require(space)
                 return np.asarray(self._picture_vectors(part)[space][0])
+            case LikePart(segment=int(number)) if self._serving.segments is not None:
+                return self._serving.segments.vector(self._row(part), number)
             case LikePart():
                 return self._serving.vector(space, self._row(part))
+
+    def _part_space(self, part: LikePart) -> str:
+        """The space that holds the segment of a row. Raises UsageError where the index has no segments."""
+        record = self._serving.manifest.segments
+        if record is None:
+            raise UsageError(
+                f"{self._serving.folder}: has no segments, so segment {part.segment} of {part.id!r} cannot be asked for"
+            )
+        return record.space
 
     def _row(self, part: LikePart) -> int:
         row = self._serving.row_of(part.id)
@@ -251,14 +267,14 @@ class Searcher:
         rows = reduce(_both, sorted(parts, key=len)) if parts else None
         return None if rows is not None and len(rows) == len(serving) else rows
 
-    def _page(self, ranking: Ranking, query: Query, total: int) -> tuple[Scores, RowIds]:
+    def _page(self, ranking: Ranked, query: Query, total: int) -> tuple[Scores, RowIds]:
         end = min(query.offset + query.k, total)
         scores, found = ranking.best(end)
         if query.suppress_m > 0:
             scores, found = self._suppressed(ranking, query, total)
         return scores[query.offset : end], found[query.offset : end]
 
-    def _suppressed(self, ranking: Ranking, query: Query, total: int) -> tuple[Scores, RowIds]:
+    def _suppressed(self, ranking: Ranked, query: Query, total: int) -> tuple[Scores, RowIds]:
         """The ranking without near neighbours of better rows, to the end of the page or of the rows."""
         end = query.offset + query.k
         depth = min(4 * end, total)
@@ -269,7 +285,7 @@ class Searcher:
                 return scores[np.isin(found, kept)], kept
             depth = min(4 * depth, total)
 
-    def _hits(self, ranking: Ranking, scores: Scores, rows: RowIds, offset: int) -> tuple[Hit, ...]:
+    def _hits(self, ranking: Ranked, scores: Scores, rows: RowIds, offset: int) -> tuple[Hit, ...]:
         facts, reasons = self._serving.facts(rows), ranking.why(rows)
         return tuple(
             _hit(fact, offset + i + 1, float(score), why)

@@ -5,6 +5,7 @@ serving/<table version>-<texts version>/
   vectors.<space>.npy     (g, d) in the space's number type, the same order; zero where a row has no vector of it
   missing.<space>.npy     positions of those rows, where there are any
   faiss.<space>.index     for large galleries
+  segments.*              parts of the rows, where the index has them; see `retrieval.segments`
   texts.arrow, texts.<space>.npy   captions and phrases with their vectors
   names.arrow             names of places, where the sources know any
 """
@@ -33,6 +34,7 @@ from retrieval.index.flat import FlatIndex
 from retrieval.index.lance import vector_column
 from retrieval.neighbours import tile_neighbours
 from retrieval.region import Places
+from retrieval.segments import SegmentGallery, write_segments
 
 FAISS_FROM = 50_000
 """Rows from which a FAISS file is worth its making."""
@@ -68,6 +70,8 @@ def derive_serving(folder: Path, store: TextStore, manifest: Manifest) -> Manife
     for space in manifest.spaces.values():
         column = store.columns([vector_column(space.name)]).column(0)
         _write_vectors(partial, space, column, places)
+    if manifest.segments is not None:
+        write_segments(partial, store, manifest.spaces[manifest.segments.space].dim, places)
     _write_texts(partial, store, manifest)
     if (folder / NAMES).is_file():
         shutil.copyfile(folder / NAMES, partial / NAMES)
@@ -115,10 +119,6 @@ class Serving:
     def __len__(self) -> int:
         return int(self.rows.num_rows)
 
-    @cached_property
-    def places(self) -> Places:
-        """Positions of the rows."""
-        cells = self.rows.column("cell").fill_null(0).to_numpy(zero_copy_only=False)
     def load(self) -> None:
         """Open every file now, so that the snapshot can be read to its end even when its folder is gone."""
         _ = self.places, self.layers, self.acquired_us, self.neighbours, self.names
@@ -130,6 +130,10 @@ class Serving:
             if "text" in space.modalities:
                 self.texts(name)
 
+    @cached_property
+    def places(self) -> Places:
+        """Positions of the rows."""
+        cells = self.rows.column("cell").fill_null(0).to_numpy(zero_copy_only=False)
         return Places(cells, self.numbers("lng"), self.numbers("lat"))
 
     @cached_property
@@ -202,6 +206,11 @@ class Serving:
         if not path.is_file():
             return None
         return np.setdiff1d(np.arange(len(self)), np.load(path, allow_pickle=False), assume_unique=True)
+
+    @cached_property
+    def segments(self) -> SegmentGallery | None:
+        """Parts of the rows, None in an index without."""
+        return SegmentGallery.open(self._path) if self.manifest.segments is not None else None
 
     def texts(self, space: str) -> tuple[Sequence[str], FlatIndex]:
         """Texts of the image-to-text gallery and the index over their vectors, row for row."""

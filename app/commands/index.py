@@ -37,6 +37,19 @@ def index(
     captions: Annotated[
         Path | None, typer.Option(help='JSON list of {"image": name, "captions": [...]}.', metavar="FILE")
     ] = None,
+    segments: Annotated[
+        str | None,
+        typer.Option(
+            help="Also keep the parts of aerial pictures: none, regions (of like colour), polygons (of vector "
+            "sources), sam:vit_b, sam:vit_l, sam:vit_h or sam:FILE.",
+            show_default="the index's own, else none",
+            metavar="METHOD",
+        ),
+    ] = None,
+    fuse: Annotated[
+        float | None,
+        typer.Option(help="Share of the parts in a picture's own vector, e.g. 0.3.", min=0, max=1, show_default="0"),
+    ] = None,
     within: Annotated[
         str | None, typer.Option(help="Only tiles in this box, in degrees.", metavar="WEST,SOUTH,EAST,NORTH")
     ] = None,
@@ -55,6 +68,9 @@ def index(
     engine: Annotated[Literal["local"], typer.Option(help="What runs the build.")] = "local",  # noqa: ARG001 (one engine so far)
     offline: Offline = False,
     config: Config = None,
+    progress: Annotated[
+        Literal["bar", "json"], typer.Option(help="How to show progress on stderr; json is a line now and then.")
+    ] = "bar",
     format: Summary = "table",
 ) -> None:
     """Put imagery and maps into an index, or bring the index up to date: run it again with the same sources.
@@ -68,9 +84,6 @@ def index(
     if not sources and not remove:
         raise UsageError("nothing to do: name a source to index, or one to take out with --remove")
     from app import upkeep, wiring
-    progress: Annotated[
-        Literal["bar", "json"], typer.Option(help="How to show progress on stderr; json is a line now and then.")
-    ] = "bar",
 
     if remove:
         say(f"{into}: removed {upkeep.remove(into, remove)} rows")
@@ -79,7 +92,7 @@ def index(
     with progress_as(progress, "indexing") as advance:
         report = wiring.build(
             sources, into, model=model, layer=layer, zoom=zoom, within=_box(within), style=style, bands=_bands(bands),
-            size=size, captions=captions, prune=prune, settings=settings,
+            size=size, captions=captions, segments=segments, fuse=fuse, prune=prune, settings=settings,
             progress=lambda state: advance(state.done, state.total),
         )  # fmt: skip
     if format == "json":

@@ -61,8 +61,8 @@ def search(
     rerank: Annotated[
         str | None,
         typer.Option(
-            help="Reorder the hits: mismatch puts first what disagrees most with --map, segments what has a part that suits "
-            "the query.",
+            help="Reorder the hits: mismatch puts first what disagrees most with --map, segments what has a part that "
+            "suits the query.",
             metavar="RERANKER",
         ),
     ] = None,
@@ -83,8 +83,8 @@ def search(
 
     question = Question(
         text=text, image=image, map=map_, ground=ground, at=at, like=like, segment=segment, not_=not_,
-        within=within, near=near, layer=layer, since=since, until=until, k=k, offset=offset, relations=relations, suppress=suppress,
-        rerank=rerank, min_probability=min_probability, weights=_weights(weight or []),
+        within=within, near=near, layer=layer, since=since, until=until, k=k, offset=offset, relations=relations,
+        suppress=suppress, rerank=rerank, min_probability=min_probability, weights=_weights(weight or []),
     )  # fmt: skip
     if query is not None and any((text, image, map_, ground, at, like, not_)):
         raise UsageError("--query replays a saved query: give no other parts beside it")

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
 from geoanchor.protocols import Row, RowIds, RowVectors, Vectors
 from geoanchor.space import EmbeddingSpace
+from retrieval.index.segment_columns import SEGMENT_COLUMNS, segment_arrays
 
 ROWS_PER_CHUNK = 4096
 """Rows in memory at once while a table is rewritten."""
@@ -84,7 +85,9 @@ class LanceStore:
         vectors = [(vector_column(name), pa.list_(_NUMBERS[space.number], space.dim)) for name, space in spaces.items()]
         # `tiles` last: its presence means that both are there.
         texts = _Table.create(folder, "texts", pa.schema([*_TEXT_FACTS, *vectors]))
-        tiles = _Table.create(folder, "tiles", pa.schema([*((name, kind) for name, kind, _ in _FACTS), *vectors]))
+        tiles = _Table.create(
+            folder, "tiles", pa.schema([*((name, kind) for name, kind, _ in _FACTS), *SEGMENT_COLUMNS, *vectors])
+        )
         return cls(folder, tiles, texts)
 
     @classmethod
@@ -214,6 +217,10 @@ class LanceStore:
     def _to_arrow(self, rows: Sequence[Row]) -> pa.Table:
         arrays = [pa.array([value(row) for row in rows], kind) for _, kind, value in _FACTS]
         names = [name for name, _, _ in _FACTS]
+        # Indexes of before there were segments lack their columns.
+        if SEGMENT_COLUMNS[0][0] in self._tiles.schema.names:
+            arrays += segment_arrays([row.segments for row in rows])
+            names += [name for name, _ in SEGMENT_COLUMNS]
         for space in self.spaces:
             arrays.append(_vector_array([row.vectors.get(space) for row in rows], self._vector_type(space)))
             names.append(vector_column(space))
