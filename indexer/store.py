@@ -35,6 +35,11 @@ class IndexStore(RowStore, Protocol):
     def replace_vectors(self, ids: Sequence[str], vectors: Mapping[str, RowVectors]) -> None:
         """Put other vectors (n, d) by space in the place of those of n rows by id, in one commit; ids must exist."""
 
+    def replace_words(
+        self, ids: Sequence[str], captions: Sequence[str], tags: Sequence[Sequence[str]] | None = None
+    ) -> None:
+        """Put other captions, and tags unless None, in the place of those of n rows by id, in one commit; ids exist."""
+
     def restore(self, version: int) -> None:
         """Make the rows those of an earlier version again, in a commit of its own."""
 

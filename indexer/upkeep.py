@@ -8,15 +8,15 @@ from pathlib import Path
 
 from geoanchor.errors import UsageError
 from geoanchor.manifest import Manifest, read_manifest, write_manifest
-from geoanchor.protocols import RowVectors
-from indexer.build import Finish
+from geoanchor.protocols import Encoder, RowVectors
+from indexer.build import Finish, require_spaces
 from indexer.halfway import Halfway
 from indexer.journal import Journal
 from indexer.lock import writing
 from indexer.names import drop_names
 from indexer.seal import recounted
 from indexer.store import IndexStore, Stores
-from indexer.textgallery import drop_texts
+from indexer.textgallery import drop_texts, refresh_texts
 from indexer.trouble import said_plainly
 
 _Change = Callable[[IndexStore, Manifest], Manifest]
@@ -29,6 +29,15 @@ class Revision:
     ids: Sequence[str]
     vectors: Mapping[str, RowVectors]
     manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a row is said to show; tags None leaves it those it has."""
+
+    id: str
+    caption: str
+    tags: tuple[str, ...] | None = None
 
 
 def delete_rows(folder: Path, ids: Sequence[str], stores: Stores, finish: Finish) -> int:
@@ -63,6 +72,31 @@ def delete_source(folder: Path, uri: str, stores: Stores, finish: Finish) -> int
         return manifest.model_copy(update={"sources": staying})
 
     return -_change(folder, stores, finish, change)
+
+
+def rephrase(folder: Path, words: Sequence[Words], encoder: Encoder, stores: Stores, finish: Finish) -> int:
+    """Give rows other captions, and tags where some are named, and the gallery of texts what they say then; how many.
+
+    Rows that the index does not have are passed over. Raises SpaceMismatch when the encoder is not the index's, and as
+    `delete_rows` does.
+    """
+    changed = 0
+
+    def change(store: IndexStore, manifest: Manifest) -> Manifest:
+        nonlocal changed
+        require_spaces(manifest.spaces, encoder.spaces, folder)
+        there = set(store.columns(["id"])["id"].to_pylist())
+        for told in (True, False):
+            own = [item for item in words if item.id in there and (item.tags is not None) == told]
+            changed += len(own)
+            if own:
+                tags = [item.tags or () for item in own] if told else None
+                store.replace_words([item.id for item in own], [item.caption for item in own], tags)
+        refresh_texts(store, encoder)
+        return manifest
+
+    _change(folder, stores, finish, change)
+    return changed
 
 
 def compact(folder: Path, stores: Stores, finish: Finish) -> None:

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
-from geoanchor.protocols import Row, RowIds, RowVectors, Vectors
+from geoanchor.protocols import Row, RowVectors, Vectors
 from geoanchor.space import EmbeddingSpace
+from retrieval.index.renewed import with_columns
 from retrieval.index.segment_columns import SEGMENT_COLUMNS, segment_arrays
 
 ROWS_PER_CHUNK = 4096
@@ -185,9 +186,22 @@ class LanceStore:
 
     def replace_vectors(self, ids: Sequence[str], vectors: Mapping[str, RowVectors]) -> None:
         """Put other vectors (n, d) by space in the place of those of n rows by id, in one commit; ids must exist."""
+        known = {name: _vector_array(list(rows), self._vector_type(name)) for name, rows in vectors.items()}
+        self._replace_columns(ids, {vector_column(name): array for name, array in known.items()})
+
+    def replace_words(
+        self, ids: Sequence[str], captions: Sequence[str], tags: Sequence[Sequence[str]] | None = None
+    ) -> None:
+        """Put other captions, and tags unless None, in the place of those of n rows by id, in one commit."""
+        columns = {"caption": pa.array(captions, pa.string())}
+        if tags is not None:
+            columns["tags"] = pa.array(tags, pa.list_(pa.string()))
+        self._replace_columns(ids, columns)
+
+    def _replace_columns(self, ids: Sequence[str], columns: Mapping[str, pa.Array]) -> None:
         place = np.full(self.count(), -1, np.int64)
         place[self._positions(ids)] = np.arange(len(ids))
-        self._tiles.replace(_with_vectors(self._tiles.chunks(np.arange(len(place))), vectors, place))
+        self._tiles.replace(with_columns(self._tiles.chunks(np.arange(len(place))), columns, place))
 
     def restore(self, version: int) -> None:
         """Make the rows those of an earlier version again, in a commit of its own."""
@@ -347,31 +361,6 @@ class _Table:
         finally:
             self._dataset = self._at = None
             self._cached.clear()
-
-
-def _with_vectors(
-    batches: Iterator[pa.RecordBatch], vectors: Mapping[str, RowVectors], place: RowIds
-) -> Iterator[pa.RecordBatch]:
-    """A table's batches with other vectors; place: (g,) row of `vectors` for each row of the table, -1 for its own."""
-    start = 0
-    for batch in batches:
-        at = place[start : start + len(batch)]
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        for space, matrix in vectors.items():
-            columns[vector_column(space)] = _renewed(columns[vector_column(space)], matrix, at)
-        start += len(batch)
-        yield pa.record_batch(list(columns.values()), schema=batch.schema)
-
-
-def _renewed(column: pa.FixedSizeListArray, matrix: RowVectors, at: RowIds) -> pa.FixedSizeListArray:
-    """A column of vectors with row `at` of a matrix in the place of its own, where that is not -1."""
-    there, new, dim = column.is_valid().to_numpy(zero_copy_only=False), at >= 0, column.type.list_size
-    dense = np.zeros((len(at), dim), column.type.value_type.to_pandas_dtype())
-    dense[there] = column.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
-    dense[new] = matrix[at[new]]
-    return pa.FixedSizeListArray.from_arrays(
-        pa.array(dense.reshape(-1)), type=column.type, mask=pa.array(~(there | new))
-    )
 
 
 def _vector_array(vectors: Sequence[RowVectors | None], kind: pa.FixedSizeListType) -> pa.Array:
