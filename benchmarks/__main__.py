@@ -8,7 +8,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("build", "search", "startup", "relations", "changes", "matching", "updates")
+NAMES = (
+    "build", "search", "startup", "relations", "changes", "matching", "updates", "paraphrases", "transfer", "segments",
+    "segments_recall",
+)  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -105,9 +105,10 @@ class TowerEncoder:
         return self._structure.maps(pictures) if modality == "map" else self._structure.aerials(pictures)
 
     def _branch(self, modality: Modality) -> Branch:
-        branches = self._manifest.branches
-        # A part of an aerial picture is one itself, unless the bundle was trained to tell them apart.
-        branch = branches.get(modality) or (branches.get("aerial") if modality == "segment" else None)
+        branch = self._manifest.branches.get(modality)
+        if branch is None and modality == "segment" and "aerial" in self._manifest.branches:
+            # A part of an aerial picture is one itself; one view of it is enough, there are several parts.
+            branch = self._manifest.branches["aerial"].model_copy(update={"views": 1})
         if branch is None:
             known = ", ".join(self._manifest.branches)
             raise UnsupportedModality(f"model {self.name!r} knows no {modality}; it knows {known}")

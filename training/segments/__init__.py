@@ -1,0 +1,1 @@
+"""Learning from segments: words against the parts of a picture, beside words against the whole."""
