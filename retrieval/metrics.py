@@ -70,6 +70,24 @@ def hits_of_vectors(
     return np.concatenate(blocks) if blocks else np.zeros((0, len(ks)))
 
 
+def expected_precision(scores: NDArray[np.float32], right: NDArray[np.bool_], k: int = 10) -> Floats:
+    """Share of right items among the k best of each query when ties are broken at random.
+
+    Args:
+        scores: (q, g) float32, compared after rounding to 6 decimals; right: (q, g), which items count.
+    Returns:
+        (q,) float64 in 0..1; of a gallery smaller than k the share of all of it.
+    """
+    rounded = np.round(scores, _TIE_DECIMALS)
+    k = min(k, rounded.shape[1])
+    last = -np.partition(-rounded, k - 1, axis=1)[:, k - 1 : k]
+    above, tied = rounded > last, rounded == last
+    places = k - above.sum(axis=1)
+    by_chance = places * (tied & right).sum(axis=1) / tied.sum(axis=1)
+    found: Floats = ((above & right).sum(axis=1) + by_chance) / k
+    return found
+
+
 def percent(hits: Floats, ks: Sequence[int] = KS) -> dict[str, float]:
     """{"R@1": ..., ...} in percent from per-query hits (q, len(ks))."""
     means = hits.mean(axis=0) if len(hits) else np.zeros(len(ks))

@@ -38,7 +38,7 @@ class CountryTiles:
 
 
 def country_tiles(
-    country: str, seeds: Sequence[int] = SEEDS, per_city: int = 40, progress: Progress = silent
+    country: str, seeds: Sequence[int] = SEEDS, per_city: int = 20, progress: Progress = silent
 ) -> CountryTiles:
     """Tiles of zoom 17 at random from each town, the same for the same arguments.
 
