@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import shapely
@@ -45,7 +46,7 @@ def rich_captions(features: Sequence[Feature], ground: Footprint, count: int = 5
         features: those that meet the ground, unclipped, degrees.
         seed: of the choice of words, from the second paraphrase on.
     """
-    scene = scene_of(presence(features, ground))
+    scene = _distinct(scene_of(presence(features, ground)))
     plain = Choice(ground)
     rounds = (1 + seed * 1000 + n for n in range(3 * count))
     told = dict.fromkeys([_told(scene, plain)])
@@ -54,6 +55,14 @@ def rich_captions(features: Sequence[Feature], ground: Footprint, count: int = 5
             break
         told[_told(scene, plain.again(number))] = None
     return tuple(told)
+
+
+def _distinct(scene: Scene) -> Scene:
+    """A scene with one thing of each plain name: small buildings are buildings, too."""
+    first: dict[str, Thing] = {}
+    for thing in scene.things:
+        first.setdefault(thing.concept.nouns[0].singular, thing)
+    return replace(scene, things=tuple(first.values()))
 
 
 def _told(scene: Scene, choice: Choice) -> str:

@@ -91,7 +91,7 @@ def index(
         return
     with progress_as(progress, "indexing") as advance:
         report = wiring.build(
-            sources, into, model=model, layer=layer, zoom=zoom, within=_box(within), style=style, bands=_bands(bands),
+            sources, into, model=model, layer=layer, zoom=zoom, within=box_of(within), style=style, bands=_bands(bands),
             size=size, captions=captions, segments=segments, fuse=fuse, prune=prune, settings=settings,
             progress=lambda state: advance(state.done, state.total),
         )  # fmt: skip
@@ -117,7 +117,8 @@ def _summary(into: Path, report: BuildReport) -> str:
     return "\n".join(lines)
 
 
-def _box(within: str | None) -> Bounds | None:
+def box_of(within: str | None) -> Bounds | None:
+    """The box that --within names. Raises UsageError for anything but one."""
     if within is None:
         return None
     from app.question import region
