@@ -179,7 +179,7 @@ def seen(tower: ImageTower, x: Tensor, views: int) -> Tensor:
     from torch.nn.functional import normalize
 
     axes: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
-    return normalize(torch.stack([tower(x.flip(own)) for own in axes[:views]]).sum(dim=0), dim=-1)
+    return cast("Tensor", normalize(torch.stack([tower(x.flip(own)) for own in axes[:views]]).sum(dim=0), dim=-1))
 
 
 def normalise(pixels: Tensor, branch: Branch) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,10 @@ def cache_folder(run: Path, data: Data) -> Path:
     return run / f"structure-{hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
-def draw_structure(data: Data, folder: Path, log: Log) -> None:
-    """Draw every place that the cache does not hold yet; a stopped run goes on where it was."""
+def draw_structure(data: Data, folder: Path, log: Log, splits: Sequence[Split] = ("train", "val")) -> None:
+    """Draw every place of some splits that the cache does not hold yet; a stopped run goes on where it was."""
     for place in places_of(data):
-        if not (folder / place.split / place.name).is_dir():
+        if place.split in splits and not (folder / place.split / place.name).is_dir():
             log(f"drew {_draw_place(place, data, folder / place.split / place.name)} tiles of {place.name}")
 
 

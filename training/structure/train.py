@@ -62,7 +62,7 @@ def train_structure(
     run = run or Path("runs") / (f"{plan.name}-structure-smoke" if smoke else f"{plan.name}-structure")
     require_checkpoint(run / CHECKPOINT, resume)
     tiles = cache_folder(run, plan.data)
-    draw_structure(plan.data, tiles, log)
+    draw_structure(plan.data, tiles, log, ("val",) if plan.decoder.keep else ("train", "val"))
     network = _kept(plan) if plan.decoder.keep else _fitted(plan, tiles, run, resume, log)
     return export_structure(plan, network, _learned(plan, network, tiles, log), run / "bundle")
 
