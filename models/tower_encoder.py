@@ -174,12 +174,12 @@ def resize(pixels: Pixels, branch: Branch) -> Pixels:
 def seen(tower: ImageTower, x: Tensor, views: int) -> Tensor:
     """Unit vectors (n, d) of normalised pictures (n, 3, h, w): the mean over the first of four mirrored views."""
     if views == 1:
-        return tower(x)
+        return cast("Tensor", tower(x))
     import torch
     from torch.nn.functional import normalize
 
     axes: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
-    return cast("Tensor", normalize(torch.stack([tower(x.flip(own)) for own in axes[:views]]).sum(dim=0), dim=-1))
+    return normalize(torch.stack([tower(x.flip(own)) for own in axes[:views]]).sum(dim=0), dim=-1)
 
 
 def normalise(pixels: Tensor, branch: Branch) -> Tensor:
