@@ -51,6 +51,10 @@ class IndexCorrupt(GeoAnchorError):
     """The folder's parts do not fit together; `geoanchor doctor` says which."""
 
 
+class TrainingFailed(GeoAnchorError):
+    """A training came to numbers that are none; the last checkpoint is as it was."""
+
+
 class ModelNotFound(UsageError):
     """No bundle of that name, folder or file."""
 

@@ -37,7 +37,7 @@ KEYWORDS = tuple(concept for concept in CONCEPTS.values() if concept.weight >= 2
 _CAPTIONS = 4
 """Paraphrases kept of a tile; each costs a sentence vector."""
 _SEASONS: tuple[Season, ...] = ("spring", "summer", "autumn", "winter")
-_COMPASS = re.compile("north|south|east|west")
+COMPASS = re.compile("north|south|east|west")
 _COLUMN = {concept.name: column for column, concept in enumerate(KEYWORDS)}
 
 
@@ -167,7 +167,7 @@ class TilePairs:
         self._aerial = [np.load(shard / "aerial.npy", mmap_mode="r") for shard in shards]
         self._map = [np.load(shard / "map.npy", mmap_mode="r") for shard in shards]
         self.texts, self.sentences, rows = _distinct(facts, shards)
-        self.oriented = np.array([bool(_COMPASS.search(text)) for text in self.texts], np.bool_)
+        self.oriented = np.array([bool(COMPASS.search(text)) for text in self.texts], np.bool_)
         self.captions = _padded([[rows[text] for text in own] for fact in facts for own in fact["captions"]])
         self.concepts = np.zeros((len(self.place), len(KEYWORDS)), np.bool_)
         for row, names in enumerate(own for fact in facts for own in fact["concepts"]):

@@ -1,0 +1,1 @@
+"""Text and imagery across domains (UrbanCross): contrast with segments on one country, adaptation to another."""
