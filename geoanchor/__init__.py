@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     open: Callable[..., Any]
     build: Callable[..., Any]
+    connect: Callable[..., Any]
     load_bundle: Callable[..., Any]
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ _ON_FIRST_USE = {
     "Tile": "geoanchor.tiling",
     "TileImage": "geoanchor.image",
     "build": "app.wiring",
+    "connect": "app.client",
     "load_bundle": "models.bundle",
     "open": "app.wiring",
 }
@@ -55,6 +57,7 @@ __all__ = [
     "TileImage",
     "__version__",
     "build",
+    "connect",
     "load_bundle",
     "open",
 ]

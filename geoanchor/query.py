@@ -12,7 +12,9 @@ from geoanchor.tiling import Bounds, cell_name
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", allow_inf_nan=False
+    )
 
 
 def _in_range(bounds: Bounds) -> Bounds:
@@ -65,12 +67,16 @@ NEGATIVE_WEIGHT = -0.5
 """Weight of unwanted words: strong enough to move what is unwanted down, weak enough not to outshout the wish."""
 
 
+Weight = Annotated[float, Field(ge=-1000, le=1000)]
+"""How much a part counts; below 0: the less like it, the better."""
+
+
 class TextPart(_Frozen):
     """Words. Negative weight: unlike these words."""
 
     kind: Literal["text"] = "text"
     text: str = Field(min_length=1, max_length=2000)
-    weight: float = 1.0
+    weight: Weight = 1.0
 
 
 class ImagePart(_Frozen):
@@ -79,7 +85,7 @@ class ImagePart(_Frozen):
     kind: Literal["image"] = "image"
     layer: Layer
     data: bytes = Field(min_length=1)
-    weight: float = 1.0
+    weight: Weight = 1.0
 
 
 class PointPart(_Frozen):
@@ -88,7 +94,7 @@ class PointPart(_Frozen):
     kind: Literal["point"] = "point"
     lng: float = Field(ge=-180, le=180)
     lat: float = Field(ge=-90, le=90)
-    weight: float = 1.0
+    weight: Weight = 1.0
 
 
 class LikePart(_Frozen):
@@ -97,7 +103,7 @@ class LikePart(_Frozen):
     kind: Literal["like"] = "like"
     id: str
     segment: int | None = Field(default=None, ge=0)
-    weight: float = 1.0
+    weight: Weight = 1.0
 
 
 Part = Annotated[TextPart | ImagePart | PointPart | LikePart, Field(discriminator="kind")]

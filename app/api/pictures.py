@@ -37,7 +37,11 @@ def routes(handlers: Handlers) -> APIRouter:
         """Give its address to QGIS or MapLibre."""
         return _tilejson(handlers, layer, str(request.base_url).rstrip("/"))
 
-    @router.get("/tiles/{layer}/{z}/{x}/{y}.png", response_class=Response, summary="A map tile")
+    nothing: dict[int | str, dict[str, Any]] = {204: {"description": "Nothing lies there"}}
+
+    @router.get(
+        "/tiles/{layer}/{z}/{x}/{y}.png", response_class=Response, responses=nothing, summary="A map tile"
+    )
     def tile(
         layer: Layer,
         z: Annotated[int, Path(ge=0, le=MAX_ZOOM)],

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Attribute
 
 from app.handlers import Handlers
-from geoanchor.phrase import Phrase
+from app.phrasing import Understood
 from geoanchor.places import Place
 
 
@@ -38,10 +38,10 @@ def routes(handlers: Handlers) -> APIRouter:
     """The operations."""
     router = APIRouter(prefix="/api", tags=["search box"])
 
-    @router.post("/parse", response_model=Phrase, summary="What a text means")
-    def parse(words: Words) -> Phrase:
+    @router.post("/parse", response_model=Understood, summary="What a text means")
+    def parse(words: Words) -> Understood:
         """The Query that the text asks, and chips that say which words became what."""
-        return handlers.index.parse(words.text)
+        return Understood.of(words.text, handlers.index.reader(words.text))
 
     @router.get("/suggest", response_model=Examples, summary="Texts to try")
     def suggest(k: Annotated[int, Field(ge=1, le=50)] = 6) -> Examples:
