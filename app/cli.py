@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands import adapt, anchors, captions, changes, dataset, evaluate, index, info, search, serve, train
+from app.commands import adapt, anchors, captions, changes, dataset, evaluate, index, info, report, search, serve, train
 from geoanchor import __version__
 from geoanchor.errors import GeoAnchorError
 
@@ -25,7 +25,8 @@ app = typer.Typer(
 )
 for command in (
     serve.demo, index.index, search.search, search.describe, changes.changes, adapt.adapt, anchors.anchors,
-    captions.captions, train.train, train.models, serve.serve, info.info, info.doctor, info.compact, info.export,
+    captions.captions, train.train, train.models, serve.serve, info.info, info.doctor, info.compact,
+    info.export, report.report,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(evaluate.app, name="evaluate")

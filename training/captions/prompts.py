@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from geoanchor.errors import UsageError
+from geoanchor.words import tag_phrase
 from indexer.concepts import Concept, concepts_of
-from indexer.textgallery import tag_phrase
 from models.captioner import Form
 
 _MOST_TAGS = 12

@@ -74,6 +74,12 @@ def judge(caption: str, tags: Sequence[str], likeness: float | None = None) -> Q
     )
 
 
+def concepts_named(text: str) -> tuple[str, ...]:
+    """Plain nouns of what a text names, each once, sorted: "city park" is a park."""
+    names = [min(found, key=lambda name: CONCEPTS[name].rank) for found in _mentions(_WORD.findall(text.lower()))]
+    return tuple(sorted({CONCEPTS[name].nouns[0].singular for name in names}))
+
+
 def is_sentence(text: str) -> bool:
     """Whether a text is words at all: a failing model gives fragments or the same word for ever."""
     tokens = text.lower().split()
