@@ -88,4 +88,4 @@ def _template() -> Any:
 
 
 def _style() -> str:
-    return files("app").joinpath("static/changes.css").read_text("utf-8")
+    return files("app").joinpath("templates/changes.css").read_text("utf-8")

@@ -7,6 +7,10 @@ const NONE = { type: "FeatureCollection", features: [] };
 const WARM = ["interpolate", ["linear"], ["get", "heat"], 0, "#fff3c4", 0.5, "#f59e0b", 1, "#b91c1c"];
 const COOL = ["interpolate", ["linear"], ["get", "share"], 0, "#bfe3de", 1, "#0b6e66"];
 
+const NUMBER = ["concat", "pin-", ["to-string", ["get", "rank"]]];
+/* Outlines are noise under pins until there is room between them. */
+const CLOSE = (full) => ["interpolate", ["linear"], ["zoom"], 13.5, 0, 15, full];
+
 /* Events: "point" {lng, lat}, "hover" {rank or null}, "choose" {rank}, "moved". */
 export class Atlas extends EventTarget {
   #map;
@@ -128,11 +132,11 @@ export class Atlas extends EventTarget {
       { id: "coverage", type: "fill", source: "coverage", paint: { "fill-color": COOL, "fill-opacity": 0.45, "fill-outline-color": "#0b6e66" } },
       { id: "heat", type: "fill", source: "heat", paint: { "fill-color": WARM, "fill-opacity": ["+", 0.1, ["*", 0.55, ["get", "heat"]]], "fill-antialias": false } },
       { id: "region", type: "line", source: "region", paint: { "line-color": "#0b6e66", "line-width": 2.5, "line-dasharray": [3, 2] } },
-      { id: "hit-fill", type: "fill", source: "hits", paint: { "fill-color": "#f97316", "fill-opacity": 0.16 } },
-      { id: "hit-edge", type: "line", source: "hits", paint: { "line-color": "#c2410c", "line-width": 1.6 } },
+      { id: "hit-fill", type: "fill", source: "hits", paint: { "fill-color": "#f97316", "fill-opacity": CLOSE(0.07) } },
+      { id: "hit-edge", type: "line", source: "hits", paint: { "line-color": "#c2410c", "line-width": 1.6, "line-opacity": CLOSE(1) } },
       { id: "hit-lit", type: "line", source: "hits", filter: lit, paint: { "line-color": "#14b8a6", "line-width": 4 } },
       { id: "point", type: "circle", source: "point", paint: { "circle-radius": 7, "circle-color": "#fff", "circle-stroke-color": "#0b6e66", "circle-stroke-width": 4 } },
-      { id: "pins", type: "symbol", source: "pins", layout: { ...pins, "icon-image": ["concat", "pin-", ["to-string", ["get", "rank"]]] } },
+      { id: "pins", type: "symbol", source: "pins", layout: { ...pins, "icon-image": ["step", ["zoom"], ["case", ["<=", ["get", "rank"], 12], NUMBER, "pin-"], 14, NUMBER] } },
       { id: "pin-lit", type: "symbol", source: "pins", filter: lit, layout: { ...pins, "icon-image": ["concat", "pin-", ["to-string", ["get", "rank"]], "-lit"] } },
     ]) map.addLayer(layer);
   }

@@ -1,141 +1,188 @@
-/* The list of changes and the reviewer's buttons. Loads nothing from any other machine. */
-"use strict";
+/* The page of changes: a queue of places, one of them in full, and where they lie; made to be gone through by keyboard. */
 
-(() => {
-  const form = document.querySelector("form");
-  const headline = document.querySelector(".headline");
-  const list = document.querySelector(".changes");
+import { Atlas } from "./atlas.js";
+import { controls } from "./controls.js";
+import { icon, make, thumbnail, toast } from "./dom.js";
+import { readFacts } from "./facts.js";
+import { ringsOf } from "./geometry.js";
+import { review } from "./review.js";
+import { ask, save } from "./service.js";
+import { skeleton, trouble } from "./states.js";
 
-  form.addEventListener("submit", (event) => { event.preventDefault(); compare(); });
+const form = document.querySelector("form.ask"), headline = document.querySelector(".headline"), queue = document.querySelector(".places");
+const causes = document.querySelector(".causes"), stage = document.querySelector("#review"), frame = document.querySelector(".atlas");
+
+let found = null, cells = null, chosen = null, cause = "", within = "", shown = { heat: true, outline: true }, atlas = null, heatOn = true;
+
+form.addEventListener("submit", (event) => { event.preventDefault(); compare(); });
+document.addEventListener("keydown", key);
+addEventListener("popstate", () => { readAddress(); choose(byId(addressed()) ?? listed()[0]); });
+queue.addEventListener("pointerover", ({ target }) => atlas?.light(Number(target.closest("li")?.dataset.rank) || null));
+start();
+
+async function start() {
+  stage.replaceChildren(skeleton(1));
+  readAddress();
+  try {
+    const { layers } = await readFacts();
+    atlas = await new Atlas(frame, layers, null).ready;
+    const base = layers.some(({ name }) => name === "aerial") ? "aerial" : "map";
+    const legend = controls(frame, atlas, base, { base: () => {}, heat: (on) => { heatOn = on; drawHeat(); legend.hidden = !on; }, coverage: null, region: inRegion }, true);
+    legend.textContent = "agrees … disagrees";
+    atlas.addEventListener("choose", ({ detail: { rank } }) => choose(listed().find((change) => change.rank === rank)));
+    atlas.addEventListener("hover", ({ detail: { rank } }) => atlas.light(rank));
+  } catch (error) {
+    wrong(error, start);
+    return;
+  }
+  await compare();
+}
+
+async function compare() {
+  say("Comparing map and imagery; the first time this takes a while …");
+  stage.setAttribute("aria-busy", "true");
+  const given = new FormData(form), asked = new URLSearchParams({ k: given.get("k"), ...(given.has("everything") && { everything: "true" }), ...(within && { within }) });
+  try {
+    found = await ask("/api/changes?" + asked);
+    cells = found.heat.length ? await ask(`/api/coverage?resolution=${parseInt(found.heat[0].cell[1], 16)}`) : null;
+  } catch (error) {
+    wrong(error, compare);
+    return;
+  } finally {
+    stage.removeAttribute("aria-busy");
+  }
+  cause = "";
+  say(words(found));
+  draw();
+  choose(byId(addressed()) ?? listed()[0], false);
+  atlas.fitHits();
+}
+
+/* What there is to say of the region as a whole. */
+function words({ pairs, unmapped, reviewed, registration, note }) {
+  const compared = `${pairs.toLocaleString("en")} ${pairs === 1 ? "pair" : "pairs"} of map and picture compared`;
+  return [compared + (unmapped ? `, ${unmapped} without a map` : ""), reviewed && `${reviewed} reviewed`, registration?.reason, note].filter(Boolean).join("; ");
+}
+
+function draw() {
+  const counts = Map.groupBy(found.changes, (change) => change.cause);
+  causes.replaceChildren(...(counts.size < 2 ? [] : [["", found.changes.length], ...[...counts].map(([name, list]) => [name, list.length])].map(([name, count]) =>
+    make("button", { type: "button", class: "button", "aria-pressed": String(cause === name), onclick: () => { cause = name; draw(); choose(listed()[0]); } }, `${name || "all"} ${count}`))));
+  queue.replaceChildren(...listed().map(entry));
+  document.querySelector(".exports").replaceChildren(...(found.changes.length ? [make("span", { class: "soft" }, "Export"), exportButton("GeoJSON", geojson), exportButton("CSV", csv)] : []));
+  atlas.showHits(listed().map(({ rank, lng, lat, bounds, outline }) => ({ rank, lng, lat, bounds, outline })));
+  drawHeat();
+}
+
+/* Outlines of the cells come with the coverage, which has all cells of the index. */
+function drawHeat() {
+  const worst = Math.max(1e-9, ...(found?.heat ?? []).map((cell) => cell.mean));
+  const heat = new Map((found?.heat ?? []).map((cell) => [cell.cell, cell.mean / worst]));
+  const features = (cells?.features ?? []).filter(({ properties }) => heat.has(properties.cell)).map((cell) => ({ ...cell, properties: { heat: heat.get(cell.properties.cell) } }));
+  atlas.showHeat(heatOn ? { type: "FeatureCollection", features } : null);
+}
+
+function entry(change) {
+  const { id, rank, mismatch, aerial_id: aerial, cause: why, review: decided } = change;
+  return make("li", { data: { change: id, rank, decision: decided?.decision ?? "" } },
+    make("button", { type: "button", "aria-current": String(change === chosen), onclick: () => choose(change) },
+      make("img", { src: thumbnail(aerial), alt: "", loading: "lazy", width: 46, height: 46 }),
+      make("span", { class: "entry-words" }, make("strong", {}, `${rank}. ${why}`), make("span", { class: "soft" }, `mismatch ${mismatch.toFixed(2)}`)),
+      decided && icon(decided.decision === "accept" ? "accept" : "close")));
+}
+
+function choose(change, remember = true) {
+  chosen = change ?? null;
+  for (const item of queue.children) item.firstChild.setAttribute("aria-current", String(item.dataset.change === chosen?.id));
+  if (!chosen) { stage.replaceChildren(nothingLeft()); return; }
+  queue.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
+  stage.replaceChildren(...review(chosen, shown, { decide, show: (now) => { shown = now; choose(chosen, false); } }));
+  atlas.light(chosen.rank);
+  if (remember) { history.pushState(null, "", "#" + address()); atlas.goTo(chosen); }
+}
+
+async function decide(decision, note) {
+  const change = chosen, next = neighbour(1);
+  try {
+    change.review = await ask("/api/changes", { body: { change: change.id, decision, note } });
+  } catch (error) {
+    toast(error.message);
+    return;
+  }
+  toast(`${change.rank} ${decision}ed`);
+  queue.querySelector(`[data-change="${CSS.escape(change.id)}"]`)?.replaceWith(entry(change));
+  choose(next ?? change);
+}
+
+function key(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input:not([type=checkbox]):not([type=range]), select, textarea")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  const note = stage.querySelector('[name="note"]');
+  const act = {
+    j: () => choose(neighbour(1) ?? chosen), k: () => choose(neighbour(-1) ?? chosen),
+    a: () => chosen && decide("accept", note.value), r: () => chosen && decide("reject", note.value),
+    h: () => stage.querySelector('[name="heat"]')?.click(), o: () => stage.querySelector('[name="outline"]')?.click(), n: () => note?.focus(),
+  }[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+}
+
+function inRegion(region) {
+  if (region.kind === "polygon") {
+    const lngs = ringsOf(region.geometry).flat().map(([lng]) => lng), lats = ringsOf(region.geometry).flat().map(([, lat]) => lat);
+    within = [Math.min(...lngs), Math.min(...lats), Math.max(...lngs), Math.max(...lats)].join(",");
+  } else within = region.bounds.map((edge) => edge.toFixed(6)).join(",");
+  atlas.showRegion({ kind: "bounds", bounds: within.split(",").map(Number) });
+  history.pushState(null, "", "#" + address());
   compare();
+}
 
-  async function compare() {
-    say("Comparing …");
-    const given = new FormData(form);
-    const asked = new URLSearchParams();
-    for (const [name, value] of given) if (value) asked.set(name, value === "on" ? "true" : value);
-    const found = await ask("/api/changes?" + asked);
-    if (!found) return;
-    const bare = found.unmapped ? `, ${found.unmapped} without a map` : "";
-    const lies = found.registration ? `; ${found.registration.reason}` : "";
-    const reviewed = found.reviewed ? `; ${found.reviewed} reviewed` : "";
-    say(`${found.pairs} pairs of map and picture compared${bare}${lies}${reviewed}${found.note ? "; " + found.note : ""}`);
-    list.replaceChildren(...found.changes.map(card));
-  }
+function nothingLeft() {
+  return make("div", { class: "panel" }, icon("accept"), make("h2", {}, "Nothing to look at here"),
+    make("p", {}, found?.note || "Map and imagery agree, or everything was reviewed."),
+    within && make("button", { type: "button", class: "button", onclick: () => { within = ""; atlas.showRegion(null); compare(); } }, "Look everywhere"));
+}
 
-  function card(change) {
-    const item = make("li");
-    item.dataset.change = change.id;
-    const when = change.acquired ? ", " + change.acquired.slice(0, 10) : "";
-    item.append(
-      figure(change.map_id ? picture(thumbnail(change.map_id), "map") : make("div", "blank", "no map"), "map"),
-      figure(picture(thumbnail(change.aerial_id), "imagery"), "imagery" + when),
-      figure(heat(change), "where they disagree"),
-      facts(change, item),
-    );
-    return item;
-  }
+function wrong(error, again) {
+  say(error.message, true);
+  queue.replaceChildren();
+  causes.replaceChildren();
+  stage.replaceChildren(trouble(error, again));
+}
 
-  function heat(change) {
-    const over = make("div", "over");
-    over.append(picture(thumbnail(change.aerial_id), ""), picture(heatmap(change), "where they disagree"));
-    if (change.outline) over.append(outline(change));
-    return over;
-  }
+function exportButton(label, write) {
+  return make("button", { type: "button", class: "button", onclick: write }, label);
+}
 
-  /* The disagreeing part, drawn over a picture of the same bounds. */
-  function outline({ outline: shape, bounds: [west, south, east, north] }) {
-    const polygons = shape.type === "Polygon" ? [shape.coordinates] : shape.coordinates;
-    const point = ([lng, lat]) => `${100 * (lng - west) / (east - west)} ${100 * (north - lat) / (north - south)}`;
-    const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    drawing.setAttribute("viewBox", "0 0 100 100");
-    drawing.setAttribute("preserveAspectRatio", "none");
-    path.setAttribute("d", polygons.flat().map((ring) => "M" + ring.map(point).join("L") + "Z").join(" "));
-    drawing.append(path);
-    return drawing;
-  }
+function geojson() {
+  const features = listed().map(({ outline, bounds: [west, south, east, north], ...properties }) => ({
+    type: "Feature", id: properties.id, properties, geometry: outline ?? { type: "Polygon", coordinates: [[[west, south], [east, south], [east, north], [west, north], [west, south]]] },
+  }));
+  save(new Blob([JSON.stringify({ type: "FeatureCollection", features }, null, 1)], { type: "application/geo+json" }), "changes.geojson");
+}
 
-  function facts(change, item) {
-    const cause = make("p", "cause");
-    cause.append(make("b", "", String(change.rank)), " " + change.cause);
-    const box = make("div", "facts");
-    box.append(
-      cause,
-      make("p", "reason", change.reason),
-      make("p", "score", `mismatch ${change.mismatch.toFixed(3)}, percentile ${change.percentile.toFixed(0)} of the region`),
-    );
-    if (change.review) box.append(make("p", "score", `${change.review.decision}ed ${change.review.time.slice(0, 10)} ${change.review.note}`));
-    box.append(make("p", "where", `${change.lat.toFixed(5)}, ${change.lng.toFixed(5)}`));
-    if (change.attribution) box.append(make("p", "where", change.attribution));
-    box.append(decide(change, item));
-    return box;
-  }
+function csv() {
+  const columns = ["rank", "id", "cause", "reason", "mismatch", "percentile", "lat", "lng", "map_id", "aerial_id", "acquired"];
+  const cell = (value) => { const text = String(value ?? ""); return /[",\n]/.test(text) || /^[=+@]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text; };
+  const rows = listed().map((change) => [...columns.map((name) => change[name]), change.review?.decision, change.review?.note]);
+  save(new Blob([[[...columns, "decision", "note"], ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n"], { type: "text/csv" }), "changes.csv");
+}
 
-  function decide(change, item) {
-    const row = make("div", "decide");
-    const note = make("input");
-    note.placeholder = "note";
-    note.setAttribute("aria-label", "note");
-    note.maxLength = 2000;
-    for (const [decision, words] of [["accept", "Accept"], ["reject", "Reject"]]) {
-      const button = make("button", decision === "accept" ? "main" : "", words);
-      button.type = "button";
-      button.addEventListener("click", async () => {
-        const body = JSON.stringify({ change: change.id, decision, note: note.value });
-        if (await ask("/api/changes", { method: "POST", headers: { "Content-Type": "application/json" }, body })) item.remove();
-      });
-      row.append(button);
-    }
-    row.append(note);
-    return row;
-  }
+const listed = () => (found?.changes ?? []).filter((change) => !cause || change.cause === cause);
+const byId = (id) => listed().find((change) => change.id === id);
+const neighbour = (step) => listed()[listed().indexOf(chosen) + step];
+const addressed = () => new URLSearchParams(location.hash.slice(1)).get("change");
+const address = () => new URLSearchParams({ ...(within && { within }), ...(chosen && { change: chosen.id }) }).toString();
 
-  /* JSON of an answer; what went wrong is said, and null given. */
-  async function ask(address, options) {
-    try {
-      const answer = await fetch(address, options);
-      const value = await answer.json();
-      if (answer.ok) return value;
-      say(value.error, true);
-    } catch (error) {
-      say(String(error), true);
-    }
-    return null;
-  }
+function readAddress() {
+  within = new URLSearchParams(location.hash.slice(1)).get("within") ?? "";
+}
 
-  function say(words, wrong) {
-    headline.textContent = words;
-    headline.classList.toggle("error", Boolean(wrong));
-  }
-
-  /* A shifted map is shown as it lies; any other where it suits the picture best. */
-  function heatmap({ id, cause }) {
-    return `/api/changes/${id}/heat.png` + (cause === "shifted" ? "?max_offset=0" : "");
-  }
-
-  function thumbnail(id) {
-    return "/api/thumbnails/" + id.split("/").map(encodeURIComponent).join("/");
-  }
-
-  function figure(content, words) {
-    const frame = make("figure");
-    frame.append(content, make("figcaption", "", words));
-    return frame;
-  }
-
-  function picture(address, words) {
-    const image = make("img");
-    image.loading = "lazy";
-    image.alt = words;
-    image.src = address;
-    return image;
-  }
-
-  function make(name, className, text) {
-    const node = document.createElement(name);
-    if (className) node.className = className;
-    if (text !== undefined) node.textContent = text;
-    return node;
-  }
-})();
+function say(sentence, isWrong = false) {
+  headline.textContent = sentence;
+  headline.classList.toggle("bad", isWrong);
+}

@@ -6,7 +6,7 @@ import { keptPicture } from "./pictures.js";
 import { regionWords } from "./question.js";
 
 const KINDS = { aerial: "aerial picture", map: "map picture", ground: "ground photo" };
-const LEADS = { not: "not", place: "place", coordinate: "at", time: "when", layer: "layer", relation: "relation" };
+const LEADS = { not: "not", place: "place", coordinate: "at", time: "when", layer: "layer" };
 
 /* change(part of a question) is called with what becomes other; edit(start, end) lets the words be written anew. */
 export function chips(question, phrase, { change, edit, showRegion }) {

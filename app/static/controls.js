@@ -4,8 +4,8 @@ import { iconButton, make } from "./dom.js";
 import { layerWords } from "./reasons.js";
 import { sketch } from "./sketch.js";
 
-/* acts: { base(name), heat(on), coverage(on), region(region) }. Gives { node, base }. */
-export function controls(frame, atlas, base, acts) {
+/* acts: { base(name), heat(on), coverage(on) or null, region(region) }. Gives the legend. */
+export function controls(frame, atlas, base, acts, heatOn = false) {
   const names = [...atlas.layers.map(({ name }) => name), "none"];
   const bases = make("div", { class: "segmented", role: "group", "aria-label": "Under the hits" }, ...names.map((name) =>
     make("button", { type: "button", data: { base: name }, "aria-pressed": String(name === base), onclick: () => choose(name) }, name === "none" ? "None" : capital(layerWords(name)))));
@@ -15,8 +15,8 @@ export function controls(frame, atlas, base, acts) {
     acts.base(name);
   };
   const overlays = make("div", { class: "segmented", role: "group", "aria-label": "Over it" },
-    toggle("Heat", "How well each area suits the question", acts.heat), toggle("Coverage", "Where the index has pictures", acts.coverage));
-  const legend = make("p", { class: "legend", hidden: true });
+    toggle("Heat", "The heat of each area", acts.heat, heatOn), acts.coverage && toggle("Coverage", "Where the index has pictures", acts.coverage));
+  const legend = make("p", { class: "legend", hidden: !heatOn });
   const draw = async (kind) => {
     const region = await sketch(frame, atlas, kind);
     if (region) acts.region(region);
@@ -27,14 +27,14 @@ export function controls(frame, atlas, base, acts) {
     iconButton("view", "Search in what is seen", () => acts.region({ kind: "bounds", bounds: atlas.seen })));
   frame.append(make("div", { class: "map-left" }, bases, overlays, legend), make("div", { class: "map-right" }, region));
   atlas.setBase(base);
-  return { legend };
+  return legend;
 }
 
-function toggle(label, title, act) {
-  const button = make("button", { type: "button", "aria-pressed": "false", title, onclick: () => {
-    const on = button.getAttribute("aria-pressed") !== "true";
-    button.setAttribute("aria-pressed", String(on));
-    act(on);
+function toggle(label, title, act, on = false) {
+  const button = make("button", { type: "button", "aria-pressed": String(on), title, onclick: () => {
+    const now = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(now));
+    act(now);
   } }, label);
   return button;
 }

@@ -1,5 +1,9 @@
 /* Nodes without markup: nothing that comes from data is ever read as HTML. */
 
+import { icon } from "./icons.js";
+
+export { icon };
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /* make("button", { class: "button", onclick: f, "aria-label": "Close" }, "Close"). Falsy children and attributes are left out. */
@@ -14,16 +18,6 @@ export function make(name, given = {}, ...children) {
   }
   node.append(...children.filter((child) => child !== undefined && child !== null && child !== false));
   return node;
-}
-
-export function icon(name) {
-  const drawing = document.createElementNS(SVG, "svg");
-  drawing.setAttribute("class", "icon");
-  drawing.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `/static/icons.svg#${name}`);
-  drawing.append(use);
-  return drawing;
 }
 
 /* A button with a picture of what it does, and with words for those who do not see it or wonder. */

@@ -15,5 +15,6 @@ export async function readFacts() {
       return null;
     }
   });
-  return { name: info.name ?? "this index", rows: info.rows, layerNames, layers: (await Promise.all(asked)).filter(Boolean) };
+  const layers = (await Promise.all(asked)).filter(Boolean);
+  return { name: layers[0]?.tilejson.name.split(": ")[0] ?? "this index", rows: info.rows, layerNames, layers };
 }

@@ -1,6 +1,6 @@
-/* Numbered pins as map icons, drawn when they are first needed: hundreds of them cost the map nothing. */
+/* Pins as map icons, drawn when they are first needed: hundreds of them cost the map nothing. "pin-" has no number. */
 
-const SIDE = 26, RATIO = 2;
+const SIDE = 26, DOT = 13, RATIO = 2;
 
 export function drawPins(map) {
   map.on("styleimagemissing", ({ id }) => {
@@ -10,14 +10,14 @@ export function drawPins(map) {
 }
 
 function pin(label, lit) {
-  const canvas = document.createElement("canvas"), side = (lit ? SIDE + 8 : SIDE) * RATIO;
+  const canvas = document.createElement("canvas"), side = (lit ? SIDE + 8 : label ? SIDE : DOT) * RATIO;
   canvas.width = canvas.height = side;
   const pen = canvas.getContext("2d"), middle = side / 2;
   pen.beginPath();
   pen.arc(middle, middle, middle - 3, 0, 2 * Math.PI);
   pen.fillStyle = lit ? "#0b6e66" : "#b23c0b";
   pen.fill();
-  pen.lineWidth = 4;
+  pen.lineWidth = label ? 4 : 3;
   pen.strokeStyle = "#fff";
   pen.stroke();
   pen.fillStyle = "#fff";

@@ -52,13 +52,12 @@ async function start() {
 
 async function openMap() {
   const seen = viewOf(location.hash);
-  atlas = new Atlas(frame, facts.layers, seen);
-  await atlas.ready;
+  atlas = await new Atlas(frame, facts.layers, seen).ready;
   const names = facts.layers.map(({ name }) => name);
   base = [seen?.base, "aerial", "map", names[0]].find((name) => names.includes(name) || name === "none") ?? "none";
-  ({ legend } = controls(frame, atlas, base, {
+  legend = controls(frame, atlas, base, {
     base: (name) => { base = name; rememberView(); }, heat: showHeat, coverage: showCoverage, region: (region) => (isEmpty(question) ? onlyRegion(region) : box.change({ region })),
-  }));
+  });
   atlas.addEventListener("point", ({ detail }) => box.change({ at: detail }));
   atlas.addEventListener("hover", ({ detail: { rank } }) => { gallery.light(rank); atlas.light(rank); });
   atlas.addEventListener("choose", ({ detail: { rank } }) => { gallery.light(rank, true); gallery.focus(rank); });

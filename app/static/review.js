@@ -1,0 +1,50 @@
+/* One place where map and imagery disagree: both pictures, one over the other, why, and the reviewer's decision. */
+
+import { icon, make, overlay, thumbnail } from "./dom.js";
+import { pathsOver, ringsOf } from "./geometry.js";
+import { where } from "./place.js";
+import { swipe } from "./swipe.js";
+
+export const KEYS = [["j", "next"], ["k", "back"], ["a", "accept"], ["r", "reject"], ["h", "heat"], ["o", "outline"], ["n", "note"]];
+const DONE = { accept: "accepted", reject: "rejected" };
+
+/* shown: { heat, outline }, what lies over the pictures. acts: { decide(decision, note), show(shown) }. */
+export function review(change, shown, acts) {
+  const note = make("input", { name: "note", placeholder: "Note", "aria-label": "Note", maxlength: 2000, value: change.review?.note ?? "" });
+  const button = (decision, words, sign, kind) => make("button", { type: "button", class: `button ${kind}`, data: { decision }, onclick: () => acts.decide(decision, note.value) },
+    icon(sign), words, make("kbd", {}, decision[0]));
+  return [
+    pictures(change, shown),
+    make("div", { class: "over-tools" },
+      make("span", { class: "side-name" }, "map"), tick("heat", "Heat", "h", shown, acts), tick("outline", "Outline", "o", shown, acts), make("span", { class: "side-name" }, imageryWords(change))),
+    make("div", { class: "review-facts" },
+      make("h2", {}, make("b", { class: "rank-badge" }, String(change.rank)), change.cause, change.review && make("span", { class: "decided", data: { decision: change.review.decision } }, DONE[change.review.decision])),
+      make("p", { class: "reason" }, change.reason),
+      make("p", { class: "soft" }, `Mismatch ${change.mismatch.toFixed(2)}; ${change.percentile >= 99.5 ? "worse than nearly all of the region" : `worse than ${Math.floor(change.percentile)} % of the region`}.`),
+      where(change),
+      change.attribution && make("p", { class: "soft small" }, change.attribution),
+      make("div", { class: "decide" }, button("accept", "Accept", "accept", "main"), button("reject", "Reject", "close", ""), note),
+      make("p", { class: "keys", "aria-hidden": "true" }, ...KEYS.flatMap(([key, words]) => [make("kbd", {}, key), `${words} `]))),
+  ];
+}
+
+/* The map over the imagery; over both the evidence against the map, and the outline of what disagrees. */
+function pictures(change, shown) {
+  const image = (id, words) => (id ? make("img", { src: thumbnail(id), alt: words }) : make("span", { class: "blank" }, "no map"));
+  const heat = make("img", { class: "evidence", src: heatAddress(change), alt: "", hidden: !shown.heat });
+  const lines = change.outline && overlay(pathsOver(ringsOf(change.outline), change.bounds), "disagreeing");
+  if (lines) lines.toggleAttribute("hidden", !shown.outline);
+  return swipe(image(change.aerial_id, "imagery"), image(change.map_id, "map"), "How much of the map lies over the imagery", [heat, lines].filter(Boolean));
+}
+
+function tick(name, words, key, shown, acts) {
+  const box = make("input", { type: "checkbox", name, checked: shown[name], onchange: () => acts.show({ ...shown, [name]: box.checked }) });
+  return make("label", { class: "tick" }, box, words, make("kbd", { "aria-hidden": "true" }, key));
+}
+
+/* A shifted map is shown as it lies; any other where it suits the picture best. */
+function heatAddress({ id, cause }) {
+  return `/api/changes/${encodeURIComponent(id)}/heat.png` + (cause === "shifted" ? "?max_offset=0" : "");
+}
+
+const imageryWords = ({ acquired }) => "imagery" + (acquired ? ` of ${acquired.slice(0, 10)}` : "");
