@@ -22,7 +22,7 @@ Addresses = Mapping[str, Sequence[object]]
 
 
 class Mosaic:
-    """The stored tiles as a pyramid: full size at their own zoom, put together above it.
+    """The stored tiles as a pyramid: full size at their own zoom, put together above it, cut out and enlarged below.
 
     Args:
         addresses: columns id, layer, z, x, y.
@@ -65,6 +65,20 @@ class Mosaic:
         return self._tile(layer, tile)
 
     def _put_together(self, layer: Layer, tile: Tile) -> bytes | None:
+        data = self._from_below(layer, tile)
+        return self._from_above(layer, tile) if data is None else data
+
+    def _from_above(self, layer: Layer, tile: Tile) -> bytes | None:
+        """Cut out of the nearest stored ancestor, where there is one."""
+        for z in range(tile.z - 1, max(-1, tile.z - 1 - MAX_STEPS), -1):
+            found = np.flatnonzero((self._layer == layer) & (self._zxy == _address(tile.parent(z))).all(axis=1))
+            if len(found):
+                name = self._ids[found[0]]
+                data = self._thumbnails([name]).get(name)
+                return _cut_out(data, tile, tile.z - z) if data else None
+        return None
+
+    def _from_below(self, layer: Layer, tile: Tile) -> bytes | None:
         steps = self._zxy[:, 0] - tile.z
         near = (steps >= 0) & (steps <= MAX_STEPS) & (self._layer == layer)
         shift = np.where(near, steps, 0)
@@ -92,6 +106,22 @@ class Mosaic:
             small = picture.convert("RGB").resize((side, side), Image.Resampling.BOX)
         left, top = x - (tile.x << (z - tile.z)), y - (tile.y << (z - tile.z))
         canvas.paste(small, (left * side, top * side))
+
+
+def _address(tile: Tile) -> tuple[int, int, int]:
+    return tile.z, tile.x, tile.y
+
+
+def _cut_out(data: bytes, tile: Tile, steps: int) -> bytes:
+    """A tile's part of an ancestor's picture, `steps` zooms above it, at full size."""
+    with Image.open(BytesIO(data)) as picture:
+        side = picture.width / (1 << steps)
+        left, top = (tile.x % (1 << steps)) * side, (tile.y % (1 << steps)) * side
+        box = (left, top, left + side, top + side)
+        cut = picture.convert("RGB").resize((TILE_SIZE_PX, TILE_SIZE_PX), Image.Resampling.BILINEAR, box)
+    buffer = BytesIO()
+    cut.save(buffer, "WEBP", quality=80)
+    return buffer.getvalue()
 
 
 def media_type(picture: bytes) -> str:

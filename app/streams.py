@@ -59,7 +59,7 @@ def to_csv(batches: Batches, ranked: bool) -> Iterator[bytes]:
 
 
 def to_parquet(batches: Batches, ranked: bool) -> Iterator[bytes]:
-    """GeoParquet 1.1 (WKB, EPSG:4326), one row group a batch; `why` as JSON."""
+    """GeoParquet 1.1 (WKB, OGC:CRS84), one row group a batch; `why` as JSON."""
     import pyarrow as pa
     from pyarrow import parquet
 

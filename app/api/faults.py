@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -36,12 +37,13 @@ class Fault(BaseModel):
     error: str
 
 
-def install_faults(api: FastAPI) -> None:
-    """Answer every error with a status and one sentence."""
+def install_faults(api: FastAPI, folder: Path) -> None:
+    """Answer every error with a status and one sentence; where the index lies on this machine stays here."""
 
     @api.exception_handler(GeoAnchorError)
     async def _on_known(_request: Request, error: GeoAnchorError) -> JSONResponse:
-        return fault(str(error), next(status for kind, status in STATUS if isinstance(error, kind)))
+        words = str(error).replace(str(folder), folder.name)
+        return fault(words, next(status for kind, status in STATUS if isinstance(error, kind)))
 
     @api.exception_handler(RequestValidationError)
     async def _on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:

@@ -39,9 +39,7 @@ def routes(handlers: Handlers) -> APIRouter:
 
     nothing: dict[int | str, dict[str, Any]] = {204: {"description": "Nothing lies there"}}
 
-    @router.get(
-        "/tiles/{layer}/{z}/{x}/{y}.png", response_class=Response, responses=nothing, summary="A map tile"
-    )
+    @router.get("/tiles/{layer}/{z}/{x}/{y}.png", response_class=Response, responses=nothing, summary="A map tile")
     def tile(
         layer: Layer,
         z: Annotated[int, Path(ge=0, le=MAX_ZOOM)],

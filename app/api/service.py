@@ -50,7 +50,7 @@ def create_api(index: Index | LiveIndex, access: Access = Access()) -> FastAPI: 
     )
     api.state.handlers = handlers
     _install_guards(api, access, metrics, live.current.settings.max_upload_bytes)
-    install_faults(api)
+    install_faults(api, live.current.folder)
     for noun in (search, words, heat, rows, exports, pictures, changes):
         api.include_router(noun.routes(handlers))
     api.include_router(jobs.routes(runner))

@@ -52,10 +52,16 @@ def test_what_is_not_covered_is_transparent(mosaic: Mosaic) -> None:
     assert covered[top : top + 128, left : left + 128].all()
 
 
+def test_below_a_stored_tile_its_part_is_enlarged(mosaic: Mosaic) -> None:
+    pixels = _pixels(mosaic.tile("map", PARENT.children()[1].children()[2]))
+    assert pixels.shape == (256, 256, 4)
+    assert np.abs(pixels[..., :3] - INKS[1]).max() < 12
+
+
 def test_nothing_lies_elsewhere(mosaic: Mosaic) -> None:
     assert mosaic.tile("aerial", PARENT) is None
     assert mosaic.tile("map", Tile(10, 301, 400)) is None
-    assert mosaic.tile("map", PARENT.children()[0].children()[0]) is None
+    assert mosaic.tile("map", Tile(17, PARENT.x << 7, PARENT.y << 7)) is None
     assert mosaic.tile("map", PARENT.parent(10 - MAX_STEPS)) is None
 
 
