@@ -16,7 +16,7 @@ from training.recall import EncodedSet
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
 FORMATS = tuple(_FORMATS)
-_SIDE, _GAP, _TEXT = 128, 10, 250
+_SIDE, _GAP, _TEXT, _TITLE = 128, 10, 250, 30
 _RIGHT, _SAME_WORDS, _WRONG = (30, 140, 60), (215, 160, 20), (190, 190, 190)
 _CHUNK = 2048
 
@@ -46,16 +46,14 @@ def query_sheet(encoded: EncodedSet, pictures: Pictures, suffix: str = ".png", c
     best, worst = best_and_worst(encoded, count, hits)
     rows = [("Best: the right picture stands out most", best), ("Worst: the right picture lies deepest", worst)]
     width = _TEXT + (hits + 1) * (_SIDE + _GAP) + 5 * _GAP
-    height = sum(30 + len(asked) * (_SIDE + _GAP) + _GAP for _, asked in rows)
+    height = sum(_TITLE + len(half) * (_SIDE + _GAP) + _GAP for _, half in rows)
     sheet = Image.new("RGB", (width, height), "white")
-    draw, top = ImageDraw.Draw(sheet), 0
-    for title, asked in rows:
-        draw.text((_GAP, top + 8), title, "black", ImageFont.load_default(15))
-        draw.text((_TEXT + 2 * _GAP, top + 10), "its own", "#555555", ImageFont.load_default(12))
-        draw.text((_TEXT + _SIDE + 4 * _GAP, top + 10), "found, best first", "#555555", ImageFont.load_default(12))
-        top += 30
-        for own in asked:
-            _draw_row(sheet, draw, top, own, encoded, pictures)
+    top, alike = 0, encoded.equal_images()
+    for title, half in rows:
+        _draw_title(sheet, top, title)
+        top += _TITLE
+        for asked in half:
+            _draw_row(sheet, top, asked, encoded, pictures, alike[asked.caption])
             top += _SIDE + _GAP
         top += _GAP
     buffer = BytesIO()
@@ -63,21 +61,26 @@ def query_sheet(encoded: EncodedSet, pictures: Pictures, suffix: str = ".png", c
     return buffer.getvalue()
 
 
+def _draw_title(sheet: Image.Image, top: int, title: str) -> None:
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_GAP, top + 8), title, "black", ImageFont.load_default(15))
+    for left, words in ((_TEXT + 2 * _GAP, "its own"), (_TEXT + _SIDE + 5 * _GAP, "found, best first")):
+        draw.text((left, top + 10), words, "#555555", ImageFont.load_default(12))
+
+
 def _draw_row(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, top: int, asked: Asked, encoded: EncodedSet, pictures: Pictures
+    sheet: Image.Image, top: int, asked: Asked, encoded: EncodedSet, pictures: Pictures, alike: NDArray[np.int64]
 ) -> None:
+    draw = ImageDraw.Draw(sheet)
     words = textwrap.fill(encoded.texts[asked.caption], 34, max_lines=6, placeholder=" ...")
     draw.multiline_text((_GAP, top), f"{words}\nrank {asked.rank}", "black", ImageFont.load_default(13), spacing=3)
     owner = int(encoded.owner[asked.caption])
-    alike = set(encoded.equal_images()[asked.caption].tolist())
-    left = _TEXT + 2 * _GAP
     for place, image in enumerate((owner, *asked.found)):
         colour = _RIGHT if image == owner else _SAME_WORDS if image in alike else _WRONG
-        shift = 0 if place == 0 else 2 * _GAP
-        box = left + shift + place * (_SIDE + _GAP), top
-        draw.rectangle((box[0] - 4, box[1] - 4, box[0] + _SIDE + 3, box[1] + _SIDE + 3), fill=colour)
+        left = _TEXT + 2 * _GAP + place * (_SIDE + _GAP) + (2 * _GAP if place else 0)
+        draw.rectangle((left - 4, top - 4, left + _SIDE + 3, top + _SIDE + 3), fill=colour)
         picture = Image.fromarray(pictures.read(encoded.names[image]))
-        sheet.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), box)
+        sheet.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), (left, top))
 
 
 def _standing(encoded: EncodedSet) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
