@@ -114,10 +114,11 @@ def histogram(name: str, values: Sequence[float], label: str, whole: bool = Fals
         median = float(np.median(data))
         axes.axvline(median, color=WARM, linewidth=1.2)
         axes.annotate(
-            f"median {median:.3g}", (median, 1), (4, -2), xycoords=("data", "axes fraction"),
-            textcoords="offset points", va="top", color=WARM, fontsize=9,
+            f"median {median:.3g}", (median, 1), (0, 3), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", color=WARM, fontsize=9,
         )  # fmt: skip
         axes.set_xlabel(label)
+        axes.yaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y")
         axes.spines["left"].set_visible(False)
 
@@ -155,8 +156,15 @@ def scatter(name: str, found: Clusters) -> Plot:
     def draw(axes: Any) -> None:
         for group in range(len(found.tags)):
             points = found.points[rows[found.labels[rows] == group]]
-            axes.scatter(*points.T, s=11, color=GROUPS[group], alpha=0.65, linewidths=0, label=str(group + 1))
-        axes.legend(ncols=6, loc="upper center", bbox_to_anchor=(0.5, -0.08), handletextpad=0.1, columnspacing=1.1)
+            axes.scatter(*points.T, s=14, color=GROUPS[group], alpha=0.65, linewidths=0, label=str(group + 1))
+        axes.legend(
+            ncols=6,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.08),
+            handletextpad=0.1,
+            columnspacing=1.1,
+            markerscale=1.8,
+        )
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_xlabel(f"two principal components, {found.explained:.0%} of the variance", labelpad=6)
@@ -187,12 +195,13 @@ def ground(name: str, records: Sequence[Record]) -> Plot:
     middle = float(np.median([(record.box[1] + record.box[3]) / 2 for record in placed if record.box]))
 
     def draw(axes: Any) -> None:
+        least = _side([record.box for record in placed if record.box]) / 110
         for layer in sorted({record.layer for record in placed}, key=lambda name: name != "map"):
             boxes = _blocks([record.box for record in placed if record.layer == layer and record.box])
-            corners = [[(w, s), (e, s), (e, n), (w, n)] for w, s, e, n in boxes]
+            corners = [[(w, s), (e, s), (e, n), (w, n)] for w, s, e, n in (_grown(box, least) for box in boxes)]
             colour = LAYERS.get(layer, ACCENT)
             axes.add_collection(
-                PolyCollection(corners, facecolors=colour, edgecolors=PAPER, linewidths=0.4, alpha=0.6, label=layer)
+                PolyCollection(corners, facecolors=colour, edgecolors=PAPER, linewidths=0.2, alpha=0.7, label=layer)
             )
         axes.autoscale_view()
         axes.set_aspect(1 / max(0.1, np.cos(np.radians(middle))))
@@ -236,11 +245,22 @@ def _blocks(boxes: Sequence[Box]) -> list[Box]:
 
 
 def _visible(box: Box) -> Box:
-    """A point as a small box; a box over the antimeridian as its western part."""
+    """A box over the antimeridian as its western part."""
     west, south, east, north = box
-    if west == east:
-        return west - 0.0008, south - 0.0006, west + 0.0008, south + 0.0006
-    return west, south, east if east > west else 180.0, north
+    return west, south, east if east >= west else 180.0, north
+
+
+def _side(boxes: Sequence[Box]) -> float:
+    """Degrees of the longer side of the box around all; of a single point, a little."""
+    west, south, east, north = np.array([_visible(box) for box in boxes]).T
+    return max(float(east.max() - west.min()), float(north.max() - south.min()), 0.001)
+
+
+def _grown(box: Box, least: float) -> Box:
+    """A box as large as can be seen."""
+    west, south, east, north = box
+    x, y = max(0.0, least - (east - west)) / 2, max(0.0, least - (north - south)) / 2
+    return west - x, south - y, east + x, north + y
 
 
 def _short(text: str, most: int = 26) -> str:
