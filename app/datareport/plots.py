@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -56,7 +57,8 @@ class Plot:
     def svg(self) -> str:
         """Markup for a page that defines the theme's colours; the same for the same data."""
         text = self._bytes("svg").decode()
-        text = text[text.index("<svg") :]
+        # Names of groups repeat from plot to plot, and nothing refers to them.
+        text = re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") :])
         for colour, name in _THEME.items():
             text = text.replace(colour, f"var({name})")
         head, _, rest = text.partition(">")
