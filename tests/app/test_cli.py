@@ -46,8 +46,8 @@ def test_the_commands_of_the_contract_exist() -> None:
     names = {" ".join(name) for name in COMMANDS}
     assert names == {
         "demo", "index", "search", "describe", "train", "models", "evaluate retrieval", "evaluate matching",
-        "evaluate map-to-aerial", "evaluate table", "dataset overlap", "dataset split",
-        "serve", "info", "doctor", "compact", "export", "changes", "adapt", "anchors",
+        "evaluate map-to-aerial", "evaluate table", "evaluate adaptation", "dataset overlap", "dataset split",
+        "serve", "info", "doctor", "compact", "export", "changes", "adapt", "anchors", "captions", "report",
     }  # fmt: skip
 
 
