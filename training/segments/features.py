@@ -23,7 +23,7 @@ class FrozenSet:
 
     Attributes:
         images: (n, d). segments: (n, MOST, d), zero where `present` (n, MOST) says that there is none.
-        areas: (n, MOST) shares of the picture. weights: (n, MOST) caption-free, rows sum to 1.
+        areas: (n, MOST) shares of the picture.
         texts: (q, d) by the model's own head. sentences: (q, 384) from the frozen sentence encoder.
         owner: (q,) row of the picture that a caption is of.
         same: (q,) equal where two captions say the same.
@@ -33,7 +33,6 @@ class FrozenSet:
     segments: Vectors
     present: NDArray[np.bool_]
     areas: Vectors
-    weights: Vectors
     texts: Vectors
     sentences: Vectors
     owner: NDArray[np.int64]
@@ -57,7 +56,7 @@ def freeze(
     """Encode n pictures (h, w, 3) with their segments, and one or more captions of each."""
     dim = encoder.spaces[parts.space].dim
     blocks = [_frozen(encoder, parts, batch) for batch in _batches(pictures)]
-    images, segments, present, areas, weights = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
+    images, segments, present, areas = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
     texts = [text for own in captions for text in own]
     unique = list(dict.fromkeys(texts))
     number = {text: row for row, text in enumerate(unique)}
@@ -65,24 +64,24 @@ def freeze(
     owner = np.repeat(np.arange(len(captions)), [len(own) for own in captions])
     told = encoder.encode(unique, "text", "query")[parts.space].reshape(-1, dim)
     sentences = SentenceEncoder().encode(unique)
-    return FrozenSet(images, segments, present, areas, weights, told[same], sentences[same], owner, same)
+    return FrozenSet(images, segments, present, areas, told[same], sentences[same], owner, same)
 
 
 def _frozen(
     encoder: Encoder, parts: PartEncoder, batch: Sequence[Pixels]
-) -> tuple[Vectors, Vectors, NDArray[np.bool_], Vectors, Vectors]:
+) -> tuple[Vectors, Vectors, NDArray[np.bool_], Vectors]:
     prepared = [encoder.prepare(pixels, "aerial") for pixels in batch]
     images = encoder.encode(prepared, "aerial")[parts.space]
     found = parts.encode([parts.cut(pixels) for pixels in batch], images)
     segments = np.zeros((len(batch), MOST, images.shape[1]), np.float32)
     present = np.zeros((len(batch), MOST), np.bool_)
-    areas, weights = np.zeros((2, len(batch), MOST), np.float32)
+    areas = np.zeros((len(batch), MOST), np.float32)
     for row, own in enumerate(found):
         count = len(own)
         segments[row, :count] = [part.vector for part in own]
-        areas[row, :count], weights[row, :count] = [p.area for p in own], [p.weight for p in own]
+        areas[row, :count] = [part.area for part in own]
         present[row, :count] = True
-    return images, segments, present, areas, weights
+    return images, segments, present, areas
 
 
 def _batches(pictures: Iterable[Pixels]) -> Iterator[list[Pixels]]:
