@@ -26,6 +26,8 @@ from geoanchor.query import Answer, Hit, Query
 from geoanchor.settings import Settings, load_settings
 from geoanchor.tiling import TILE_SIZE_PX, Bounds
 from retrieval.cells import CellRows
+from retrieval.relevance import FILE_NAME as RELEVANCE_NAME
+from retrieval.relevance import Calibration, read_calibration
 from retrieval.searcher import Description, Searcher
 from retrieval.serving import Serving, derive_serving
 
@@ -118,7 +120,7 @@ class Index:
         self._model = model
         self._lock = threading.Lock()
         self._serving = Serving.open(folder, manifest)
-        self._searcher = Searcher(self._serving, open_encoder or self._open_encoder)
+        self._searcher = Searcher(self._serving, open_encoder or self._open_encoder, self._open_calibration)
 
     def __len__(self) -> int:
         return self.manifest.rows
@@ -324,6 +326,11 @@ class Index:
         from models.bundle import load_bundle
 
         return load_bundle(self._model, self.settings)
+
+    def _open_calibration(self) -> Calibration | None:
+        from models.bundle import bundle_folder
+
+        return read_calibration(bundle_folder(self._model) / RELEVANCE_NAME)
 
 
 def open(folder: str | Path, model: str | None = None, settings: Settings | None = None) -> Index:

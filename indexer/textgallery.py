@@ -8,17 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from geoanchor.protocols import Encoder, Vectors
+from geoanchor.words import tag_phrase
 from indexer.store import IndexStore
 
 _BATCH = 256
 _Entry = tuple[str, str]
 """kind, text"""
-
-
-def tag_phrase(tag: str) -> str:
-    """A tag as words: "leisure=sports_centre" -> "sports centre", "building=yes" -> "building"."""
-    key, _, value = tag.partition("=")
-    return (key if value in ("yes", "") else value).replace("_", " ").replace(":", " ")
 
 
 def refresh_texts(store: IndexStore, encoder: Encoder) -> None:

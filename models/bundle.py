@@ -176,7 +176,7 @@ def load_bundle(name: str | Path, settings: Settings | None = None) -> Encoder:
     to be fetched and the network is off.
     """
     name, settings = str(name), settings or Settings()
-    folder = SHIPPED / name if name in _shipped() else Path(name)
+    folder = bundle_folder(name)
     if (folder / MANIFEST_NAME).is_file():
         manifest = read_bundle(folder)
         return _call(_BACKENDS[manifest.backend], name, folder, manifest, settings)
@@ -186,6 +186,11 @@ def load_bundle(name: str | Path, settings: Settings | None = None) -> Encoder:
     if folder.is_dir():
         raise ModelNotFound(f"{folder}: holds no {MANIFEST_NAME}, so it is no model bundle")
     raise ModelNotFound(f"no model {name!r}: it is neither a bundle folder nor one of {', '.join(known_names())}")
+
+
+def bundle_folder(name: str) -> Path:
+    """Where the bundle of a name lies: a shipped one's own folder, else the name as a path."""
+    return SHIPPED / name if name in _shipped() else Path(name)
 
 
 def known_names() -> list[str]:

@@ -50,7 +50,7 @@ _BEFORE_POINT = re.compile(rf"(?:{_WHERE})$", re.IGNORECASE)
 _WORD = re.compile(rf"[^\s{_BLANK},;]+")
 _TOWNISH = re.compile(r"\s+(?:bazaar|town|city|village|municipality|district|cent(?:re|er))\b", re.IGNORECASE)
 """What may follow the name of a place without being part of it."""
-_QUOTED = re.compile(r'(?P<minus>(?<!\S)[-−–])?["“”„](?P<words>[^"“”„]*[^\s"“”„][^"“”„]*)["“”„]')
+_QUOTED = re.compile(r'(?P<minus>(?<!\S)[-−–])?(?<!\w)["“”„](?P<words>[^"“”„]*[^\s"“”„][^"“”„]*)["“”„]')
 _MINUS = re.compile(rf"(?<![^\s{_BLANK}])[-−–](?P<words>[^\W\d][^\s,;{_BLANK}]*)")
 _WITHOUT = re.compile(
     r"(?:,\s*no|\b(?:without|but\s+no|with\s+no|and\s+no|except(?:\s+for)?))\s+(?:any\s+|an?\s+|the\s+)?"

@@ -27,11 +27,16 @@ from retrieval.late import RERANKER, Ranked, with_segments
 from retrieval.matching import RowMatcher
 from retrieval.region import region_rows
 from retrieval.relations import Relation, parse_relation
+from retrieval.relevance import DEPTH, Calibration
 from retrieval.serving import Serving
 from retrieval.suppression import suppress
 from retrieval.terms import FusedTerm, PointTerm, Ranking, RelationTerm, Scores, Term, VectorTerm
+from retrieval.verdict import Verdicts
 
 VectorPart = TextPart | ImagePart | LikePart
+
+NEAREST = 3
+"""Nearest misses that an answer tells of where nothing matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,18 @@ class Searcher:
     Args:
         serving: the index's snapshot.
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
+        open_calibration: gives what makes scores of that encoder's bundle probabilities, None where it has none.
     """
 
-    def __init__(self, serving: Serving, open_encoder: Callable[[], Encoder]) -> None:
+    def __init__(
+        self,
+        serving: Serving,
+        open_encoder: Callable[[], Encoder],
+        open_calibration: Callable[[], Calibration | None] = lambda: None,
+    ) -> None:
         self._serving = serving
         self._open_encoder = open_encoder
+        self._verdicts = Verdicts(serving, open_calibration)
         self._seen: tuple[ImagePart, Mapping[str, RowVectors]] | None = None
 
     def search(self, query: Query) -> Answer:
@@ -64,6 +76,8 @@ class Searcher:
         usual score. A map or an aerial picture alone is also compared, cell by cell, with the other layer's rows, whose
         likeness of structure is added, in standard deviations above the usual.
 
+        Each hit's `why` has its probability, except where only places are asked for; see `retrieval.relevance`.
+
         Raises UsageError on what makes no sense (an unknown id, space or reranker, an invalid region), BadInput on an
         unreadable picture, UnsupportedModality and SpaceMismatch where the encoder cannot answer.
         """
@@ -74,11 +88,16 @@ class Searcher:
         ranking = with_segments(
             Ranking(self._serving, terms, rows), terms, self._serving, reorder=query.rerank == RERANKER
         )
-        scores, found = self._page(ranking, query, total)
-        hits = self._hits(ranking, scores, found, query.offset)
+        scores, found, suppressed = self._page(ranking, query, total)
+        hits = self._hits(ranking, terms, scores, found, query.offset)
         if reranker is not None:
             hits = tuple(reranker.rerank(query, hits))
-        return Answer(hits=hits, total=total, note=_note(query, total, len(found)))
+        answer = Answer(hits=hits, total=total, note=_note(query, total, len(found)))
+        best = found if query.offset == 0 and len(found) >= min(DEPTH, total) else ranking.best(min(DEPTH, total))[1]
+        if not self._verdicts.answered(terms, best):
+            nearest = hits[:NEAREST] if query.offset == 0 else self._hits(ranking, terms, *ranking.best(NEAREST), 0)
+            answer = answer.model_copy(update={"verdict": "nothing", "nearest": nearest})
+        return _hiding(answer, query.min_probability, suppressed)
 
     def scores(self, query: Query) -> tuple[Scores, RowIds]:
         """Every row that the query's filters let pass, with its score, in serving order: what a heat map shows."""
@@ -267,26 +286,35 @@ class Searcher:
         rows = reduce(_both, sorted(parts, key=len)) if parts else None
         return None if rows is not None and len(rows) == len(serving) else rows
 
-    def _page(self, ranking: Ranked, query: Query, total: int) -> tuple[Scores, RowIds]:
-        end = min(query.offset + query.k, total)
-        scores, found = ranking.best(end)
+    def _page(self, ranking: Ranked, query: Query, total: int) -> tuple[Scores, RowIds, int]:
+        """Scores and rows of the page, and how many rows were passed over for it as too near to better ones."""
+        end, suppressed = min(query.offset + query.k, total), 0
         if query.suppress_m > 0:
-            scores, found = self._suppressed(ranking, query, total)
-        return scores[query.offset : end], found[query.offset : end]
+            scores, found, suppressed = self._suppressed(ranking, query, total)
+        else:
+            scores, found = ranking.best(end)
+        return scores[query.offset : end], found[query.offset : end], suppressed
 
-    def _suppressed(self, ranking: Ranked, query: Query, total: int) -> tuple[Scores, RowIds]:
-        """The ranking without near neighbours of better rows, to the end of the page or of the rows."""
+    def _suppressed(self, ranking: Ranked, query: Query, total: int) -> tuple[Scores, RowIds, int]:
+        """The ranking without near neighbours of better rows, to the end of the page or of the rows; and how many such
+        neighbours stand before the last of the page."""
         end = query.offset + query.k
         depth = min(4 * end, total)
         while True:
             scores, found = ranking.best(depth)
             kept = suppress(found, self._serving.places.lng, self._serving.places.lat, query.suppress_m)
             if len(kept) >= end or depth == total:
-                return scores[np.isin(found, kept)], kept
+                last = int(np.flatnonzero(found == kept[min(end, len(kept)) - 1])[0]) if len(kept) else 0
+                return scores[np.isin(found, kept)], kept, last + 1 - min(end, len(kept)) if len(kept) else 0
             depth = min(4 * depth, total)
 
-    def _hits(self, ranking: Ranked, scores: Scores, rows: RowIds, offset: int) -> tuple[Hit, ...]:
+    def _hits(
+        self, ranking: Ranked, terms: Sequence[Term], scores: Scores, rows: RowIds, offset: int
+    ) -> tuple[Hit, ...]:
         facts, reasons = self._serving.facts(rows), ranking.why(rows)
+        likely = self._verdicts.probabilities(terms, rows)
+        if likely is not None:
+            reasons = [why | {"probability": round(float(p), 4)} for why, p in zip(reasons, likely, strict=True)]
         return tuple(
             _hit(fact, offset + i + 1, float(score), why)
             for i, (fact, score, why) in enumerate(zip(facts, scores, reasons, strict=True))
@@ -344,6 +372,14 @@ def _hit(fact: dict[str, Any], rank: int, score: float, why: dict[str, Any]) -> 
         attribution=fact["attribution"] or "",
         why=why,
     )
+
+
+def _hiding(answer: Answer, least: float, suppressed: int) -> Answer:
+    """The answer without improbable hits, with the number of all that are hidden."""
+    shown = tuple(hit for hit in answer.hits if hit.why.get("probability", 1.0) >= least)
+    hidden = {"improbable": len(answer.hits) - len(shown), "suppressed": suppressed}
+    told = {reason: count for reason, count in hidden.items() if count}
+    return answer.model_copy(update={"hits": shown, "hidden": sum(told.values()), "hidden_why": told})
 
 
 def _note(query: Query, total: int, count: int) -> str:

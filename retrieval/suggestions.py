@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from geoanchor.places import SETTLEMENTS
 from geoanchor.protocols import RowIds
+from geoanchor.words import tag_phrase
 from retrieval.gazetteer import Gazetteer
 from retrieval.region import region_rows
 from retrieval.relations import DEFAULT_DECAY_M
@@ -32,7 +33,7 @@ def suggestions(serving: Serving, gazetteer: Gazetteer, k: int = 6) -> tuple[str
     The same index always suggests the same.
     """
     tags = [tag for tag, count in serving.vocabulary.items() if _worth(tag, count / max(len(serving), 1))]
-    things = {_words(tag): tag for tag in _mixed(tags)}
+    things = {tag_phrase(tag): tag for tag in _mixed(tags)}
     kinds = (_related(serving, things), _placed(serving, gazetteer, things), iter(things), _captions(serving))
     found: dict[str, None] = {}
     while len(found) < k:
@@ -46,10 +47,6 @@ def suggestions(serving: Serving, gazetteer: Gazetteer, k: int = 6) -> tuple[str
 def _worth(tag: str, share: float) -> bool:
     key, _, value = tag.partition("=")
     return key in _KEYS and value not in _DULL and value.replace("_", "").isalpha() and share <= _TOO_MANY
-
-
-def _words(tag: str) -> str:
-    return tag.partition("=")[2].replace("_", " ")
 
 
 def _mixed(tags: list[str]) -> list[str]:

@@ -183,6 +183,10 @@ class RelationTerm:
             reasons.append({"relation": reason})
         return reasons
 
+    def partners(self, rows: RowIds) -> RowIds:
+        """The row of the object that counted for each row, -1 where none is in reach."""
+        return self._matches(rows).partner
+
     def _matches(self, rows: RowIds) -> Matches:
         subject, thing = self._beliefs
         return match_relation(subject, thing, self.relation.decay_m, self.serving.places, rows)

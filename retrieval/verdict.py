@@ -1,0 +1,89 @@
+"""What a query's terms make of its hits: a probability for each, and whether the index answers the question at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from geoanchor.protocols import RowIds, Vectors
+from geoanchor.query import TextPart
+from retrieval.relevance import DEPTH, Asked, Calibration, Relevance, Scores
+from retrieval.serving import Serving
+from retrieval.terms import FusedTerm, RelationTerm, Term, VectorTerm
+
+
+class Verdicts:
+    """Judges the hits of queries over one opened index.
+
+    Args:
+        open_calibration: gives that of the index's bundle, None where it has none; called once, when first needed.
+    """
+
+    def __init__(self, serving: Serving, open_calibration: Callable[[], Calibration | None]) -> None:
+        self._serving = serving
+        self._open_calibration = open_calibration
+
+    @cached_property
+    def relevance(self) -> Relevance:
+        """Over this index."""
+        return Relevance(self._serving, self._open_calibration())
+
+    def probabilities(self, terms: Sequence[Term], rows: RowIds) -> Scores | None:
+        """How likely each of some rows (n,) is right, 0..1; None where only places were asked for.
+
+        A row is right for several wishes when it is for each; for "A by B" when it shows A and its partner B.
+        """
+        found = [self._of_term(term, rows) for term in terms if _tells(term)]
+        return np.prod(found, axis=0) if found else None
+
+    def answered(self, terms: Sequence[Term], best: RowIds) -> bool:
+        """Whether one of the best rows at least is likely enough to be right. Only words can go unanswered: there is
+        always a picture that is likest to a picture."""
+        if not len(best):
+            return False
+        wishes = [wish for term in terms if _in_words(term) for wish in self._wishes(term, best[:DEPTH])]
+        return all(len(rows) and self.relevance.answer(asked, rows) >= 0 for asked, rows in wishes)
+
+    def _of_term(self, term: Term, rows: RowIds) -> Scores:
+        if not isinstance(term, RelationTerm):
+            return self.relevance.probability(_asked(term), rows)
+        partners = term.partners(rows)
+        subject = self.relevance.probability(_part_of(term, term.subject, term.relation.subject), rows)
+        thing = self.relevance.probability(_part_of(term, term.thing, term.relation.object), np.maximum(partners, 0))
+        return np.asarray(subject * thing * (partners >= 0))
+
+    def _wishes(self, term: Term, rows: RowIds) -> list[tuple[Asked, RowIds]]:
+        """Each thing that a term wants, and the rows that should show it."""
+        if not isinstance(term, RelationTerm):
+            return [(_asked(term), rows)]
+        partners = np.unique(term.partners(rows))
+        subject = _part_of(term, term.subject, term.relation.subject)
+        return [(subject, rows), (_part_of(term, term.thing, term.relation.object), partners[partners >= 0])]
+
+
+def _tells(term: Term) -> bool:
+    return isinstance(term, VectorTerm | FusedTerm | RelationTerm)
+
+
+def _in_words(term: Term) -> bool:
+    return isinstance(term, RelationTerm) or bool(_words(term))
+
+
+def _words(term: Term) -> str:
+    """The words that a term wants; "" where it wants anything but words."""
+    wanted = [part for part, _ in term.parts if part.weight > 0] if isinstance(term, VectorTerm) else []
+    texts = [part.text for part in wanted if isinstance(part, TextPart)]
+    return " ".join(texts) if len(texts) == len(wanted) else ""
+
+
+def _asked(term: Term) -> Asked:
+    if isinstance(term, VectorTerm):
+        return Asked(_words(term), term.scores, term.vector, term.space)
+    return Asked("", term.scores)
+
+
+def _part_of(term: RelationTerm, vector: Vectors, text: str) -> Asked:
+    index = term.serving.exact(term.space)
+    return Asked(text, lambda rows: index.rescore(vector, rows).astype(np.float64), vector, term.space)
