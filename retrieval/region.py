@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import h3
@@ -30,6 +32,8 @@ _BLOCK = 128
 """Rows of a block: small enough to be a patch, large enough that boxes are few."""
 _DOUBT = 0.02
 """Share of a cell's size near its border within which H3 itself is asked."""
+_ROUNDING = 1 + 1e-6
+"""More than a chord and an arc may differ by rounding; what is fetched by chord is checked by arc."""
 _HEXAGON = 6
 """Corners of a cell whose edges are great circles; a cell over an edge of H3's icosahedron has more, and bulges."""
 
@@ -78,6 +82,37 @@ class Places:
         rows = self.within(disc_bounds(lng, lat, radius_m))
         return rows[distances_m(lng, lat, self.lng[rows], self.lat[rows]) <= radius_m]
 
+    def around(self, rows: RowIds, radius_m: float) -> tuple[RowIds, Degrees, RowIds]:
+        """For each of some rows (n,) the rows within a great-circle distance of it, ascending, itself among them; alone
+        where it has no position.
+
+        Returns:
+            near: (m,) rows, those of one row after those of another; apart: (m,) metres; starts: (n,) of each.
+        """
+        chord = 2 * math.sin(min(radius_m * _ROUNDING / MEAN_EARTH_RADIUS_M, math.pi) / 2)
+        placed = rows >= self._first
+        found: list[Any] = [[int(row)] for row in rows]
+        points = unit_vectors(self.lng[rows[placed]], self.lat[rows[placed]])
+        lists = self._tree.query_ball_point(points, chord, return_sorted=True) if placed.any() else []
+        for at, near in zip(np.flatnonzero(placed).tolist(), lists, strict=True):
+            found[at] = near
+        sizes = np.fromiter(map(len, found), np.int64, len(found))
+        near = np.fromiter(chain.from_iterable(found), np.int64, int(sizes.sum()))
+        near[np.repeat(placed, sizes)] += self._first
+        own = np.repeat(rows, sizes)
+        apart = distances_m(self.lng[own], self.lat[own], self.lng[near], self.lat[near])
+        apart[own == near] = 0.0
+        kept = apart <= radius_m
+        left = np.bincount(np.repeat(np.arange(len(rows)), sizes)[kept], minlength=len(rows))
+        return near[kept], apart[kept], np.cumsum(left) - left
+
+    @cached_property
+    def _tree(self) -> Any:
+        """Positions on the unit sphere of the rows that have one."""
+        from scipy.spatial import cKDTree
+
+        return cKDTree(unit_vectors(self.lng[self._first :], self.lat[self._first :]))
+
     def inside(self, polygon: Polygon) -> RowIds:
         """Rows whose point lies in a polygon or on its edge, ascending; longitudes may run beyond 180 degrees."""
         shapely.prepare(polygon)
@@ -125,10 +160,10 @@ def region_rows(region: Region, places: Places) -> RowIds:
             return _cell_rows(names, places)
 
 
-def distances_m(lng: float, lat: float, lngs: Degrees, lats: Degrees) -> Degrees:
-    """Great-circle (haversine) distances in metres from one point to many, degrees."""
-    phi, phis = math.radians(lat), np.radians(lats)
-    half = np.sin((phis - phi) / 2) ** 2 + math.cos(phi) * np.cos(phis) * np.sin(np.radians(lngs - lng) / 2) ** 2
+def distances_m(lng: float | Degrees, lat: float | Degrees, lngs: Degrees, lats: Degrees) -> Degrees:
+    """Great-circle (haversine) distances in metres from one point to many, or from each to each, degrees."""
+    phi, phis = np.radians(lat), np.radians(lats)
+    half = np.sin((phis - phi) / 2) ** 2 + np.cos(phi) * np.cos(phis) * np.sin(np.radians(lngs - lng) / 2) ** 2
     return np.asarray(2 * MEAN_EARTH_RADIUS_M * np.arcsin(np.minimum(1.0, np.sqrt(half))))
 
 

@@ -11,7 +11,6 @@ so that both must hold.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from geoanchor.protocols import RowIds
 from retrieval.neighbours import blend
-from retrieval.region import Places, distances_m
+from retrieval.region import Places
 
 DEFAULT_DECAY_M = 300.0
 Scores = NDArray[np.float64]
@@ -144,20 +143,18 @@ def match_relation(subject: Scores, thing: Scores, decay_m: float, places: Place
     """
     found = Matches(subject[rows] * _ALONE, np.full(len(rows), -1, np.int64), np.full(len(rows), np.nan))
     strongest = np.lexsort((rows, -subject[rows]))[:_CANDIDATES]
-    for i in strongest.tolist():
-        row = int(rows[i])
-        near, apart = _surroundings(row, decay_m, places)
-        worth = thing[near] * np.exp(-((apart / decay_m) ** 2) / 2)
-        best = int(worth.argmax())
-        found.scores[i] = subject[row] * (_ALONE + (1 - _ALONE) * worth[best])
-        found.partner[i], found.distance_m[i] = near[best], apart[best]
+    if not len(strongest):
+        return found
+    near, apart, starts = places.around(rows[strongest], _REACH * decay_m)
+    worth = thing[near] * np.exp(-((apart / decay_m) ** 2) / 2)
+    best = _first_best(worth, starts)
+    found.scores[strongest] = subject[rows[strongest]] * (_ALONE + (1 - _ALONE) * worth[best])
+    found.partner[strongest], found.distance_m[strongest] = near[best], apart[best]
     return found
 
 
-def _surroundings(row: int, decay_m: float, places: Places) -> tuple[RowIds, Scores]:
-    """Rows in reach of a row and their distances in metres; itself alone where it has no position."""
-    lng, lat = float(places.lng[row]), float(places.lat[row])
-    if math.isnan(lng):
-        return np.array([row]), np.zeros(1)
-    near = places.near(lng, lat, _REACH * decay_m)
-    return near, distances_m(lng, lat, places.lng[near], places.lat[near])
+def _first_best(worth: Scores, starts: RowIds) -> RowIds:
+    """Position of the first largest value of each run; starts: (runs,) where each begins."""
+    sizes = np.diff(np.append(starts, len(worth)))
+    is_best = worth == np.repeat(np.maximum.reduceat(worth, starts), sizes)
+    return np.asarray(np.minimum.reduceat(np.where(is_best, np.arange(len(worth)), len(worth)), starts))
