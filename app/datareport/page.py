@@ -177,7 +177,7 @@ def _captions(census: Census, captions: Sequence[str], quality: Sequence[tuple[R
         tables.append(
             Table("Named, but not on the map", ("captions", "thing"), tuple((str(n), name) for name, n in invented))
         )
-    lead = f"{len(captions) - len(set(captions)):,} of {len(captions):,} say exactly what another one says."
+    lead = f"{len(captions) - len(set(captions)):,} of {len(captions):,} repeat an earlier one word for word."
     return Part("Captions", lead, tuple(figures), tuple(tables), _worst(census, quality))
 
 
