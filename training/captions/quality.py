@@ -20,7 +20,8 @@ _CERTAIN = 6.0
 """Landmarks, waters, roads and rails that weigh as much are on any map: a caption that names one that is not there made
 it up. Lesser things a map may lack."""
 _KIN = (
-    "lake pond reservoir sea", "river canal stream ditch", "stadium athletics", "athletics football pitch sports_centre",
+    "lake pond reservoir sea", "river canal stream ditch", "stadium athletics",
+    "athletics football pitch sports_centre",
     "airport runway terminal hangar helipad", "port pier marina container_yard", "railway station",
     "motorway link", "school university", "church temple castle", "storage_tank power_station wastewater silo",
     "zoo theme_park", "quarry construction",
