@@ -1,4 +1,4 @@
-"""`geoanchor evaluate retrieval | table | matching | map-to-aerial`."""
+"""`geoanchor evaluate adaptation | retrieval | table | matching | map-to-aerial`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import Config, Offline, settings_of
-from app.commands.output import emit, emit_json, progress
+from app.commands.output import emit, emit_json, progress, say
 from geoanchor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -179,6 +179,42 @@ def map_to_aerial(
             _encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance
         )
     _print(result, json)
+
+
+@app.command()
+def adaptation(
+    *,
+    recipe: Annotated[Path, typer.Option(help="Whose grounds, network and transfers.", metavar="RECIPE.toml")] = Path(
+        "training/recipes/urbancross_mini.toml"
+    ),
+    seeds: Annotated[int, typer.Option(help="Runs of each cell.", min=1)] = 3,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of finished cells.", metavar="DIR", show_default="runs/<recipe's name>")
+    ] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="A minute's work, to see that all is in place.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting; may be repeated.", metavar="A.B=C")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table.")] = None,
+    json: Json = False,
+) -> None:
+    """The adaptation matrix: each transfer of a recipe, without adaptation, with each part of it left out, and in full.
+
+    Finished cells are kept in the run's folder, so that a stopped evaluation goes on where it was.
+    """
+    from training.domain.matrix import run_matrix
+    from training.domain.recipe import load_domain_recipe
+    from training.domain.table import matrix_table
+
+    plan = load_domain_recipe(recipe, set_ or [], smoke)
+    folder = run or Path("runs") / (f"{plan.name}-smoke" if smoke else plan.name)
+    result = run_matrix(plan, folder, range(seeds), say)
+    if markdown:
+        emit(matrix_table(result) + "\n", markdown)
+    if json:
+        emit_json(result)
+    elif not markdown:
+        print(matrix_table(result))
 
 
 def _require_format(path: Path | None, formats: tuple[str, ...]) -> None:

@@ -24,7 +24,8 @@ def train(
         Path | None, typer.Option(help="Folder of the run.", metavar="DIR", show_default="runs/<recipe's name>")
     ] = None,
 ) -> None:
-    """Train a model by a recipe; prints the folder of the bundle it made."""
+    """Train a model by a recipe; prints the folder of the bundle it made, or the file of open_clip weights."""
+    from training.domain.recipe import is_domain_recipe
     from training.scenes.recipe import is_scenes_recipe
     from training.structure.recipe import is_structure_recipe
 
@@ -32,6 +33,8 @@ def train(
         from training.structure.train import train_structure as run_training
     elif is_scenes_recipe(recipe):
         from training.scenes.train import train_scenes as run_training
+    elif is_domain_recipe(recipe):
+        from training.domain.train import train_domain as run_training
     else:
         from training.loop import train as run_training
     print(run_training(recipe, run, overrides=set_ or [], smoke=smoke, resume=resume, log=say))

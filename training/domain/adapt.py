@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ class Adapter:
         self.best = Best(network, self._judge.mean_recall(network))
         self._source, self._target = source, Side(target, parts["adapt"])
         self._shape, self._run, self._recipe = shape, run, recipe
-        self._discriminator = Discriminator(network.dim * (1 if shape.target_text == "none" else 2))
+        self._discriminator = Discriminator(network.dim * (1 if shape.target_text == "none" else 2)).to(network.device)
         self._optimiser = torch.optim.AdamW(
             [
                 *({**group, "lr": shape.learning_rate} for group in decayed(self.model, shape.weight_decay)),
@@ -132,11 +133,13 @@ class Adapter:
         """Losses of a step that knows no target pair, and what is told of it."""
         shape = self._shape
         chosen, weights = self._choose(rows, rng)
+        weights = weights.to(self.model.device)
         source, target = self._source.views(chosen, rng), self._target.views(rows, rng)
         both = self.model.pictures(torch.cat([source.pictures, target.pictures]))
         own, other = both[: len(chosen)], both[len(chosen) :]
         own_words, other_words = self.model.words(source.words), self._target_words(target, rows, rng)
-        losses = {"triplet": weighted_triplet(own, own_words, weights, source.positive, shape.margin)}
+        positive = source.positive.to(self.model.device)
+        losses = {"triplet": weighted_triplet(own, own_words, weights, positive, shape.margin)}
         facts = {"sample_share": float(weights.sum() ** 2 / weights.square().sum() / len(weights))}
         if shape.adversary:
             known = None if other_words is None else own_words
@@ -218,26 +221,49 @@ class Adapter:
         }  # fmt: skip
 
 
-def adapted(
-    network: TwoTowers, source: Side, target: Views, parts: Mapping[str, Rows], shape: Adaptation, run: Path,
-    recipe: DomainRecipe, log: Log, resume: bool = False,
-) -> tuple[TwoTowers, dict[str, int]]:  # fmt: skip
-    """A copy of a network moved to a target, and how that went.
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """Where an adaptation begins: the whole network, what of it is learned, and both domains as that sees them."""
+
+    whole: TwoTowers
+    learned: TwoTowers
+    source: Side
+    target: Views
+
+
+def prepare(network: TwoTowers, source: Side, target: Views, adapt: Rows, shape: Adaptation) -> Start:
+    """The start for a copy of a network.
 
     Args:
-        source: rows it learned from. parts: rows of the target to adapt on and to choose by. run: for the checkpoint.
+        source: rows it learned from. adapt: rows of the target to adapt on.
+    Raises:
+        UsageError: only heads are to be learned, of a network that has none.
     """
     network = copy.deepcopy(network)
     if shape.statistics == "target":
-        measure_statistics(network, Side(target, parts["adapt"]))
+        measure_statistics(network, Side(target, adapt))
     if shape.learns == "all":
-        adapter = Adapter(network, source, target, parts, shape, run, recipe)
-        return adapter.fit(log, resume), adapter.summary()
+        return Start(network, network, source, target)
     if not isinstance(network, SmallTowers):
         raise UsageError('adaptation.learns="heads" is for networks of the kind mini')
     ours = Side(featured(source.views, network), source.rows)
-    adapter = Adapter(Heads(network), ours, featured(target, network), parts, shape, run, recipe)
-    heads = adapter.fit(log, resume)
-    assert isinstance(heads, Heads)
-    heads.put_into(network)
+    return Start(network, Heads(network), ours, featured(target, network))
+
+
+def adapted(
+    start: Start, parts: Mapping[str, Rows], shape: Adaptation, run: Path, recipe: DomainRecipe, log: Log,
+    resume: bool = False,
+) -> tuple[TwoTowers, dict[str, int]]:  # fmt: skip
+    """A network moved to its target, and how that went; the start is left as it is.
+
+    Args:
+        parts: rows of the target to adapt on and to choose by. run: for the checkpoint.
+    """
+    adapter = Adapter(start.learned, start.source, start.target, parts, shape, run, recipe)
+    best = adapter.fit(log, resume)
+    if not isinstance(best, Heads):
+        return best, adapter.summary()
+    network = copy.deepcopy(start.whole)
+    assert isinstance(network, SmallTowers)
+    best.put_into(network)
     return network, adapter.summary()

@@ -5,22 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from training.domain.adapt import adapted
-from training.domain.batches import Side, Views
-from training.domain.ground import is_there, open_ground
+from training.domain.adapt import Start, adapted, prepare
+from training.domain.batches import Side
+from training.domain.ground import is_there
 from training.domain.judge import Judge
-from training.domain.network import TwoTowers, build_network
-from training.domain.pictures import PRETRAINING, DomainPictures, adaptation_split
-from training.domain.pretrain import CHECKPOINT, Pretrainer
+from training.domain.network import TwoTowers
+from training.domain.pictures import PRETRAINING, adaptation_split
 from training.domain.recipe import Adaptation, DomainRecipe
-from training.domain.words import words_of
+from training.domain.source import Grounds, train_source
 from training.runlog import Log
 
 ROWS: dict[str, Mapping[str, Any] | None] = {
@@ -34,62 +31,31 @@ ROWS: dict[str, Mapping[str, Any] | None] = {
 """Row -> what it changes in the recipe's adaptation; None leaves the network as the source made it."""
 
 
-@dataclass
 class Experiment:
-    """A recipe's grounds and the networks trained on them, each made once and kept below `run`.
+    """A recipe's cells, and the networks that they begin with, each trained once.
 
-    Args:
-        run: pictures lie in `run`/pictures, the rest in a folder named by what the recipe says of the learning.
+    Attributes:
+        folder: where networks and cells of this very recipe are kept; pictures lie beside it.
     """
 
-    recipe: DomainRecipe
-    run: Path
-    log: Log
-    _grounds: dict[str, DomainPictures] = field(default_factory=dict)
-    _sources: dict[tuple[str, int], TwoTowers] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> Path:
-        """Where networks and cells of this very recipe are kept."""
-        said = self.recipe.model_dump_json(exclude={"transfers", "description", "licence", "adaptation"})
-        return self.run / f"matrix-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
-
-    def views(self, name: str, network: TwoTowers) -> Views:
-        """Random views of a ground."""
-        cache = self.run / "pictures"
-        if name not in self._grounds:
-            self._grounds[name] = open_ground(self.recipe, name, cache, self.log)
-        pictures = self._grounds[name]
-        return Views(pictures, words_of(pictures, network, self.recipe.network, cache), network.size_px)
+    def __init__(self, recipe: DomainRecipe, run: Path, log: Log) -> None:
+        said = recipe.model_dump_json(exclude={"transfers", "description", "licence", "adaptation"})
+        self.folder = run / f"matrix-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+        self._recipe, self._log = recipe, log
+        self._grounds = Grounds(recipe, run / "pictures", log)
+        self._sources: dict[tuple[str, int], TwoTowers] = {}
+        self._start: tuple[tuple[str, str, int, str, str], Start] | None = None
 
     def source(self, name: str, seed: int) -> TwoTowers:
-        """The network trained on a source, to be copied before it is changed; a stopped training goes on."""
+        """The network trained on a source, to be copied before it is changed."""
         if (name, seed) not in self._sources:
-            self._sources[name, seed] = self._trained(name, seed)
+            self._sources[name, seed] = train_source(self._grounds, name, seed, self.folder / f"{name}-{seed}")
         return self._sources[name, seed]
-
-    def _trained(self, name: str, seed: int) -> TwoTowers:
-        folder = self.folder / f"{name}-{seed}"
-        torch.manual_seed(seed)
-        network = build_network(self.recipe.network)
-        views = self.views(name, network)
-        parts = views.pictures.split(PRETRAINING)
-        shape = self.recipe.pretraining.model_copy(update={"seed": seed})
-        held_out = Judge(Side(views, parts["validation"]))
-        trainer = Pretrainer(network, Side(views, parts["train"]), held_out, shape, self.recipe.segments, folder)
-        if (folder / CHECKPOINT).is_file():
-            trainer.load()
-        done = trainer.fit(self.log)
-        figures = folder / "test.json"
-        if not figures.is_file():
-            figures.write_text(json.dumps(Judge(Side(views, parts["test"]))(done), indent=1))
-            self.log(f"{name}, seed {seed}, on its own test: {figures.read_text()}")
-        return done
 
     def cell(self, source: str, target: str, row: str, seed: int) -> dict[str, Any]:
         """Figures of one run, on the target's test."""
         change = ROWS[row]
-        shape = self.recipe.adaptation.model_copy(update={"seed": seed} | dict(change or {}))
+        shape = self._recipe.adaptation.model_copy(update={"seed": seed} | dict(change or {}))
         said = shape.model_dump_json() if change is not None else str(seed)
         key = hashlib.sha256(said.encode()).hexdigest()[:8]
         file = self.folder / "cells" / f"{source}-{target}-{row.replace('/', '').replace(' ', '-')}-{seed}-{key}.json"
@@ -97,21 +63,23 @@ class Experiment:
             figures = self._run(source, target, shape if change is not None else None, seed, file.with_suffix(""))
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(figures, indent=1))
-            self.log(f"{source} to {target}, {row}, seed {seed}: mean recall {figures['mean_recall']}")
+            self._log(f"{source} to {target}, {row}, seed {seed}: mean recall {figures['mean_recall']}")
         found: dict[str, Any] = json.loads(file.read_text("utf-8"))
         return found
 
     def _run(self, source: str, target: str, shape: Adaptation | None, seed: int, folder: Path) -> dict[str, Any]:
         network = self.source(source, seed)
-        ours, theirs = self.views(source, network), self.views(target, network)
+        ours, theirs = self._grounds.views(source, network), self._grounds.views(target, network)
         parts = adaptation_split(ours.pictures, theirs.pictures)
-        facts: dict[str, Any] = {}
-        if shape is not None:
+        test = Judge(Side(theirs, parts["test"]))
+        if shape is None:
+            return test(network)
+        key = (source, target, seed, shape.learns, shape.statistics)
+        if self._start is None or self._start[0] != key:
             train = Side(ours, ours.pictures.split(PRETRAINING)["train"])
-            network, facts = adapted(
-                network, train, theirs, parts, shape, folder, self.recipe, self.log
-            )  # fmt: skip
-        return Judge(Side(theirs, parts["test"]))(network) | facts
+            self._start = key, prepare(network, train, theirs, parts["adapt"], shape)
+        network, facts = adapted(self._start[1], parts, shape, folder, self._recipe, self._log)
+        return test(network) | facts
 
 
 def run_matrix(recipe: DomainRecipe, run: Path, seeds: Sequence[int], log: Log) -> dict[str, Any]:
@@ -126,9 +94,9 @@ def run_matrix(recipe: DomainRecipe, run: Path, seeds: Sequence[int], log: Log) 
         if not (is_there(recipe.grounds[source]) and is_there(recipe.grounds[target])):
             absent.append(f"{source} to {target}")
             continue
-        table[f"{source} to {target}"] = {
-            row: _over_seeds([experiment.cell(source, target, row, seed) for seed in seeds]) for row in ROWS
-        }
+        # A seed's rows begin with the same network, so they go together.
+        cells = {seed: {row: experiment.cell(source, target, row, seed) for row in ROWS} for seed in seeds}
+        table[f"{source} to {target}"] = {row: _over_seeds([cells[seed][row] for seed in seeds]) for row in ROWS}
     return {"transfers": table, "absent": absent, "seeds": list(seeds), "target_text": recipe.adaptation.target_text}
 
 

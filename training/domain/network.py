@@ -43,11 +43,18 @@ class TwoTowers(nn.Module, ABC):
 
     def pictures(self, pixels: Tensor) -> Tensor:
         """(n, 3, size, size) in 0..1 -> (n, dim) of unit length."""
-        return self._pictures(((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last))
+        return self._pictures(
+            ((pixels.to(self.device) - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes; what comes in is brought there."""
+        return self.mean.device
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """Within it the network runs in bfloat16 where there is hardware for that."""
-        if self.mean.is_cuda:
+        if self.device.type == "cuda":
             return torch.autocast("cuda", torch.bfloat16)
         return matrix_units()
 
@@ -164,7 +171,7 @@ class ClipTowers(TwoTowers):
 
     def words(self, read: Tensor) -> Tensor:
         """(n, dim) of unit length."""
-        return normalize(self.clip.encode_text(read), dim=-1)
+        return normalize(self.clip.encode_text(read.to(self.device)), dim=-1)
 
     def scale(self) -> Tensor:
         """The factor on cosines, a scalar."""
@@ -179,6 +186,10 @@ class ClipTowers(TwoTowers):
 def build_network(spec: NetworkSpec) -> TwoTowers:
     """The network of a recipe with its first weights, which torch's seed decides where they are random.
 
+    One of open_clip goes to the GPU where there is one; small towers stay on the processor.
+
     Raises ModelNotFound where open_clip does not know the architecture or the weights.
     """
-    return SmallTowers(spec) if spec.kind == "mini" else ClipTowers(spec)
+    if spec.kind == "mini":
+        return SmallTowers(spec)
+    return ClipTowers(spec).to("cuda" if torch.cuda.is_available() else "cpu")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from geoanchor.errors import UsageError
 from geoanchor.image import Pixels
 from training.data import COMPASS
 from training.datasets import Captioned
@@ -86,10 +87,10 @@ class DomainPictures:
 def adaptation_split(source: DomainPictures, target: DomainPictures) -> dict[str, Rows]:
     """The target's rows to adapt on, to choose by and to judge, 2:1:7 (methods 2.4 #10).
 
-    Raises ValueError when a picture of the target is in the source too.
+    Raises UsageError when a picture of the target is in the source too.
     """
     if shared := set(source.names) & set(target.names):
-        raise ValueError(f"{len(shared)} pictures are in source and target, {min(shared)} first")
+        raise UsageError(f"{len(shared)} pictures are in source and target, {min(shared)} first; leave them out of one")
     return target.split(ADAPTATION)
 
 

@@ -25,19 +25,20 @@ CHECKPOINT = "source.pt"
 def pair_loss(network: TwoTowers, batch: Batch, shape: Pretraining, segments: SegmentSpec) -> Tensor:
     """L_img2text + lambda_s L_seg2text (+ segments against pictures) of one batch (methods 2.4 #5); a scalar."""
     pictures, words, scale = network.pictures(batch.pictures), network.words(batch.words), network.scale()
-    total = contrast(shape.contrast, pictures, words, scale, batch.positive, shape.margin)
+    positive, there = batch.positive.to(network.device), batch.there.to(network.device)
+    total = contrast(shape.contrast, pictures, words, scale, positive, shape.margin)
     if not segments.count:
         return total
     crops = network.pictures(batch.crops[batch.there])
-    vectors = crops.new_zeros(*batch.there.shape, network.dim)
-    vectors[batch.there] = crops
-    weights = caption_weights(vectors, batch.there, words, segments.weighting, segments.temperature)
+    vectors = crops.new_zeros(*there.shape, network.dim)
+    vectors[there] = crops
+    weights = caption_weights(vectors, there, words, segments.weighting, segments.temperature)
     fused = pooled(vectors, weights)
     total = total + segments.weight * contrast(
-        shape.contrast, fused, words, scale, batch.positive, shape.margin
+        shape.contrast, fused, words, scale, positive, shape.margin
     )  # fmt: skip
     if segments.image_weight:
-        own = torch.eye(len(pictures))
+        own = torch.eye(len(pictures), device=network.device)
         total = total + segments.image_weight * contrast(
             shape.contrast, fused, pictures, scale, own, shape.margin
         )  # fmt: skip

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.domain.curriculum import band_of, draw_source, likeness, pair_vectors, source_weights
@@ -82,6 +82,7 @@ def test_weights_are_of_the_source_columns() -> None:
     assert source_weights(alike, "paper", 0.1).tolist() == pytest.approx([2, 0], abs=1e-4)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from(["softmax", "paper"]))
 def test_weights_have_mean_one_and_are_never_negative(seed: int, weighting: str) -> None:
     alike = torch.rand(16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
