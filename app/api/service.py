@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -25,6 +26,8 @@ from app.pages import install_pages
 from app.wiring import Index
 from geoanchor import __version__
 
+_AT_ONCE = 8
+"""Requests that are worked on; others wait for their turn."""
 _JSON_AND_PICTURE_BYTES = 4 / 3
 """Base64 makes a picture in JSON longer by a third."""
 _FAULTS: dict[int | str, dict[str, Any]] = {"4XX": {"model": Fault}, "5XX": {"model": Fault}}
@@ -67,6 +70,8 @@ def create_api(index: Index | LiveIndex, access: Access = Access()) -> FastAPI: 
 def _lifespan(live: LiveIndex, runner: JobRunner) -> Any:
     @asynccontextmanager
     async def lifespan(_api: FastAPI) -> AsyncIterator[None]:
+        # More at once would only take turns, each with its own memory.
+        current_default_thread_limiter().total_tokens = _AT_ONCE
         with ExitStack() as stack:
             stack.callback(runner.close)
             stack.enter_context(live.watching())
