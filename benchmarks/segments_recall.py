@@ -26,7 +26,7 @@ TRAIN_IMAGES = 2500
 """Of RSICD, to learn from; those whose name hashes to 0 modulo ten are for judging alone."""
 TRAIN_TOWNS, HELD_OUT_TOWNS, TILES_A_TOWN = range(101, 109), range(301, 309), 40
 SEEDS = (0, 1, 2)
-SHARES = (0.1, 0.2, 0.3, 0.5)
+SHARES = (0.1, 0.5)
 
 
 def run(model: str = "mini") -> dict[str, Any]:
@@ -60,10 +60,9 @@ def _figures(name: str, train: FrozenSet, held_out: FrozenSet) -> dict[str, Any]
             f"{name}: segment-text loss {told}, {way}": _spread([found[way] for found in judged]) for way in WAYS
         }
         for share in SHARES:
-            found = [judge(model, held_out, share) for model in models]
+            found = judge(models[0], held_out, share)
             figures |= {
-                f"{name}: segment-text loss {told}, {way}, share {share}": _spread([one[way] for one in found])
-                for way in WAYS[1:]
+                f"{name}: segment-text loss {told}, {way}, share {share}, one seed": found[way] for way in WAYS[1:]
             }
     return figures
 

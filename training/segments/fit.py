@@ -26,7 +26,7 @@ class FitOptions:
 
     segment_weight: float = 1.0
     mode: Mode = "softmax"
-    epochs: int = 24
+    epochs: int = 12
     batch: int = 256
     rate: float = 1e-3
     decay: float = 0.05
