@@ -12,6 +12,7 @@ from app.commands.output import emit, emit_json, emit_table, say
 
 if TYPE_CHECKING:
     from app.wiring import Hits, Index
+    from geoanchor.query import Answer
 
 Format = Literal["table", "json", "geojson", "geoparquet", "html"]
 
@@ -121,8 +122,8 @@ def describe(
 def _print(index: Index, hits: Hits, format: Format, out: Path | None) -> None:
     from app import render
 
-    if hits.note:
-        say(hits.note)
+    for sentence in _asides(hits.answer):
+        say(sentence)
     if format == "table":
         emit_table(render.to_table(hits.answer), out)
     elif format == "html":
@@ -134,6 +135,21 @@ def _print(index: Index, hits: Hits, format: Format, out: Path | None) -> None:
             "json": render.to_json, "geojson": render.to_geojson, "geoparquet": render.to_geoparquet
         }  # fmt: skip
         emit(writers[format](hits.answer), out)
+
+
+def _asides(answer: Answer) -> list[str]:
+    """What is to be said beside the hits."""
+    said = [answer.note] if answer.note else []
+    if answer.verdict == "nothing" and answer.nearest:
+        said.append("nothing here matches; these are the nearest" if answer.hits else _nearest(answer))
+    reasons = {"improbable": "improbable", "suppressed": "too near to a better one"}
+    hidden = [f"{count} {reasons[reason]}" for reason, count in answer.hidden_why.items()]
+    return said + ([f"hidden: {', '.join(hidden)}"] if hidden else [])
+
+
+def _nearest(answer: Answer) -> str:
+    names = [f"{hit.id} ({100 * hit.why['probability']:.0f} %)" for hit in answer.nearest]
+    return f"nothing here matches; the nearest are {', '.join(names)}"
 
 
 def _weights(given: list[str]) -> dict[str, float]:
