@@ -17,7 +17,8 @@ from geoanchor.protocols import Vectors
 from geoanchor.tiling import to_mercator
 
 if TYPE_CHECKING:
-    from app.wiring import Changes, Index
+    from app.answers import Changes
+    from app.wiring import Index
 
 
 @dataclass(frozen=True, slots=True)

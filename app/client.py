@@ -14,11 +14,11 @@ from urllib.parse import quote
 import httpx
 
 from app.access import TOKEN_VARIABLE
+from app.answers import Changes, Hits
 from app.phrasing import Understood
 from app.question import Picture, Question, Where, file_bytes, region_of
 from app.rows import Row
 from app.streams import Format
-from app.wiring import Changes, Hits
 from geoanchor.change import ChangeList, Decision, Review
 from geoanchor.errors import GeoAnchorError, IndexLocked, SpaceMismatch, UsageError
 from geoanchor.image import Layer

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from app import render
+from app.answers import Hits
 from app.live import LiveIndex
 from app.overlay import evidence_png
 from app.question import Question, inline_region
 from app.rows import Row
-from app.wiring import Hits, Index
+from app.wiring import Index
 from geoanchor.change import ChangeList
 from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.image import LAYERS, Layer

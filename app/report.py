@@ -18,7 +18,8 @@ from geoanchor import __version__
 from geoanchor.query import Hit, ImagePart, LikePart, Part, PointPart, Query, TextPart
 
 if TYPE_CHECKING:
-    from app.wiring import Hits, Index
+    from app.answers import Hits
+    from app.wiring import Index
 
 _PICTURE_PX = 192
 _WORDS_OF_KIND = {"aerial": "aerial picture", "map": "map picture", "ground": "street photo"}

@@ -15,9 +15,10 @@ from gradio import processing_utils
 from PIL import Image
 
 from app import render
+from app.answers import Hits
 from app.handlers import Handlers
 from app.live import LiveIndex
-from app.wiring import Hits, Index
+from app.wiring import Index
 from geoanchor.errors import GeoAnchorError
 
 _FONTS = ["system-ui", "Segoe UI", "Liberation Sans", "sans-serif"]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
+from app.answers import Changes, Hits
 from app.mosaic import Mosaic
 from app.question import Picture, Question, Where, file_bytes, region_of
 from app.rows import Rows
-from geoanchor.change import Change, ChangeList, Decision, Review
+from geoanchor.change import Decision, Review
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
@@ -22,7 +22,7 @@ from geoanchor.manifest import Manifest, model_of, read_manifest
 from geoanchor.phrase import Phrase
 from geoanchor.places import Place
 from geoanchor.protocols import Encoder, TileSource, Vectors
-from geoanchor.query import Answer, Hit, Query
+from geoanchor.query import Query
 from geoanchor.settings import Settings, load_settings
 from geoanchor.tiling import TILE_SIZE_PX, Bounds
 from retrieval.cells import CellRows
@@ -38,65 +38,6 @@ if TYPE_CHECKING:
     from retrieval.phrases import Reading
 
 DEFAULT_MODEL = "mini"
-
-
-@dataclass(frozen=True, slots=True)
-class Hits(Sequence[Hit]):
-    """The hits of one query, best first, with the query they answer.
-
-    Attributes:
-        query: what was asked. answer: the page of hits, `total` and `note`.
-    """
-
-    query: Query
-    answer: Answer
-
-    @property
-    def total(self) -> int:
-        """Rows that passed the filters."""
-        return self.answer.total
-
-    @property
-    def note(self) -> str:
-        """Why fewer than k hits came back, or ""."""
-        return self.answer.note
-
-    def __len__(self) -> int:
-        return len(self.answer.hits)
-
-    def __iter__(self) -> Iterator[Hit]:
-        return iter(self.answer.hits)
-
-    @overload
-    def __getitem__(self, at: int) -> Hit: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Hit]: ...
-    def __getitem__(self, at: int | slice) -> Hit | Sequence[Hit]:
-        return self.answer.hits[at]
-
-
-@dataclass(frozen=True, slots=True)
-class Changes(Sequence[Change]):
-    """The places where map and imagery disagree, worst first.
-
-    Attributes:
-        answer: the list with what is known of the region as a whole: registration, heat over H3 cells, note.
-    """
-
-    answer: ChangeList
-
-    def __len__(self) -> int:
-        return len(self.answer.changes)
-
-    def __iter__(self) -> Iterator[Change]:
-        return iter(self.answer.changes)
-
-    @overload
-    def __getitem__(self, at: int) -> Change: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Change]: ...
-    def __getitem__(self, at: int | slice) -> Change | Sequence[Change]:
-        return self.answer.changes[at]
 
 
 class Index:

@@ -16,7 +16,7 @@ import shapely
 from shapely.affinity import translate
 
 import geoanchor
-from app.wiring import Changes
+from app.answers import Changes
 from geoanchor.change import Change
 from geoanchor.feature import FeatureSource
 from geoanchor.tiling import Tile

@@ -11,7 +11,8 @@ from app.commands.options import Config, Folder, ModelName, Near, Offline, Out, 
 from app.commands.output import emit, emit_json, emit_table, progress, say
 
 if TYPE_CHECKING:
-    from app.wiring import Changes, Index
+    from app.answers import Changes
+    from app.wiring import Index
     from geoanchor.change import Decision
 
 Format = Literal["table", "json", "geojson", "geoparquet", "html", "maproulette"]

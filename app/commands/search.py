@@ -11,7 +11,8 @@ from app.commands.options import Config, Folder, LayerName, ModelName, Near, Off
 from app.commands.output import emit, emit_json, emit_table, say
 
 if TYPE_CHECKING:
-    from app.wiring import Hits, Index
+    from app.answers import Hits
+    from app.wiring import Index
     from geoanchor.query import Answer
 
 Format = Literal["table", "json", "geojson", "geoparquet", "html"]
