@@ -163,7 +163,8 @@ def queries() -> list[dict[str, Any]]:
     ring = [[0, 0], [1, 0], [1, 1], [0, 0]]
     polygons = [
         {"type": "Polygon"}, {"type": "Polygon", "coordinates": "everywhere"}, {"type": "Polygon", "coordinates": deep},
-        {"type": "Polygon", "coordinates": [[[0, 0], [1, None], [0, 1], [0, 0]]]}, {"type": "Point", "coordinates": [0, 0]},
+        {"type": "Polygon", "coordinates": [[[0, 0], [1, None], [0, 1], [0, 0]]]},
+        {"type": "Point", "coordinates": [0, 0]},
         {"type": "MultiPolygon", "coordinates": [ring]}, {"type": ["Polygon"], "coordinates": [ring]}, {},
     ]  # fmt: skip
     return [

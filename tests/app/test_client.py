@@ -115,5 +115,5 @@ def test_refusals_are_the_index_s_own_errors(remote: RemoteIndex, local: Index, 
         geoanchor.connect(url, token="wrong")
     with pytest.raises(UsageError, match="begins with http"):
         geoanchor.connect("127.0.0.1:7860")
-    with pytest.raises(UsageError, match="start `geoanchor serve`"):
+    with pytest.raises(UsageError, match="no service answers there"):
         geoanchor.connect("http://127.0.0.1:9")
