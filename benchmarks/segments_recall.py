@@ -54,7 +54,8 @@ def _figures(name: str, train: FrozenSet, held_out: FrozenSet) -> dict[str, Any]
     frozen = judge(fit(train, FitOptions(epochs=0), 0), held_out)
     figures |= {f"{name}: bundle as it is, {way}": frozen[way] for way in WAYS}
     for told, weight in (("off", 0.0), ("on", 1.0)):
-        models = [fit(train, FitOptions(segment_weight=weight), seed) for seed in SEEDS]
+        options = FitOptions(segment_weight=weight, batch=min(256, max(16, len(train.images) // 10)))
+        models = [fit(train, options, seed) for seed in SEEDS]
         judged = [judge(model, held_out) for model in models]
         figures |= {
             f"{name}: segment-text loss {told}, {way}": _spread([found[way] for found in judged]) for way in WAYS
