@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import struct
-import tarfile
-import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyproj
 import pytest
+from photos import bomb, camera, gradient, read_all, read_one, save, world
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
@@ -23,70 +20,6 @@ from geoanchor.settings import Settings
 from geoanchor.tiling import Bounds
 from indexer.sources.folder import open_file, open_folder, open_tar
 from indexer.sources.registry import SourceOptions, open_source
-
-GPS, EXIF = 0x8825, 0x8769
-
-
-def gradient(width: int = 64, height: int = 48) -> Image.Image:
-    rows, cols = np.mgrid[0:height, 0:width]
-    return Image.fromarray(np.stack([cols * 3, rows * 4, np.full_like(cols, 80)], -1).astype(np.uint8))
-
-
-def save(path: Path, image: Image.Image | None = None, **options: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (image or gradient()).save(path, **options)
-    return path
-
-
-def camera(lat: float = -33.5, lng: float = -70.25, **more: Any) -> Image.Exif:
-    """EXIF as a camera writes it."""
-
-    def parts(angle: float) -> tuple[float, float, float]:
-        whole = int(abs(angle))
-        return (float(whole), float(int((abs(angle) - whole) * 60)), (abs(angle) - whole) * 3600 % 60)
-
-    exif = Image.Exif()
-    exif[GPS] = {1: "NS"[lat < 0], 2: parts(lat), 3: "EW"[lng < 0], 4: parts(lng)} | more.get("gps", {})
-    exif[EXIF] = more.get("details", {0x9003: "2020:02:29 10:20:30"})
-    for tag, value in more.get("tags", {}).items():
-        exif[tag] = value
-    return exif
-
-
-def read_all(source: Any) -> dict[str, TileImage | str]:
-    """By the last part of the id: the picture, or the sentence why not."""
-    results: dict[str, TileImage | str] = {}
-    for ref in source.plan():
-        name = ref.id.split("/", 2)[2]
-        try:
-            results[name] = source.read(ref)
-        except BadInput as error:
-            results[name] = str(error)
-    return results
-
-
-def read_one(path: Path, **options: Any) -> TileImage:
-    source = open_file(str(path), SourceOptions(**options))
-    (ref,) = source.plan()
-    image = source.read(ref)
-    assert image.id == ref.id
-    return image
-
-
-def pack(path: Path, folder: Path, mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-        archive.add(folder, arcname=".")
-    return path
-
-
-def bomb() -> bytes:
-    """A PNG of 50,000 x 50,000 pixels in a few bytes."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
 
 
 def test_folder_lists_pictures_to_any_depth_in_a_stable_order(tmp_path: Path) -> None:
@@ -168,15 +101,6 @@ def test_a_photo_held_upright_is_turned(tmp_path: Path) -> None:
     assert image.pixels.shape == (64, 48, 3)
     assert np.array_equal(image.pixels, np.rot90(np.asarray(gradient()), -1))
     assert image.encoded is None
-
-
-def world(path: Path, suffix: str, numbers: tuple[float, ...], crs: str | None = None) -> Path:
-    """A picture with a world file."""
-    save(path)
-    path.with_suffix(suffix).write_text("\n".join(map(str, numbers)) + "\n")
-    if crs:
-        path.with_suffix(".prj").write_text(pyproj.CRS(crs).to_wkt("WKT1_ESRI"))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -420,89 +344,6 @@ def test_within_asks_where_pictures_lie(tmp_path: Path) -> None:
     refs = {ref.id.rsplit("/", 1)[1]: ref for ref in source.plan()}
     assert list(refs) == ["broken.jpg", "inside.jpg", "placed.png"]
     assert refs["inside.jpg"].point == pytest.approx((-70.25, -33.5))
-
-
-@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tgz"])
-def test_a_tar_holds_what_the_folder_holds(tmp_path: Path, suffix: str) -> None:
-    folder = tmp_path / "photos"
-    save(folder / "a" / "b.jpg", exif=camera())
-    world(folder / "c.png", ".pgw", (1e-5, 0, 0, -1e-5, 11.0, 48.0))
-    (folder / "bad.jpg").write_text("words")
-    (folder / ".hidden.jpg").write_text("words")
-    path = pack(tmp_path / f"p.{suffix}", folder, "w" if suffix == "tar" else "w:gz")
-    source = open_source(str(path), SourceOptions())
-    from_tar, from_folder = read_all(source), read_all(open_folder(str(folder), SourceOptions()))
-    assert list(from_tar) == list(from_folder) == ["a/b.jpg", "bad.jpg", "c.png"]
-    for name, image in from_folder.items():
-        other = from_tar[name]
-        assert isinstance(image, TileImage) == isinstance(other, TileImage) == (name != "bad.jpg")
-        if isinstance(image, TileImage) and isinstance(other, TileImage):
-            assert np.array_equal(image.pixels, other.pixels)
-            facts = ("bounds", "point", "gsd_m", "crs", "acquired", "encoded")
-            assert [getattr(image, fact) for fact in facts] == [getattr(other, fact) for fact in facts]
-    source.close()
-    source.close()
-
-
-def test_rasters_in_a_tar_keep_their_place(tmp_path: Path) -> None:
-    rasterio = pytest.importorskip("rasterio")
-    folder = tmp_path / "chips"
-    folder.mkdir()
-    values = np.linspace(0, 5000, 4 * 32 * 32).reshape(4, 32, 32)
-    with rasterio.open(
-        folder / "a.tif", "w", driver="GTiff", width=32, height=32, count=4, dtype="float64", crs="EPSG:32614",
-        transform=rasterio.transform.from_origin(500_000, 5_200_000, 10, 10),
-    ) as file:  # fmt: skip
-        file.write(values)
-    image = read_all(open_tar(str(pack(tmp_path / "c.tar", folder)), SourceOptions()))["a.tif"]
-    assert isinstance(image, TileImage)
-    assert image.bounds is not None
-    assert (image.crs, image.pixels.shape) == ("EPSG:32614", (32, 32, 3))
-    assert image.gsd_m == pytest.approx(10, rel=0.01)
-    assert image.bounds.west == pytest.approx(-99.0, abs=1e-6)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_tar_cut_short_gives_what_is_left(tmp_path: Path, packed: bool) -> None:
-    rng = np.random.default_rng(0)
-    for number in range(6):
-        noise = Image.fromarray(rng.integers(0, 255, (60, 60, 3)).astype(np.uint8))
-        save(tmp_path / "photos" / f"{number}.png", noise)
-    path = pack(tmp_path / "p.tar", tmp_path / "photos", "w:gz" if packed else "w")
-    with open(path, "r+b") as file:
-        file.truncate(path.stat().st_size // 2)
-    results = list(read_all(open_tar(str(path), SourceOptions())).values())
-    good = [image for image in results if isinstance(image, TileImage)]
-    assert 1 <= len(good) <= 4
-    assert any("cut short" in str(image) for image in results if isinstance(image, str))
-
-
-def test_what_is_no_tar(tmp_path: Path) -> None:
-    for number, data in enumerate((b"", b"words" * 500, b"\x1f\x8bwords")):
-        path = tmp_path / f"{number}.tar"
-        path.write_bytes(data)
-        with pytest.raises(BadInput, match=rf"{number}\.tar: "):
-            open_tar(str(path), SourceOptions())
-
-
-def test_a_tar_cannot_reach_outside_itself(tmp_path: Path) -> None:
-    save(tmp_path / "secret.png")
-    path = tmp_path / "p.tar"
-    data = io.BytesIO()
-    gradient().save(data, "PNG")
-    with tarfile.open(path, "w") as archive:
-        for name in ("../../up.png", "/etc/root.png"):
-            member = tarfile.TarInfo(name)
-            member.size = len(data.getvalue())
-            archive.addfile(member, io.BytesIO(data.getvalue()))
-        link = tarfile.TarInfo("link.png")
-        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret.png")
-        archive.addfile(link)
-    before = sorted(tmp_path.rglob("*"))
-    results = read_all(open_tar(str(path), SourceOptions()))
-    assert "link.png" not in results
-    assert all(".." not in name for name in results)
-    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_stamps_change_with_the_picture_and_its_sidecar(tmp_path: Path) -> None:

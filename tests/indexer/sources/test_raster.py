@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,73 +18,13 @@ import pytest
 import rasterio
 import rasterio.shutil
 import rasterio.warp
-from PIL import Image
-from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
+from rasters import SIDE, UTM, UTM_ORIGIN, only, ramp, read_all, unplaced, where_from, write
 
 from geoanchor.errors import BadInput, UsageError
-from geoanchor.image import TileImage
 from geoanchor.tiling import Bounds, Tile, distance_m
-from indexer.sources.folder import open_folder
 from indexer.sources.raster import open_raster
 from indexer.sources.registry import SourceOptions, open_source
-
-SIDE = 250
-UTM = "EPSG:32614"
-UTM_ORIGIN = Affine(1.0, 0.0, 500_000.0, 0.0, -1.0, 5_200_000.0)
-
-
-def ramp(side: int = SIDE) -> np.ndarray:
-    """(3, side, side): column, row, 90 - a picture whose pixels say where they are."""
-    rows, cols = np.mgrid[0:side, 0:side]
-    return np.stack([cols, rows, np.full_like(cols, 90)]).astype(np.uint8)
-
-
-def write(
-    path: Path, values: np.ndarray, crs: str | None = UTM, transform: Affine = UTM_ORIGIN, **profile: Any
-) -> Path:
-    """Write (bands, h, w) as a raster."""
-    colours = profile.pop("colorinterp", None)
-    tags = profile.pop("tags", {})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    count, height, width = values.shape
-    shape = {"count": count, "height": height, "width": width, "dtype": values.dtype}
-    with rasterio.open(path, "w", **({"driver": "GTiff"} | profile), **shape, crs=crs, transform=transform) as file:
-        file.write(values)
-        file.update_tags(**tags)
-        if colours:
-            file.colorinterp = colours
-    return path
-
-
-def unplaced(path: Path) -> Path:
-    """Write a TIFF that says nothing of where it lies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.moveaxis(ramp(), 0, -1)).save(path)
-    return path
-
-
-def read_all(path: Path, **options: Any) -> list[TileImage]:
-    source = open_source(str(path), SourceOptions(**options))
-    try:
-        return [source.read(ref) for ref in source.plan()]
-    finally:
-        source.close()
-
-
-def only(images: list[TileImage]) -> TileImage:
-    assert len(images) == 1
-    return images[0]
-
-
-def where_from(tile: Tile, crs: str, transform: Affine, size: int = 256) -> tuple[np.ndarray, np.ndarray]:
-    """Raster column and row under the centre of every tile pixel, by pyproj alone."""
-    left, bottom, right, top = mercantile.xy_bounds(mercantile.Tile(x=tile.x, y=tile.y, z=tile.z))
-    steps = (np.arange(size) + 0.5) / size
-    x, y = np.meshgrid(left + steps * (right - left), top - steps * (top - bottom))
-    east, north = pyproj.Transformer.from_crs("EPSG:3857", crs, always_xy=True).transform(x, y)
-    return ~transform * (np.asarray(east), np.asarray(north))
-
 
 PLACES = {
     "utm north": (UTM, UTM_ORIGIN),
@@ -230,122 +169,6 @@ def test_native_facts_dates_and_provenance(tmp_path: Path) -> None:
         assert read_all(write(tmp_path / impossible, ramp()))[0].acquired is None
 
 
-@pytest.mark.parametrize("dtype", ["uint16", "int16", "uint32", "int32", "float32", "float64"])
-def test_other_types_are_stretched_alike_in_every_tile(tmp_path: Path, dtype: str) -> None:
-    values = (ramp().astype(np.float64) * 7 + (-300 if dtype[0] in "if" else 300)).astype(dtype)
-    path = write(tmp_path / "a.tif", values)
-    low, high = np.percentile(np.arange(SIDE), (2, 98))
-    for image in read_all(path):
-        assert image.tile is not None
-        cols, rows = where_from(image.tile, UTM, UTM_ORIGIN)
-        inside = (cols > 2) & (rows > 2) & (cols < SIDE - 2) & (rows < SIDE - 2)
-        expected = np.clip((cols - 0.5 - low) / (high - low) * 255, 0, 255)[inside]
-        assert np.abs(image.pixels[..., 0][inside] - expected).max() < 3.0
-
-
-def test_nan_and_infinity_are_no_data_and_do_not_bend_the_stretch(tmp_path: Path) -> None:
-    values = ramp()[:1].astype(np.float32)
-    clean = read_all(write(tmp_path / "clean.tif", values))
-    values[0, :50], values[0, 60:70] = np.nan, np.inf
-    values[0, 80:90] = -np.inf
-    holed = read_all(write(tmp_path / "holed.tif", values))
-    total = [sum(1 - image.nodata for image in images) for images in (clean, holed)]
-    assert total[1] / total[0] == pytest.approx((250 - 70) / 250, abs=0.02)
-    for a, b in zip(clean, holed, strict=True):
-        assert a.tile is not None
-        cols, rows = where_from(a.tile, UTM, UTM_ORIGIN)
-        whole = (cols > 2) & (cols < 248) & (rows > 95) & (rows < 248)
-        assert np.abs(a.pixels[whole].astype(int) - b.pixels[whole]).max(initial=0) <= 2
-        assert (b.pixels[(rows > 2) & (rows < 48)] == 0).all()
-
-
-def test_nodata_counts_only_where_every_band_has_it_and_leaves_no_dark_rim(tmp_path: Path) -> None:
-    values = np.full((4, SIDE, SIDE), 200, np.uint8)
-    values[0, :, :100] = 0  # a red channel of nothing is a colour
-    values[:, :, 150:] = 0  # nothing in all is no data
-    for image in read_all(write(tmp_path / "a.tif", values, nodata=0)):
-        assert image.tile is not None
-        cols, rows = where_from(image.tile, UTM, UTM_ORIGIN)
-        inside = (rows > 2) & (rows < SIDE - 2)
-        assert (image.pixels[inside & (cols > 2) & (cols < 98)] == (0, 200, 200)).all()
-        assert (image.pixels[inside & (cols > 152)] == 0).all()
-        rim = image.pixels[inside & (cols > 103) & (cols < 152)]
-        assert set(np.unique(rim)) <= {0, 200}
-
-
-def test_sloppy_float_nodata(tmp_path: Path) -> None:
-    values = np.full((1, SIDE, SIDE), 5.0, np.float32)
-    values[0, :, :100] = -3.4028235e38
-    values[0, :, 200:] = 9.0
-    for image in read_all(write(tmp_path / "a.tif", values, nodata=-3.40282346638529e38)):
-        assert image.tile is not None
-        cols, rows = where_from(image.tile, UTM, UTM_ORIGIN)
-        inside = (rows > 2) & (rows < SIDE - 2)
-        assert (image.pixels[inside & (cols > 2) & (cols < 98)] == 0).all()
-        assert (image.pixels[inside & (cols > 202) & (cols < 248)] == 255).all()
-
-
-def test_alpha_bands_and_masks_tell_where_data_is(tmp_path: Path) -> None:
-    colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
-    alpha = np.full((1, SIDE, SIDE), 255, np.uint8)
-    alpha[0, :, 100:] = 0
-    with_alpha = np.concatenate([np.full((3, SIDE, SIDE), 120, np.uint8), alpha])
-    a = read_all(write(tmp_path / "alpha.tif", with_alpha, colorinterp=colours))
-    path = write(tmp_path / "mask.tif", with_alpha[:3])
-    with rasterio.open(path, "r+") as file:
-        file.write_mask(alpha[0])
-    b = read_all(path)
-    for images in (a, b):
-        assert sum(1 - image.nodata for image in images) > 0.1
-        for image in images:
-            assert image.tile is not None
-            cols, _ = where_from(image.tile, UTM, UTM_ORIGIN)
-            assert (image.pixels[cols > 102] == 0).all()
-            assert set(np.unique(image.pixels)) <= {0, 120}
-
-
-def test_which_bands_are_shown(tmp_path: Path) -> None:
-    values = np.stack([np.full((SIDE, SIDE), value, np.uint8) for value in (10, 60, 110, 160)])
-
-    def colour(name: str, shown: np.ndarray, bands: tuple[int, ...] | None = None, **profile: Any) -> tuple[int, ...]:
-        images = read_all(write(tmp_path / name, shown, **profile), bands=bands)
-        pixels = max(images, key=lambda image: -image.nodata).pixels
-        return tuple(int(value) for value in pixels.reshape(-1, 3).max(axis=0))
-
-    order = [ColorInterp.blue, ColorInterp.green, ColorInterp.red, ColorInterp.undefined]
-    assert colour("naip.tif", values) == (10, 60, 110)
-    assert colour("bgr.tif", values, colorinterp=order) == (110, 60, 10)
-    assert colour("infrared.tif", values, bands=(4, 1, 2)) == (160, 10, 60)
-    assert colour("near.tif", values, bands=(4,)) == (160, 160, 160)
-    assert colour("grey.tif", values[:1]) == (10, 10, 10)
-    grey_alpha = np.concatenate([values[1:2], np.full((1, SIDE, SIDE), 255, np.uint8)])
-    assert colour("ga.tif", grey_alpha, colorinterp=[ColorInterp.gray, ColorInterp.alpha]) == (60, 60, 60)
-    with pytest.raises(BadInput, match="no band 9"):
-        colour("none.tif", values, bands=(9, 1, 2))
-    with pytest.raises(UsageError, match="2 bands make no colour"):
-        colour("two.tif", values, bands=(1, 2))
-
-
-def test_palette_cmyk_and_one_bit(tmp_path: Path) -> None:
-    index = np.zeros((1, SIDE, SIDE), np.uint8)
-    index[0, :, 125:] = 3
-    path = write(tmp_path / "palette.tif", index, photometric="palette")
-    with rasterio.open(path, "r+") as file:
-        file.write_colormap(1, {0: (255, 0, 0, 255), 3: (0, 0, 255, 255)})
-    for image in read_all(path):
-        assert image.tile is not None
-        cols, rows = where_from(image.tile, UTM, UTM_ORIGIN)
-        inside = (rows > 2) & (rows < SIDE - 2)
-        assert (image.pixels[inside & (cols > 2) & (cols < 123)] == (255, 0, 0)).all()
-        assert (image.pixels[inside & (cols > 127) & (cols < 248)] == (0, 0, 255)).all()
-    ink = np.stack([np.full((SIDE, SIDE), value, np.uint8) for value in (0, 255, 255, 0)])
-    pixels = read_all(write(tmp_path / "cmyk.tif", ink, photometric="CMYK"))[0].pixels
-    assert tuple(pixels.reshape(-1, 3).max(axis=0)) == (255, 0, 0)
-    bits = (index > 0).astype(np.uint8)
-    pixels = max(read_all(write(tmp_path / "bit.tif", bits, nbits=1)), key=lambda image: -image.nodata).pixels
-    assert pixels.max() == 255
-
-
 def test_formats_give_the_same_tiles(tmp_path: Path) -> None:
     values = ramp()
     plain = read_all(write(tmp_path / "a.tif", values))
@@ -386,80 +209,6 @@ def test_a_coarser_zoom_averages_instead_of_skipping(tmp_path: Path) -> None:
     pixels = max(read_all(path, zoom=native - 3), key=lambda image: -image.nodata).pixels
     shown = pixels[pixels > 0]
     assert abs(float(np.median(shown)) - 100) <= 3
-
-
-def test_a_mosaic_fills_from_the_first_that_has_data(tmp_path: Path) -> None:
-    left, right = np.full((3, SIDE, SIDE), 50, np.uint8), np.full((3, SIDE, SIDE), 150, np.uint8)
-    left[:, :, 200:] = 0
-    write(tmp_path / "m" / "a.tif", left, nodata=0)
-    write(tmp_path / "m" / "deeper" / "b.tif", right, transform=UTM_ORIGIN * Affine.translation(150, 0))
-    for image in read_all(tmp_path / "m"):
-        assert image.tile is not None
-        cols, rows = where_from(image.tile, UTM, UTM_ORIGIN)
-        inside = (rows > 2) & (rows < SIDE - 2)
-        assert (image.pixels[inside & (cols > 2) & (cols < 198)] == 50).all()
-        assert (image.pixels[inside & (cols > 202) & (cols < 398)] == 150).all()
-        assert image.source.endswith("a.tif") == bool((image.pixels == 50).any())
-
-
-def test_a_mosaic_of_two_crs_matches_one_raster(tmp_path: Path) -> None:
-    values = ramp()
-    write(tmp_path / "m" / "a.tif", values[:, :, :130], UTM, UTM_ORIGIN)
-    with rasterio.open(write(tmp_path / "whole.tif", values)) as whole:
-        transform, width, height = rasterio.warp.calculate_default_transform(
-            UTM, "EPSG:4326", SIDE, SIDE, *whole.bounds, dst_width=500, dst_height=500
-        )
-        warped = np.zeros((3, height, width), np.uint8)
-        rasterio.warp.reproject(
-            values,
-            warped,
-            src_transform=UTM_ORIGIN,
-            src_crs=UTM,
-            dst_transform=transform,
-            dst_crs="EPSG:4326",
-            resampling=1,
-        )
-    write(tmp_path / "m" / "b.tif", warped, "EPSG:4326", transform, nodata=0)
-    images = read_all(tmp_path / "m", zoom=17)
-    assert {image.crs for image in images} <= {UTM, "EPSG:4326"}
-    for image in images:
-        assert image.tile is not None
-        cols, rows = where_from(image.tile, UTM, UTM_ORIGIN)
-        inside = (cols > 3) & (rows > 3) & (cols < SIDE - 3) & (rows < SIDE - 3)
-        assert np.abs(image.pixels[..., 0][inside] - (cols[inside] - 0.5)).max(initial=0) <= 2.0
-
-
-def test_all_scenes_of_a_mosaic_are_stretched_alike(tmp_path: Path) -> None:
-    dark, bright = np.full((1, SIDE, SIDE), 1000, np.uint16), np.full((1, SIDE, SIDE), 3000, np.uint16)
-    write(tmp_path / "m" / "a.tif", dark)
-    write(tmp_path / "m" / "b.tif", bright, transform=UTM_ORIGIN * Affine.translation(SIDE, 0))
-    for image in read_all(tmp_path / "m"):
-        assert image.tile is not None
-        cols, rows = where_from(image.tile, UTM, UTM_ORIGIN)
-        inside = (rows > 2) & (rows < SIDE - 2)
-        assert (image.pixels[inside & (cols > 2) & (cols < 248)] == 0).all()
-        assert (image.pixels[inside & (cols > 252) & (cols < 498)] == 255).all()
-
-
-def test_broken_members_are_counted_and_the_mosaic_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "m"
-    write(folder / "good.tif", ramp())
-    (folder / "empty.tif").write_bytes(b"")
-    (folder / "text.tif").write_text("not a raster")
-    (folder / "gone.tif").symlink_to(tmp_path / "nowhere.tif")
-    unplaced(folder / "unplaced.tif")
-    source = open_folder(str(folder), SourceOptions())
-    refs = list(source.plan())
-    tiles, broken = [ref for ref in refs if ref.tile], [ref for ref in refs if not ref.tile]
-    assert len(tiles) == len(read_all(write(tmp_path / "alone.tif", ramp())))
-    assert [ref.id.rsplit("/", 1)[1] for ref in broken] == ["empty.tif", "gone.tif", "text.tif", "unplaced.tif"]
-    for ref in broken:
-        with pytest.raises(BadInput) as caught:
-            source.read(ref)
-        assert str(folder) in caught.value.where
-        assert caught.value.reason
-        assert "\n" not in str(caught.value)
-    assert (source.read(tiles[0]).nodata) < 1
 
 
 def test_a_raster_cut_short_fails_by_tile_and_leaves_the_others(tmp_path: Path) -> None:
@@ -506,11 +255,6 @@ def test_coordinates_without_a_crs_are_degrees_where_they_can_be(tmp_path: Path)
     beside = write(tmp_path / "b.tif", ramp(), None, UTM_ORIGIN)
     beside.with_suffix(".prj").write_text(pyproj.CRS(UTM).to_wkt("WKT1_ESRI"))
     assert read_all(beside)[0].tile == read_all(write(tmp_path / "c.tif", ramp()))[0].tile
-
-
-def test_complex_values_have_no_colour(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="complex64"):
-        read_all(write(tmp_path / "radar.tif", ramp().astype(np.complex64)))
 
 
 def test_within_keeps_tiles_by_their_centre(tmp_path: Path) -> None:
@@ -653,24 +397,3 @@ def test_naip(shared_data: Path, year: str) -> None:
         # Nearest pixels against interpolated ones: the same picture, a little smoother.
         assert np.corrcoef(plain.ravel(), image.pixels[inside].ravel())[0, 1] > 0.95
         assert np.abs(plain.mean(axis=0) - image.pixels[inside].mean(axis=0)).max() < 1.0
-
-
-def test_spacenet_types_become_pictures_with_contrast(shared_data: Path) -> None:
-    for name, zoom, crs in (("pan_uint16.tif", 18, "EPSG:32616"), ("ms1.tif", 17, "EPSG:32631")):
-        images = read_all(shared_data / "spacenet" / name)
-        pixels = np.concatenate([image.pixels.reshape(-1, 3) for image in images if image.nodata < 0.1])
-        assert {image.tile.z for image in images if image.tile} == {zoom}
-        assert {image.crs for image in images} == {crs}
-        low, high = np.percentile(pixels, (5, 95))
-        assert low < 60
-        assert high > 150
-        assert (name == "pan_uint16.tif") == bool((pixels[:, 0] == pixels[:, 2]).all())
-
-
-def test_a_mosaic_and_pictures_in_one_folder(tmp_path: Path) -> None:
-    write(tmp_path / "m" / "ortho.tif", ramp())
-    Image.fromarray(np.moveaxis(ramp(), 0, -1)).save(tmp_path / "m" / "preview.png")
-    images = read_all(tmp_path / "m")
-    assert [image.tile is None for image in images] == [False] * (len(images) - 1) + [True]
-    assert images[-1].id.endswith("/preview.png")
-    shutil.rmtree(tmp_path / "m")
