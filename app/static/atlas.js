@@ -34,7 +34,7 @@ export class Atlas extends EventTarget {
     this.#map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "bottom-right");
     this.#map.addControl(new maplibregl.ScaleControl(), "bottom-left");
     this.#map.addControl(new maplibregl.AttributionControl({ compact: true }), "bottom-left");
-    this.ready = new Promise((done) => this.#map.once("load", () => { this.#addLayers(); this.#listen(); done(this); }));
+    this.ready = new Promise((done) => this.#map.once("style.load", () => { this.#addLayers(); this.#listen(); done(this); }));
     new ResizeObserver(() => this.#map.resize()).observe(frame);
     addEventListener("theme", () => this.#map.setPaintProperty("paper", "background-color", paper()));
   }
@@ -42,6 +42,10 @@ export class Atlas extends EventTarget {
   get view() {
     const { lng, lat } = this.#map.getCenter().wrap();
     return { zoom: Number(this.#map.getZoom().toFixed(2)), lat: Number(lat.toFixed(5)), lng: Number(lng.toFixed(5)) };
+  }
+
+  look(view) {
+    if (view) this.#map.jumpTo({ center: [view.lng, view.lat], zoom: view.zoom });
   }
 
   /* What is seen, as bounds west, south, east, north; west > east across the antimeridian. */
@@ -143,15 +147,16 @@ export class Atlas extends EventTarget {
 
   #listen() {
     const map = this.#map, tell = (name, detail) => this.dispatchEvent(new CustomEvent(name, { detail }));
-    const rankAt = (point) => map.queryRenderedFeatures(point, { layers: ["pin-lit", "pins", "hit-fill"] })[0]?.properties.rank ?? null;
+    const rankAt = (point, layers) => map.queryRenderedFeatures(point, { layers })[0]?.properties.rank ?? null;
+    const pins = ["pin-lit", "pins"];
     map.on("mousemove", ({ point }) => {
-      const rank = rankAt(point);
-      map.getCanvas().style.cursor = rank === null ? "crosshair" : "pointer";
+      const rank = rankAt(point, [...pins, "hit-fill"]);
+      map.getCanvas().style.cursor = rankAt(point, pins) === null ? "crosshair" : "pointer";
       if (rank !== this.#lit) tell("hover", { rank });
     });
     map.on("mouseout", () => tell("hover", { rank: null }));
     map.on("click", ({ point, lngLat }) => {
-      const rank = rankAt(point);
+      const rank = rankAt(point, pins);
       if (rank !== null) tell("choose", { rank });
       else tell("point", { lng: lngLat.wrap().lng, lat: lngLat.lat });
     });

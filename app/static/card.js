@@ -1,7 +1,7 @@
 /* One hit as a card: picture, how likely it is right, why, and what can be done with it. */
 
 import { icon, iconButton, make, overlay, thumbnail } from "./dom.js";
-import { latLng, pathsOver, placed } from "./geometry.js";
+import { latLng, placed } from "./geometry.js";
 import { layerWords, likely, reasons } from "./reasons.js";
 
 export function caption(hit) {
@@ -33,13 +33,10 @@ export function picture(hit, eager = false) {
   return image;
 }
 
-/* The part of the picture that matched, drawn over it. Without a position its corners are shares of the picture. */
+/* The part of the picture that matched, drawn over it; its corners are shares of the picture's width and height. */
 export function segment(hit) {
-  const outline = hit.why?.segment?.outline;
-  if (!outline?.length) return null;
-  const paths = placed(hit) && hit.bounds ? pathsOver([outline], hit.bounds)
-    : ["M" + outline.map(([x, y]) => `${100 * x} ${100 * y}`).join("L") + "Z"];
-  return overlay(paths, "segment");
+  const ring = hit.why?.segment?.picture;
+  return ring?.length ? overlay(["M" + ring.map(([x, y]) => `${100 * x} ${100 * y}`).join("L") + "Z"], "segment") : null;
 }
 
 export function chance(hit) {

@@ -7,7 +7,7 @@ import { readFacts } from "./facts.js";
 import { ringsOf } from "./geometry.js";
 import { review } from "./review.js";
 import { ask, save } from "./service.js";
-import { skeleton, trouble } from "./states.js";
+import { noMap, skeleton, trouble } from "./states.js";
 
 const form = document.querySelector("form.ask"), headline = document.querySelector(".headline"), queue = document.querySelector(".places");
 const causes = document.querySelector(".causes"), stage = document.querySelector("#review"), frame = document.querySelector(".atlas");
@@ -25,17 +25,28 @@ async function start() {
   readAddress();
   try {
     const { layers } = await readFacts();
-    atlas = await new Atlas(frame, layers, null).ready;
-    const base = layers.some(({ name }) => name === "aerial") ? "aerial" : "map";
-    const legend = controls(frame, atlas, base, { base: () => {}, heat: (on) => { heatOn = on; drawHeat(); legend.hidden = !on; }, coverage: null, region: inRegion }, true);
-    legend.textContent = "agrees … disagrees";
-    atlas.addEventListener("choose", ({ detail: { rank } }) => choose(listed().find((change) => change.rank === rank)));
-    atlas.addEventListener("hover", ({ detail: { rank } }) => atlas.light(rank));
+    atlas = await openMap(layers);
   } catch (error) {
     wrong(error, start);
     return;
   }
   await compare();
+}
+
+/* null where the browser draws no map. */
+async function openMap(layers) {
+  try {
+    const atlas = await new Atlas(frame, layers, null).ready;
+    const base = layers.some(({ name }) => name === "aerial") ? "aerial" : "map";
+    const legend = controls(frame, atlas, base, { base: () => {}, heat: (on) => { heatOn = on; drawHeat(); legend.hidden = !on; }, coverage: null, region: inRegion }, { heatOn: true });
+    legend.textContent = "agrees … disagrees";
+    atlas.addEventListener("choose", ({ detail: { rank } }) => choose(listed().find((change) => change.rank === rank)));
+    atlas.addEventListener("hover", ({ detail: { rank } }) => atlas.light(rank));
+    return atlas;
+  } catch {
+    frame.replaceChildren(noMap());
+    return null;
+  }
 }
 
 async function compare() {
@@ -55,7 +66,7 @@ async function compare() {
   say(words(found));
   draw();
   choose(byId(addressed()) ?? listed()[0], false);
-  atlas.fitHits();
+  atlas?.fitHits();
 }
 
 /* What there is to say of the region as a whole. */
@@ -70,7 +81,7 @@ function draw() {
     make("button", { type: "button", class: "button", "aria-pressed": String(cause === name), onclick: () => { cause = name; draw(); choose(listed()[0]); } }, `${name || "all"} ${count}`))));
   queue.replaceChildren(...listed().map(entry));
   document.querySelector(".exports").replaceChildren(...(found.changes.length ? [make("span", { class: "soft" }, "Export"), exportButton("GeoJSON", geojson), exportButton("CSV", csv)] : []));
-  atlas.showHits(listed().map(({ rank, lng, lat, bounds, outline }) => ({ rank, lng, lat, bounds, outline })));
+  atlas?.showHits(listed().map(({ rank, lng, lat, bounds, outline }) => ({ rank, lng, lat, bounds, outline })));
   drawHeat();
 }
 
@@ -79,7 +90,7 @@ function drawHeat() {
   const worst = Math.max(1e-9, ...(found?.heat ?? []).map((cell) => cell.mean));
   const heat = new Map((found?.heat ?? []).map((cell) => [cell.cell, cell.mean / worst]));
   const features = (cells?.features ?? []).filter(({ properties }) => heat.has(properties.cell)).map((cell) => ({ ...cell, properties: { heat: heat.get(cell.properties.cell) } }));
-  atlas.showHeat(heatOn ? { type: "FeatureCollection", features } : null);
+  atlas?.showHeat(heatOn ? { type: "FeatureCollection", features } : null);
 }
 
 function entry(change) {
@@ -97,8 +108,8 @@ function choose(change, remember = true) {
   if (!chosen) { stage.replaceChildren(nothingLeft()); return; }
   queue.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
   stage.replaceChildren(...review(chosen, shown, { decide, show: (now) => { shown = now; choose(chosen, false); } }));
-  atlas.light(chosen.rank);
-  if (remember) { history.pushState(null, "", "#" + address()); atlas.goTo(chosen); }
+  atlas?.light(chosen.rank);
+  if (remember) { history.pushState(null, "", "#" + address()); atlas?.goTo(chosen); }
 }
 
 async function decide(decision, note) {
@@ -136,7 +147,7 @@ function inRegion(region) {
     const lngs = ringsOf(region.geometry).flat().map(([lng]) => lng), lats = ringsOf(region.geometry).flat().map(([, lat]) => lat);
     within = [Math.min(...lngs), Math.min(...lats), Math.max(...lngs), Math.max(...lats)].join(",");
   } else within = region.bounds.map((edge) => edge.toFixed(6)).join(",");
-  atlas.showRegion({ kind: "bounds", bounds: within.split(",").map(Number) });
+  atlas?.showRegion({ kind: "bounds", bounds: within.split(",").map(Number) });
   history.pushState(null, "", "#" + address());
   compare();
 }
@@ -144,7 +155,7 @@ function inRegion(region) {
 function nothingLeft() {
   return make("div", { class: "panel" }, icon("accept"), make("h2", {}, "Nothing to look at here"),
     make("p", {}, found?.note || "Map and imagery agree, or everything was reviewed."),
-    within && make("button", { type: "button", class: "button", onclick: () => { within = ""; atlas.showRegion(null); compare(); } }, "Look everywhere"));
+    within && make("button", { type: "button", class: "button", onclick: () => { within = ""; atlas?.showRegion(null); compare(); } }, "Look everywhere"));
 }
 
 function wrong(error, again) {

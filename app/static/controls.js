@@ -5,7 +5,7 @@ import { layerWords } from "./reasons.js";
 import { sketch } from "./sketch.js";
 
 /* acts: { base(name), heat(on), coverage(on) or null, region(region) }. Gives the legend. */
-export function controls(frame, atlas, base, acts, heatOn = false) {
+export function controls(frame, atlas, base, acts, { heatOn = false, coverageOn = false } = {}) {
   const names = [...atlas.layers.map(({ name }) => name), "none"];
   const bases = make("div", { class: "segmented", role: "group", "aria-label": "Under the hits" }, ...names.map((name) =>
     make("button", { type: "button", data: { base: name }, "aria-pressed": String(name === base), onclick: () => choose(name) }, name === "none" ? "None" : capital(layerWords(name)))));
@@ -15,7 +15,7 @@ export function controls(frame, atlas, base, acts, heatOn = false) {
     acts.base(name);
   };
   const overlays = make("div", { class: "segmented", role: "group", "aria-label": "Over it" },
-    toggle("Heat", "The heat of each area", acts.heat, heatOn), acts.coverage && toggle("Coverage", "Where the index has pictures", acts.coverage));
+    toggle("Heat", "The heat of each area", acts.heat, heatOn), acts.coverage && toggle("Coverage", "Where the index has pictures", acts.coverage, coverageOn));
   const legend = make("p", { class: "legend", hidden: !heatOn });
   const draw = async (kind) => {
     const region = await sketch(frame, atlas, kind);

@@ -2,9 +2,11 @@
 
 import { ask } from "./service.js";
 
+/* An overview tile of a large index is put together from hundreds of pictures: far out, its coverage is shown instead. */
+const LARGE = 20_000, STEPS_OUT = 3;
 const BACK_TO_FRONT = ["ground", "map", "aerial"];
 
-/* { name, rows, layerNames, layers: [{ name, tilejson }] }; layers are those that have tiles. */
+/* { isLarge, name, rows, layerNames, layers: [{ name, tilejson }] }; layers are those that have tiles. */
 export async function readFacts() {
   const info = await ask("/api/info");
   const layerNames = Object.keys(info.layers ?? {});
@@ -16,5 +18,7 @@ export async function readFacts() {
     }
   });
   const layers = (await Promise.all(asked)).filter(Boolean);
-  return { name: layers[0]?.tilejson.name.split(": ")[0] ?? "this index", rows: info.rows, layerNames, layers };
+  const isLarge = info.rows > LARGE;
+  if (isLarge) for (const { tilejson } of layers) tilejson.minzoom = Math.max(tilejson.minzoom, tilejson.maxzoom - STEPS_OUT);
+  return { isLarge, name: layers[0]?.tilejson.name.split(": ")[0] ?? "this index", rows: info.rows, layerNames, layers };
 }

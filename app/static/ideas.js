@@ -5,7 +5,7 @@ import { ask } from "./service.js";
 
 const PAUSE_MS = 120, SHORTEST = 2, MOST = 7;
 /* The name being typed: what comes after the last "in", "near", "at" or comma, else all. */
-const NAME = /(?:^|.*\b(?:in|near|at|around|by)\s+|.*,\s*)([^,]*)$/i;
+const NAME = /(?:.*\b(?:in|near|at|around|by)\s+|.*,\s*|^)([^,]*)$/i;
 
 export class Ideas {
   #input;

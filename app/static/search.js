@@ -12,7 +12,7 @@ import { indexingAllowed, openJobs } from "./jobs.js";
 import { openPlace } from "./place.js";
 import { NOTHING, fromHash, isEmpty, toHash, toQuery } from "./question.js";
 import { ask, download } from "./service.js";
-import { nothing, skeleton, trouble, welcome } from "./states.js";
+import { noMap, nothing, skeleton, trouble, welcome } from "./states.js";
 import { tools } from "./tools.js";
 
 const LIKELY_ENOUGH = 0.1, SKELETON_MS = 180, HEAT_CELLS_FROM = "/api/heat";
@@ -20,7 +20,7 @@ const stage = document.querySelector(".stage"), note = document.querySelector(".
 const frame = document.querySelector(".atlas");
 
 let question = NOTHING, query = null, answer = null, examples = [], facts = null, atlas = null, base = "", heatOn = false, legend = null;
-let running = new AbortController();
+let running = new AbortController(), opening = null;
 
 const box = new Box(() => atlas?.fitRegion(question.region));
 const gallery = new Gallery({
@@ -30,7 +30,7 @@ const gallery = new Gallery({
 const compare = new Compare((id, pressed) => gallery.press(id, pressed));
 
 box.addEventListener("asked", ({ detail }) => { performance.mark("asked"); go(detail); });
-addEventListener("popstate", () => go(fromHash(location.hash), { remember: false }));
+addEventListener("popstate", () => { atlas?.look(viewOf(location.hash)); go(fromHash(location.hash), { remember: false }); });
 start();
 
 async function start() {
@@ -46,18 +46,25 @@ async function start() {
     .finally(() => { if (isEmpty(question)) drawEmpty(); });
   indexingAllowed().then((state) => offerIndexing(state));
   document.querySelector(".tool-buttons").replaceChildren(...tools(facts.layerNames, () => question, { change: (part) => box.change(part), save }));
-  await openMap();
+  opening = openMap();
+  await opening;
   await go(fromHash(location.hash), { remember: false });
 }
 
 async function openMap() {
   const seen = viewOf(location.hash);
-  atlas = await new Atlas(frame, facts.layers, seen).ready;
+  try {
+    atlas = await new Atlas(frame, facts.layers, seen).ready;
+  } catch {
+    frame.replaceChildren(noMap());
+    return;
+  }
   const names = facts.layers.map(({ name }) => name);
   base = [seen?.base, "aerial", "map", names[0]].find((name) => names.includes(name) || name === "none") ?? "none";
   legend = controls(frame, atlas, base, {
     base: (name) => { base = name; rememberView(); }, heat: showHeat, coverage: showCoverage, region: (region) => (isEmpty(question) ? onlyRegion(region) : box.change({ region })),
-  });
+  }, { coverageOn: facts.isLarge });
+  if (facts.isLarge) showCoverage(true);
   atlas.addEventListener("point", ({ detail }) => box.change({ at: detail }));
   atlas.addEventListener("hover", ({ detail: { rank } }) => { gallery.light(rank); atlas.light(rank); });
   atlas.addEventListener("choose", ({ detail: { rank } }) => { gallery.light(rank, true); gallery.focus(rank); });
@@ -88,6 +95,7 @@ async function go(asked, { remember = true } = {}) {
     box.show(question, phrase);
     query = { ...toQuery(question, phrase?.query), min_probability: question.weak ? 0 : LIKELY_ENOUGH };
     answer = await ask("/api/search", { body: query, signal });
+    await opening;
     drawAnswer(phrase, remember);
   } catch (error) {
     if (error.name !== "AbortError") drawTrouble(error);
@@ -127,10 +135,10 @@ function drawAnswer(phrase, move) {
   stage.replaceChildren(...(isNothing ? [nothing(answer, question.text.trim(), weak), ...misses] : [gallery.node, more()]));
   gallery.node.classList.toggle("missed", isNothing);
   document.querySelector("#results").scrollTop = 0;
-  atlas.showHits(hits);
+  atlas?.showHits(hits);
   const place = query.region ?? null;
-  atlas.showRegion(place);
-  if (move || !viewOf(location.hash)) place ? atlas.fitRegion(place) : atlas.fitHits();
+  atlas?.showRegion(place);
+  if (move || !viewOf(location.hash)) place ? atlas?.fitRegion(place) : atlas?.fitHits();
   if (heatOn) showHeat(true);
   requestAnimationFrame(() => setTimeout(() => {
     performance.mark("drawn");
@@ -153,7 +161,7 @@ function more() {
       const next = await ask("/api/search", { body: { ...query, offset: answer.hits.length } });
       answer = { ...answer, hits: [...answer.hits, ...next.hits] };
       gallery.add(next.hits);
-      atlas.showHits(answer.hits);
+      atlas?.showHits(answer.hits);
       say(summary(false, answer.hits.length));
       button.hidden = !full() || !next.hits.length;
     } catch (error) {
@@ -175,7 +183,7 @@ function unlike(hit) {
 
 /* The ranking is updated at once; a later word on the same hit counts. */
 function learn(hit, against) {
-  const segment = hit.why?.segment?.number ?? hit.why?.segment?.i;
+  const segment = hit.why?.segment?.number;
   const likes = [...question.likes.filter(({ id }) => id !== hit.id), { id: hit.id, against, ...(segment !== undefined && !against && { segment }) }];
   box.change({ likes });
 }

@@ -32,6 +32,10 @@ export function nothing({ hidden, note, total }, asked, show) {
     hidden > 0 && make("button", { type: "button", class: "button", onclick: show }, `Show ${hidden.toLocaleString("en")} weak ${hidden === 1 ? "match" : "matches"} all the same`));
 }
 
+export function noMap() {
+  return make("div", { class: "panel" }, icon("broken"), make("h2", {}, "No map here"), make("p", {}, "This browser cannot draw it (WebGL is off). Everything else works."));
+}
+
 /* What went wrong, and the way on. */
 export function trouble(error, again) {
   if (error.status === 401) return tokenAsked(again);

@@ -15,6 +15,7 @@ from app.server import create_app
 from app.wiring import Index
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_BAD = ("serious", "critical")
 _SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 
 
@@ -56,7 +57,7 @@ def opened(browser: Any, address: str, path: str = "/", **context: Any) -> Itera
             outside.append(request.request.url)
         request.continue_() if local else request.abort()
 
-    settings = {"viewport": {"width": 1300, "height": 900}, "reduced_motion": "reduce"} | context
+    settings = {"viewport": {"width": 1120, "height": 720}, "reduced_motion": "reduce"} | context
     session = browser.new_context(**settings)
     session.route("**/*", route)
     page = session.new_page()
@@ -85,4 +86,18 @@ def drawn(page: Any, act: Any) -> None:
 
 def ids(page: Any) -> list[str]:
     """Ids of the hits shown, in order."""
-    return page.locator(".card").evaluate_all("cards => cards.map(card => card.dataset.hit)")
+    return page.locator(".card[data-hit]").evaluate_all("cards => cards.map(card => card.dataset.hit)")
+
+
+def start_anew(page: Any) -> None:
+    """Ask nothing; weak matches are not hidden."""
+    page.evaluate("document.querySelector('dialog')?.close(); location.hash = 'weak=1'")
+    page.locator(".welcome").wait_for()
+
+
+def faults(page: Any) -> list[str]:
+    """What axe-core calls serious or critical, with the first place where it is so; needs a page without its policy."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = [one for one in Axe().run(page).response["violations"] if one["impact"] in _BAD]
+    return [f"{one['id']}: {one['nodes'][0]['target']} {one['nodes'][0]['failureSummary']}" for one in found]

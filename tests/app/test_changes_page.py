@@ -1,23 +1,21 @@
-"""The page of changes in a real Chromium, with every request to another machine refused and counted."""
+"""The page of changes in a real Chromium: looked at, decided by keyboard, taken along as a file, fit for all."""
 
-import shutil
-import threading
-import time
+import csv
+import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
+from browsing import chromium, faults, opened, served
 from structured import Drawing, GridEncoder, index_of, town_block
 
 import geoanchor
 from app import wiring
-from app.api import create_api
 from geoanchor.tiling import Tile, tile_at
 
 pytestmark = pytest.mark.browser
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FIRST = tile_at(12.5, 47.5, 17)
 
 
@@ -33,80 +31,101 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> wiring.Index:
     return geoanchor.open(index_of(tmp_path / "town.index", Drawing(ground, "aerial"), Drawing(maps, "map")))
 
 
-@pytest.fixture
-def address(index: wiring.Index) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(create_api(index), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(30)
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
-def page(address: str) -> Iterator[Any]:
-    """A page; fails when it asked another machine for anything or a script failed."""
-    if CHROMIUM is None:
-        pytest.skip("needs chromium, chromium-browser or google-chrome on the PATH")
-    from playwright.sync_api import sync_playwright
-
-    outside: list[str] = []
-    errors: list[str] = []
-
-    def route(request: Any) -> None:
-        local = request.request.url.startswith((address, "data:"))
-        if not local:
-            outside.append(request.request.url)
-        request.continue_() if local else request.abort()
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page(viewport={"width": 1200, "height": 1000})
-        opened.set_default_timeout(60_000)
-        opened.route("**/*", route)
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.goto(address + "/changes")
-        yield opened
-        browser.close()
-    assert outside == []
-    assert errors == []
+def page(browser: Any, index: wiring.Index) -> Iterator[Any]:
+    with served(index) as address, opened(browser, address, "/changes") as page:
+        page.locator(".review-facts").wait_for()
+        yield page
 
 
-def test_a_reviewer_sees_decides_and_is_not_asked_again(page: Any, index: wiring.Index) -> None:
-    places = page.locator(".changes li")
-    places.first.wait_for()
-    assert places.count() == 2
+def chosen(page: Any) -> str:
+    return page.locator('.places [aria-current="true"]').locator("..").get_attribute("data-change")
+
+
+def test_map_and_imagery_one_over_the_other(page: Any) -> None:
+    assert page.locator(".places li").count() == 2
     assert "4 pairs of map and picture compared" in page.locator(".headline").inner_text()
-    first = places.first
-    assert {"map", "imagery", "where they disagree"} == set(first.locator("figcaption").all_inner_texts())
-    for picture in first.locator("img").all():
+    pictures = page.locator(".review .swipe img")
+    for picture in pictures.all():
         picture.evaluate("picture => picture.decode()")
         assert picture.evaluate("picture => picture.naturalWidth") > 0
-    outline = first.locator(".over path").bounding_box()
-    frame = first.locator(".over").bounding_box()
+    frame, outline = page.locator(".swipe").bounding_box(), page.locator(".disagreeing path").bounding_box()
     assert 0.05 < outline["width"] / frame["width"] < 0.5
     assert frame["x"] < outline["x"] < outline["x"] + outline["width"] <= frame["x"] + frame["width"] + 1
-    shown = first.get_attribute("data-change")
-    first.get_by_label("note").fill("a tent, <b>no house")
-    first.get_by_role("button", name="Reject").click()
-    page.locator(f'[data-change="{shown}"]').wait_for(state="detached")
+    page.get_by_role("slider").focus()
+    page.keyboard.press("End")
+    assert page.locator(".swipe-over").evaluate("over => getComputedStyle(over).clipPath") == "inset(0px 0% 0px 0px)"
+    page.keyboard.press("h")
+    assert page.locator(".evidence").is_hidden()
+    page.keyboard.press("o")
+    assert page.locator(".disagreeing").is_hidden()
+
+
+def test_a_reviewer_decides_by_keyboard_and_is_not_asked_again(page: Any, index: wiring.Index) -> None:
+    first = chosen(page)
+    page.keyboard.press("j")
+    second = chosen(page)
+    assert second != first
+    page.keyboard.press("k")
+    assert chosen(page) == first
+    page.keyboard.press("n")
+    page.keyboard.type("a tent, <b>no house")
+    page.keyboard.press("Escape")
+    page.keyboard.press("r")
+    page.locator(f'[data-change="{first}"][data-decision="reject"]').wait_for()
+    assert chosen(page) == second
     (review,) = index.reviews()
-    assert (review.change, review.decision, review.note) == (shown, "reject", "a tent, <b>no house")
+    assert (review.change, review.decision, review.note) == (first, "reject", "a tent, <b>no house")
+    page.keyboard.press("a")
+    page.locator(f'[data-change="{second}"][data-decision="accept"]').wait_for()
+    files = {}
+    for label in ("GeoJSON", "CSV"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label).click()
+        files[download.value.suggested_filename] = Path(download.value.path()).read_text()
+    features = json.loads(files["changes.geojson"])["features"]
+    assert [feature["properties"]["review"]["decision"] for feature in features] == ["reject", "accept"]
+    rows = list(csv.DictReader(io.StringIO(files["changes.csv"])))
+    assert [(row["id"], row["note"]) for row in rows] == [(first, "a tent, <b>no house"), (second, "")]
     page.get_by_role("button", name="Compare").click()
-    page.locator(".headline", has_text="1 reviewed").wait_for()
-    assert places.count() == 1
-    page.get_by_label("also what agrees or was reviewed").check()
+    page.locator(".headline", has_text="2 reviewed").wait_for()
+    page.get_by_role("heading", name="Nothing to look at here").wait_for()
+    page.get_by_label("also settled ones").check()
     page.get_by_role("button", name="Compare").click()
-    page.locator(".changes li", has_text="rejected").wait_for()
-    assert places.count() == 4
-    assert page.locator(".facts b", has_text="no house").count() == 0
+    page.locator('.places [data-decision="reject"]').wait_for()
+    assert page.locator(".places li").count() == 4
 
 
-def test_what_cannot_be_answered_is_said(page: Any) -> None:
-    page.locator(".changes li").first.wait_for()
-    page.get_by_label("Only within latitude").fill("0, 0, 10")
-    page.get_by_role("button", name="Compare").click()
-    page.locator(".headline.error").wait_for()
-    assert "no map and aerial picture show the same ground in that region" in page.locator(".headline").inner_text()
+def test_one_cause_alone_and_a_link_to_a_place(page: Any) -> None:
+    second = page.locator(".places li").nth(1)
+    second.get_by_role("button").click()
+    wanted = second.get_attribute("data-change")
+    page.reload()
+    page.locator(".review-facts").wait_for()
+    assert chosen(page) == wanted
+    causes = page.locator(".causes .button")
+    causes.nth(1).click()
+    assert page.locator(".places li").count() == 1
+
+
+def test_a_region_without_pairs_is_said(page: Any) -> None:
+    page.evaluate("location.hash = 'within=0,0,1,1'")
+    page.reload()
+    page.get_by_role("alert").wait_for()
+    assert "no map and aerial picture show the same ground in that region" in page.get_by_role("alert").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Any, index: wiring.Index, scheme: str) -> None:
+    with served(index) as address, opened(browser, address, "/changes", color_scheme=scheme, bypass_csp=True) as page:
+        page.locator(".review-facts").wait_for()
+        assert faults(page) == []
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert faults(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == 390

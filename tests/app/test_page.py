@@ -1,188 +1,259 @@
-"""The page in a real Chromium, with every request to another machine refused and counted."""
+"""The search page in a real Chromium: words, map, region, more and less of the same, comparing, links, files."""
 
+import csv
 import io
 import json
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+import geopandas
+import numpy as np
 import pytest
+from browsing import ask, chromium, drawn, ids, opened, served, start_anew
+from PIL import Image
 
+import geoanchor
 from geoanchor.tiling import Tile
 
 pytestmark = pytest.mark.browser
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-_SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+_CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
 
 @pytest.fixture(scope="module")
 def address(painted_index: Path) -> Iterator[str]:
-    """A real server on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "app.cli", "serve", str(painted_index), "--port", str(port), "--offline"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            _wait_for(url + "/api/health", server)
-            yield url
-            server.send_signal(signal.SIGINT)
-            _, said = server.communicate(timeout=30)
-            assert server.returncode == 0, said.decode()
-            assert b"KeyboardInterrupt" not in said
-        finally:
-            server.kill()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        assert server.poll() is None, server.stderr.read() if server.stderr else ""
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail("the server did not start within a minute")
+    with served(geoanchor.open(painted_index)) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("needs chromium, chromium-browser or google-chrome on the PATH")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *_SOFTWARE_GL])
-        yield chromium
-        chromium.close()
+def opened_page(address: str) -> Iterator[Any]:
+    with chromium() as browser, opened(browser, address, "/#weak=1", permissions=_CLIPBOARD) as page:
+        page.locator(".map-left").wait_for()
+        yield page
 
 
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    """The opened page; fails when it asked another machine for anything or a script failed."""
-    context = browser.new_context(viewport={"width": 1300, "height": 1000})
-    opened = context.new_page()
-    opened.set_default_timeout(60_000)
-    outside: list[str] = []
-    errors: list[str] = []
-
-    def route(request: Any) -> None:
-        local = request.request.url.startswith((address, "blob:", "data:"))
-        if not local:
-            outside.append(request.request.url)
-        request.continue_() if local else request.abort()
-
-    opened.route("**/*", route)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(address)
-    opened.locator(".ga-map canvas").wait_for()
-    yield opened
-    context.close()
-    assert outside == []
-    assert errors == []
+def page(opened_page: Any) -> Any:
+    """The page with nothing asked."""
+    start_anew(opened_page)
+    return opened_page
 
 
-def _ask(page: Any, words: str) -> None:
-    page.get_by_label("Words").first.fill(words)
-    page.get_by_role("button", name="Search", exact=True).click()
-    page.locator(".ga-hits li").first.wait_for()
+@pytest.fixture(scope="module")
+def red(painted_tiles: dict[Tile, str]) -> Tile:
+    return next(tile for tile, colour in painted_tiles.items() if colour == "red")
 
 
-def test_words_give_pictures_and_pins(page: Any, painted_folder: Path, painted_tiles: dict[Tile, str]) -> None:
-    _ask(page, "red")
-    assert page.locator(".ga-hits li").count() == 12
-    assert page.locator(".ga-pin").count() == 12
-    first = page.locator(".ga-hits img").first
+def chip(page: Any, words: str) -> Any:
+    return page.locator(".chip", has_text=words)
+
+
+def test_words_give_cards_and_pins(page: Any, red: Tile) -> None:
+    ask(page, "red")
+    assert page.locator(".card").count() == 32
+    assert {str(red) in name for name in ids(page)[:2]} == {True}
+    first = page.locator(".card img").first
     first.evaluate("picture => picture.decode()")
     assert first.evaluate("picture => picture.naturalWidth") == 64
-    red = next(tile for tile, colour in painted_tiles.items() if colour == "red")
-    assert str(red) in first.get_attribute("src")
-    assert "12 of 32 places" in page.locator(".ga-note").inner_text()
+    assert "32 of 32 places" in page.locator(".note").inner_text()
+    assert page.evaluate("location.hash").startswith("#q=red&weak=1")
+    assert page.title() == "red · GeoAnchor"
 
 
-def test_an_empty_question_is_answered_in_words(page: Any) -> None:
-    page.get_by_role("button", name="Search", exact=True).click()
-    page.locator(".ga-error").wait_for()
-    assert "nothing is asked" in page.locator(".ga-error").inner_text()
+def test_what_is_not_wanted_is_a_chip_that_can_be_taken_out(page: Any) -> None:
+    ask(page, "white -red")
+    with_chip = ids(page)
+    assert chip(page, "not red").count() == 1
+    drawn(page, lambda: page.get_by_label("Remove not red").click())
+    assert page.get_by_label("What to find").input_value() == "white"
+    assert ids(page) != with_chip
 
 
-def test_the_map_shows_the_index_itself(page: Any) -> None:
-    with page.expect_response(re.compile(r"/api/tiles/aerial/\d+/\d+/\d+")) as response:
-        page.get_by_role("button", name="aerial", exact=True).click()
-    assert response.value.status in (200, 204)
+def test_a_chip_leads_to_its_words(page: Any) -> None:
+    ask(page, "white -red")
+    page.locator(".chip", has_text="not red").get_by_title("Change").click()
+    assert (
+        page.evaluate(
+            "document.getSelection().toString() || words.value.slice(words.selectionStart, words.selectionEnd)"
+        )
+        == "-red"
+    )
 
 
-def test_more_like_this_and_a_click_on_the_map(page: Any) -> None:
-    _ask(page, "white")
-    first = page.locator(".ga-hits img").first.get_attribute("src")
-    page.get_by_role("button", name="More like this").first.click()
-    page.wait_for_function("first => document.querySelector('.ga-hits img').getAttribute('src') !== first", arg=first)
-    page.get_by_label("Words").first.fill("")
-    page.locator(".ga-map canvas").click(position={"x": 300, "y": 200})
-    page.get_by_text("holds the point").first.wait_for()
+def test_a_click_on_the_map_asks_for_that_spot(page: Any, red: Tile) -> None:
+    ask(page, "red")
+    # Between the pins of the middle four tiles.
+    spot = middle(page)
+    drawn(page, lambda: page.mouse.click(*spot))
+    lat, lng = map(float, chip(page, "near").locator(".chip-words").inner_text().removeprefix("near").split(","))
+    corner = Tile(red.z, red.x + 1, red.y + 2).bounds
+    assert lat == pytest.approx(corner.north, abs=0.001)
+    assert lng == pytest.approx(corner.west, abs=0.001)
 
 
-def test_an_uploaded_picture(page: Any, painted_folder: Path, painted_tiles: dict[Tile, str]) -> None:
-    white = next(tile for tile, colour in painted_tiles.items() if colour == "white")
-    page.get_by_text("Pictures", exact=True).click()
-    page.locator("input[type=file]").first.set_input_files(str(painted_folder / f"{white}.png"))
-    page.locator(
-        "button[aria-label='Clear'], button[title='Clear'], button[aria-label='Remove Image']"
-    ).first.wait_for()
-    page.get_by_role("button", name="Search", exact=True).click()
-    page.locator(".ga-hits li").first.wait_for()
-    assert str(white) in page.locator(".ga-hits img").first.get_attribute("src")
+def middle(page: Any) -> tuple[float, float]:
+    """Pixels of the map's middle, which is the painted square's once a query has been answered."""
+    box = page.locator(".atlas canvas").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def test_hits_are_saved_as_geojson(page: Any) -> None:
-    _ask(page, "red")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download GeoJSON").click()
-    features = json.loads(Path(download.value.path()).read_text())["features"]
-    assert download.value.suggested_filename == "hits.geojson"
-    assert len(features) == 12
-    assert features[0]["geometry"]["type"] == "Polygon"
+def test_hovering_a_card_lights_its_pin_and_the_other_way_round(page: Any) -> None:
+    ask(page, "red")
+    page.locator(".card").nth(2).hover()
+    assert page.locator(".card.lit").get_attribute("data-rank") == "3"
+    page.wait_for_function("() => location.hash.includes('map=')")
+    zoom = float(page.evaluate("() => location.hash.match(/map=([\\d.]+)/)[1]"))
+    half_a_tile = 512 * 2 ** (zoom - 16) / 2
+    left, top = middle(page)
+    page.mouse.move(left + half_a_tile, top + half_a_tile)
+    page.wait_for_function(
+        "() => document.querySelector('.card.lit') && document.querySelector('.card.lit').dataset.rank !== '3'"
+    )
+    rank = page.locator(".card.lit").get_attribute("data-rank")
+    page.mouse.click(left + half_a_tile, top + half_a_tile)
+    page.wait_for_function("rank => document.activeElement.closest('.card')?.dataset.rank === rank", arg=rank)
 
 
-@pytest.mark.parametrize("named", ["ADDRESS/api/tiles/aerial/RED", "https://example.org/a.png", "/etc/passwd", "FILE"])
-def test_a_request_cannot_name_a_file_or_an_address(
-    address: str, painted_folder: Path, painted_tiles: dict[Tile, str], named: str
-) -> None:
-    red = next(tile for tile, colour in painted_tiles.items() if colour == "red")
-    file = str(painted_folder / f"{red}.png")
-    named = named.replace("ADDRESS", address).replace("RED", str(red)).replace("FILE", file)
-    config = json.load(urllib.request.urlopen(f"{address}/config"))
-    search = next(n for n, call in enumerate(config["dependencies"]) if len(call["inputs"]) == 10)
-    picture = {"path": named, "meta": {"_type": "gradio.FileData"}}
-    data = ["", "all", picture, None, "", 0, "", 5, 0, True]
-    call = json.dumps({"data": data, "fn_index": search, "session_hash": named[-9:]}).encode()
-    join = urllib.request.Request(f"{address}/gradio_api/queue/join", call, {"Content-Type": "application/json"})
-    urllib.request.urlopen(join).close()
-    session = quote(named[-9:], safe="")
-    with urllib.request.urlopen(f"{address}/gradio_api/queue/data?session_hash={session}") as stream:
-        events = [json.loads(line[6:]) for line in stream if line.startswith(b"data: ")]
-    done = next(event for event in events if event["msg"] == "process_completed")
-    assert done["success"] is False
-    assert "hits" not in json.dumps(done["output"])
+def test_a_box_a_polygon_and_the_view_are_regions(page: Any) -> None:
+    ask(page, "red")
+    left, top = middle(page)
+    page.get_by_label("Draw a box to search in").click()
+    page.mouse.move(left, top)
+    page.mouse.down()
+    page.mouse.move(left + 100, top + 100, steps=4)
+    drawn(page, page.mouse.up)
+    few = len(ids(page))
+    assert 0 < few < 32
+    assert chip(page, "in the box").count() == 1
+    drawn(page, lambda: page.get_by_label("Remove only in the box").click())
+    assert len(ids(page)) == 32
+    page.wait_for_timeout(200)
+    page.get_by_label("Draw a polygon to search in").click()
+    for x, y in ((-100, -100), (100, -100), (100, 100), (-100, 100)):
+        page.mouse.click(left + x, top + y)
+        page.wait_for_timeout(20)
+    drawn(page, lambda: page.keyboard.press("Enter"))
+    assert 0 < len(ids(page)) < 32
+    assert "within=p" in page.evaluate("location.hash")
+    page.get_by_label("Draw a box to search in").click()
+    page.keyboard.press("Escape")
+    assert page.locator(".sketch").count() == 0
+    drawn(page, lambda: page.get_by_label("Search in what is seen").click())
+    assert chip(page, "in the box").count() == 1
 
 
-def test_it_draws_something(page: Any) -> None:
-    import numpy as np
-    from PIL import Image
+def test_more_and_less_of_the_same(page: Any, painted_tiles: dict[Tile, str]) -> None:
+    ask(page, "white")
+    colours = {str(tile): colour for tile, colour in painted_tiles.items()}
+    blue = [name for name in ids(page) if colours["/".join(name.split("/")[-3:]).split(".")[0]] == "blue"]
+    drawn(page, lambda: page.locator(f'[data-hit="{blue[0]}"]').get_by_label("More like this").click())
+    assert chip(page, "like").count() == 1
+    liked = ids(page)
+    assert blue[0] not in liked
+    assert liked.index(blue[1]) < len(liked) // 2
+    drawn(page, lambda: page.locator(f'[data-hit="{blue[1]}"]').get_by_label("Not like this").click())
+    assert ids(page) != liked
+    assert page.locator('.chip[data-kind="not"]').count() == 1
 
-    _ask(page, "red")
-    page.wait_for_timeout(1500)
-    pixels = np.asarray(Image.open(io.BytesIO(page.locator(".ga-map").screenshot())).convert("RGB")).astype(int)
-    blue = (pixels[..., 2] > pixels[..., 0] + 60).mean()
+
+def test_two_hits_side_by_side(page: Any) -> None:
+    ask(page, "red")
+    page.locator(".card").nth(0).get_by_label("Compare").click()
+    assert "Choose another one" in page.locator(".tray").inner_text()
+    page.locator(".card").nth(1).get_by_label("Compare").click()
+    dialog = page.get_by_role("dialog")
+    assert dialog.locator(".compare-pair .shot img").count() == 2
+    # The first two hits are the map and the picture of the red tile: one lies over the other.
+    edge = dialog.get_by_role("slider")
+    edge.focus()
+    page.keyboard.press("Home")
+    assert dialog.locator(".swipe").evaluate("frame => frame.style.getPropertyValue('--edge')") == "0%"
+    page.keyboard.press("Escape")
+    assert dialog.count() == 0
+    page.get_by_role("button", name="Clear").click()
+    assert page.locator(".tray").is_hidden()
+
+
+def test_one_place_in_full_with_words_and_position(page: Any, painted_index: Path) -> None:
+    ask(page, "red")
+    page.locator(".card .shot").first.click()
+    dialog = page.get_by_role("dialog")
+    said = dialog.locator(".said li")
+    page.wait_for_function("() => !document.querySelector('.said').innerText.includes('Reading')")
+    assert said.count() >= 1
+    copied = dialog.get_by_title("Copy latitude, longitude")
+    copied.click()
+    assert page.evaluate("navigator.clipboard.readText()") == copied.inner_text().strip()
+    link = dialog.get_by_role("link", name="Open in OpenStreetMap").get_attribute("href")
+    assert re.match(r"https://www\.openstreetmap\.org/\?mlat=4[78]\.\d+&mlon=\d+", link)
+    assert ids(page)[0] in dialog.locator(".facts").inner_text()
+
+
+def test_an_address_is_an_answer_and_back_goes_back(page: Any) -> None:
+    ask(page, "red -blue")
+    red_first, link = ids(page), page.url
+    ask(page, "green")
+    assert ids(page) != red_first
+    drawn(page, page.go_back)
+    assert ids(page) == red_first
+    assert page.get_by_label("What to find").input_value() == "red -blue"
+    drawn(page, page.go_forward)
+    drawn(page, lambda: page.goto(link))
+    page.reload()
+    page.locator(".card[data-hit]").first.wait_for()
+    assert ids(page) == red_first
+
+
+def test_the_answer_as_a_file(page: Any) -> None:
+    ask(page, "red")
+    shown, files = ids(page), {}
+    for label in ("GeoJSON", "CSV", "GeoParquet"):
+        page.get_by_role("button", name="Export").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label, exact=True).click()
+        files[download.value.suggested_filename] = Path(download.value.path()).read_bytes()
+    features = json.loads(files["hits.geojson"])["features"]
+    assert [feature["properties"]["id"] for feature in features] == shown
+    assert [row["id"] for row in csv.DictReader(io.StringIO(files["hits.csv"].decode()))] == shown
+    assert list(geopandas.read_parquet(io.BytesIO(files["hits.parquet"]))["id"]) == shown
+
+
+def test_filters(page: Any) -> None:
+    ask(page, "red")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Layer").select_option("map")
+    page.get_by_label("Hits on a page").fill("5")
+    drawn(page, lambda: page.get_by_role("button", name="Apply").click())
+    assert len(ids(page)) == 5
+    assert {text for text in page.locator(".card .layer").all_inner_texts()} == {"map"}
+    page.get_by_role("button", name="Show more").click()
+    page.wait_for_function("() => document.querySelectorAll('.card').length === 10")
+    assert len(set(ids(page))) == 10
+
+
+def test_layers_heat_and_coverage_are_drawn(page: Any) -> None:
+    ask(page, "red")
+    page.wait_for_timeout(500)
+    painted = _colours(page)
     # Most of the painted tiles are blue.
-    assert blue > 0.1
+    assert (painted[..., 2] > painted[..., 0] + 60).mean() > 0.1
+    with page.expect_response("**/api/heat*"):
+        page.get_by_role("button", name="Heat").click()
+    page.wait_for_timeout(500)
+    heated = _colours(page)
+    assert np.abs(heated - painted).mean() > 2
+    with page.expect_response("**/api/coverage*"):
+        page.get_by_role("button", name="Coverage").click()
+    page.wait_for_timeout(500)
+    assert np.abs(_colours(page) - heated).mean() > 2
+    assert "no data" in page.locator(".legend").inner_text()
+    page.get_by_role("button", name="None").click()
+    page.wait_for_timeout(500)
+    assert ((_colours(page) - heated) > 30).mean() > 0.1
+
+
+def _colours(page: Any) -> np.ndarray:
+    picture = page.locator(".atlas canvas").screenshot()
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)

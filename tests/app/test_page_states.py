@@ -1,0 +1,164 @@
+"""What the search page shows when there is nothing, when something is wrong, and when it is used without a pointer."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import ask, chromium, drawn, ids, opened, served, start_anew
+
+import geoanchor
+from app.access import Access
+
+pytestmark = pytest.mark.browser
+TOKEN = "a-token-for-tests-only"
+
+
+@pytest.fixture(scope="module")
+def address(painted_index: Path) -> Iterator[str]:
+    with served(geoanchor.open(painted_index)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def opened_page(browser: Any, address: str) -> Iterator[Any]:
+    with opened(browser, address, "/#weak=1") as page:
+        page.locator(".map-left").wait_for()
+        yield page
+
+
+@pytest.fixture
+def page(opened_page: Any) -> Any:
+    """The page with nothing asked and nothing in its way."""
+    opened_page.unroute_all()
+    start_anew(opened_page)
+    return opened_page
+
+
+def test_the_first_look_offers_questions(page: Any) -> None:
+    page.route("**/api/suggest?*", lambda route: route.fulfill(json={"examples": ["red", "blue or green"]}))
+    page.reload()
+    assert "32 pictures" in page.locator(".welcome").inner_text()
+    page.locator(".tries .button").first.wait_for()
+    first = page.locator(".tries .button").first
+    words = first.inner_text()
+    drawn(page, first.click)
+    assert page.get_by_label("What to find").input_value() == words
+    assert ids(page)
+
+
+def test_nothing_matches_and_the_nearest_misses(page: Any) -> None:
+    def nothing(route: Any) -> None:
+        query = json.loads(route.request.post_data)
+        answer = route.fetch(post_data=json.dumps(query | {"min_probability": 0})).json()
+        if query["min_probability"]:
+            answer |= {"verdict": "nothing", "nearest": answer["hits"][:3], "hits": [], "hidden": 29}
+        route.fulfill(json=answer)
+
+    page.route("**/api/search", nothing)
+    page.evaluate("location.hash = ''")
+    page.locator(".welcome").wait_for()
+    ask(page, "a unicorn")
+    assert "Nothing here matches “a unicorn”" in page.locator(".panel.nothing").inner_text()
+    assert len(ids(page)) == 3
+    assert "3 nearest" in page.locator(".note").inner_text()
+    drawn(page, page.get_by_role("button", name="Show 29 weak matches all the same").click)
+    assert len(ids(page)) == 32
+
+
+def test_a_service_that_is_gone_is_said_and_tried_again(page: Any) -> None:
+    page.route("**/api/search", lambda route: route.abort())
+    page.get_by_label("What to find").fill("red")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    assert "does not answer" in page.get_by_role("alert").inner_text()
+    page.unroute("**/api/search")
+    drawn(page, page.get_by_role("button", name="Try again").click)
+    assert len(ids(page)) == 32
+
+
+def test_a_refusal_is_one_sentence(page: Any) -> None:
+    page.evaluate("location.hash = 'like=nowhere/to/be/found'")
+    page.get_by_role("alert").wait_for()
+    assert "nowhere/to/be/found" in page.get_by_role("alert").inner_text()
+
+
+def test_a_token_is_asked_for(browser: Any, painted_index: Path) -> None:
+    with (
+        served(geoanchor.open(painted_index), Access(token=TOKEN)) as address,
+        opened(browser, address, "/login") as page,
+    ):
+        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_role("button", name="Enter").click()
+        page.locator(".map-left").wait_for()
+        page.context.clear_cookies()
+        page.get_by_label("What to find").fill("red")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="This service asks for a token").wait_for()
+        page.get_by_label("Token").fill("wrong")
+        page.get_by_role("button", name="Enter").click()
+        page.get_by_text("That is not the token.").wait_for()
+        page.get_by_label("Token").fill(TOKEN)
+        drawn(page, page.get_by_role("button", name="Enter").click)
+        assert ids(page)
+
+
+def test_by_keyboard_alone(page: Any) -> None:
+    page.locator("body").press("Tab")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("/")
+    page.keyboard.type("red")
+    drawn(page, lambda: page.keyboard.press("Enter"))
+    page.locator(".card .shot").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.closest('.card').dataset.rank") == "2"
+    assert page.locator(".card.lit").get_attribute("data-rank") == "2"
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+    assert page.evaluate("document.activeElement.closest('.card').dataset.rank") == "2"
+
+
+def test_light_and_dark(page: Any) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_label("Dark colours").click()
+    assert page.evaluate(paper) != light
+    page.reload()
+    page.locator(".map-left").wait_for()
+    assert page.evaluate(paper) != light
+    assert page.get_by_label("Dark colours").get_attribute("aria-pressed") == "true"
+    page.get_by_label("Dark colours").click()
+    assert page.evaluate(paper) == light
+
+
+@pytest.mark.parametrize("width", [390, 820, 2200])
+def test_nothing_sticks_out(browser: Any, address: str, width: int) -> None:
+    with opened(browser, address, "/#q=red&weak=1", viewport={"width": width, "height": 844}) as page:
+        page.locator(".card[data-hit]").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        canvas, card = page.locator(".atlas canvas").bounding_box(), page.locator(".card").first.bounding_box()
+        assert canvas["width"] >= min(width, 390) - 1
+        assert canvas["height"] >= 200
+        assert card["x"] >= 0
+        assert card["x"] + card["width"] <= width
+
+
+def test_ideas_while_typing(page: Any) -> None:
+    page.route("**/api/places?*", lambda route: route.fulfill(json={"places": [{"name": "Krems", "kind": "town"}]}))
+    page.get_by_label("What to find").press_sequentially("park near kre")
+    option = page.get_by_role("option", name="park near Krems")
+    option.wait_for()
+    page.keyboard.press("ArrowDown")
+    assert option.get_attribute("aria-selected") == "true"
+    drawn(page, lambda: page.keyboard.press("Enter"))
+    assert page.get_by_label("What to find").input_value() == "park near Krems"
+    assert page.get_by_role("option").count() == 0
