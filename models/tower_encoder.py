@@ -90,7 +90,8 @@ class TowerEncoder:
         """Vectors (n, d) by space. Raises UnsupportedModality, BadInput where the weights are damaged."""
         branch = self._branch(modality)
         if not len(items):
-            spaces = (space for space in self._spaces.values() if modality in space.modalities)
+            known = SPACE if modality == "segment" else modality
+            spaces = (space for space in self._spaces.values() if known in (space.name, *space.modalities))
             return {space.name: np.zeros((0, space.dim), space.number) for space in spaces}
         if modality == "text":
             return {SPACE: self._texts(cast(Sequence[str], items))}

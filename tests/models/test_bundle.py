@@ -90,7 +90,16 @@ def test_an_unknown_modality_is_refused(bundle: Path) -> None:
     with pytest.raises(UnsupportedModality, match="ground; it knows aerial, map, text"):
         encoder.encode([PICTURE], "ground")
     with pytest.raises(UnsupportedModality):
-        encoder.prepare(PICTURE, "segment")
+        encoder.neutral("ground")
+
+
+def test_a_part_of_an_aerial_picture_is_seen_as_one(bundle: Path) -> None:
+    encoder = load_bundle(bundle)
+    parts = encoder.encode([PICTURE, PICTURE[:50]], "segment")
+    assert list(parts) == ["semantic"]
+    np.testing.assert_allclose(parts["semantic"][0], encoder.encode([PICTURE], "aerial")["semantic"][0], atol=1e-5)
+    assert encoder.encode([], "segment")["semantic"].shape == (0, DIM)
+    assert encoder.neutral("segment") == (128, 128, 128)
 
 
 def test_text_in_numpy_equals_the_trained_head(bundle: Path) -> None:
