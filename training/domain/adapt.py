@@ -23,7 +23,7 @@ from training.domain.adversary import (
     reversed_gradient,
 )
 from training.domain.batches import Batch, Side, Views, in_turn
-from training.domain.best import Best, collapsed, epochs_since, rounded, unsound
+from training.domain.best import Best, collapsed, epochs_since, rounded, spread, unsound
 from training.domain.curriculum import draw_source, likeness, pair_vectors, source_weights
 from training.domain.features import featured, measure_statistics
 from training.domain.judge import Judge, picture_vectors, text_vectors
@@ -59,13 +59,16 @@ class Adapter:
         self.model = copy.deepcopy(network)
         self._judge = Judge(Side(target, parts["validation"]))
         self.best = Best(network, self._judge.mean_recall(network))
+        self._spread = spread(picture_vectors(network, self._judge.side))
         self._source, self._target = source, Side(target, parts["adapt"])
         self._shape, self._run, self._recipe = shape, run, recipe
         self._discriminator = Discriminator(network.dim * (1 if shape.target_text == "none" else 2)).to(network.device)
+        tuned = shape.fine_tune_rate if shape.objective == "fine_tune" else None
+        rate = tuned or shape.learning_rate
         self._optimiser = torch.optim.AdamW(
             [
-                *({**group, "lr": shape.learning_rate} for group in decayed(self.model, shape.weight_decay)),
-                {"params": self._discriminator.parameters(), "lr": _DISCRIMINATOR_RATE * shape.learning_rate},
+                *({**group, "lr": rate} for group in decayed(self.model, shape.weight_decay)),
+                {"params": self._discriminator.parameters(), "lr": _DISCRIMINATOR_RATE * rate},
             ]
         )
         self._per_epoch = max(1, len(parts["adapt"]) // shape.batch)
@@ -208,7 +211,7 @@ class Adapter:
 
     def _trouble(self, epoch: int) -> str:
         """Why a run ends before its time; "" where it goes on."""
-        if collapsed(picture_vectors(self.model, self._judge.side)):
+        if collapsed(picture_vectors(self.model, self._judge.side), self._spread):
             return "the pictures' vectors have become one"
         if epochs_since(self.best, epoch) >= self._shape.patience:
             return f"no better validation for {self._shape.patience} epochs"
@@ -239,15 +242,16 @@ def prepare(network: TwoTowers, source: Side, target: Views, adapt: Rows, shape:
     Raises:
         UsageError: only heads are to be learned, of a network that has none.
     """
-    network = copy.deepcopy(network)
+    moved = copy.deepcopy(network)
     if shape.statistics == "target":
-        measure_statistics(network, Side(target, adapt))
+        measure_statistics(moved, Side(target, adapt))
     if shape.learns == "all":
-        return Start(network, network, source, target)
-    if not isinstance(network, SmallTowers):
+        return Start(moved, moved, source, target)
+    if not isinstance(network, SmallTowers) or not isinstance(moved, SmallTowers):
         raise UsageError('adaptation.learns="heads" is for networks of the kind mini')
+    # Each domain by its own statistics: the source's features stay what its heads were learned with.
     ours = Side(featured(source.views, network), source.rows)
-    return Start(network, Heads(network), ours, featured(target, network))
+    return Start(moved, Heads(moved), ours, featured(target, moved))
 
 
 def adapted(
@@ -259,6 +263,8 @@ def adapted(
     Args:
         parts: rows of the target to adapt on and to choose by. run: for the checkpoint.
     """
+    if shape.objective == "measure":
+        return start.whole, {}
     adapter = Adapter(start.learned, start.source, start.target, parts, shape, run, recipe)
     best = adapter.fit(log, resume)
     if not isinstance(best, Heads):

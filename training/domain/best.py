@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from training.domain.network import TwoTowers
 
-_ONE_POINT = 0.98
-"""Mean cosine between different pictures from which a network tells none from another."""
+_LEFT = 0.05
+"""Of the pictures' spread, below which a network is taken to tell none from another."""
 
 
 class Best(nn.Module):
@@ -53,11 +53,15 @@ def unsound(network: nn.Module, losses: Mapping[str, Tensor]) -> str:
     return ""
 
 
-def collapsed(vectors: Tensor) -> bool:
-    """Whether n > 1 unit vectors (n, d) have all but become one, or are no numbers."""
+def spread(vectors: Tensor) -> float:
+    """1 - mean cosine between different ones of n > 1 unit vectors (n, d); 0 where all are the same."""
     n = len(vectors)
-    mean = float((vectors.sum(dim=0).square().sum() - n) / (n * (n - 1)))
-    return not mean < _ONE_POINT
+    return 1 - float((vectors.sum(dim=0).square().sum() - n) / (n * (n - 1)))
+
+
+def collapsed(vectors: Tensor, before: float) -> bool:
+    """Whether unit vectors (n, d) have all but become one, measured by their `spread` before, or are no numbers."""
+    return not spread(vectors) > _LEFT * before
 
 
 def epochs_since(best: Best, epoch: int) -> int:

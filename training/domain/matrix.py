@@ -22,6 +22,7 @@ from training.runlog import Log
 
 ROWS: dict[str, Mapping[str, Any] | None] = {
     "no adaptation": None,
+    "statistics alone": {"objective": "measure"},
     "w/o SS": {"sampling": "random"},
     "w/o CL": {"curriculum": False},
     "w/o AT": {"adversary": 0.0},

@@ -92,13 +92,14 @@ class Adaptation(Strict):
 
     Attributes:
         epochs: over the target's adaptation pictures. batch: n^t; candidates: n^s over that.
-        learning_rate: of the network, the discriminator's is ten times it.
+        learning_rate: of the network, the discriminator's is ten times it; fine_tune_rate: of fine-tuning, None for
+            the same.
         band: which part of the ranked candidates an epoch draws from. weighting, temperature: of the source pairs.
         margin: alpha, of the triplets. adversary: beta; coral: weight of the second moments' distance beside it.
         target_text: whether target captions are known, and to which picture each belongs.
         sampling: acss, or random candidates (w/o SS). curriculum: False stays at the first band (w/o CL).
         learns: all of the network, or its heads alone over features of whole pictures, worked out once (mini only).
-        objective: adapt, or fine_tune on the target's own pairs (the upper bound).
+        objective: adapt; measure batch statistics and learn nothing; or fine_tune on the target's own pairs.
         statistics: of batch normalisation: kept are the source's, target are measured anew on the target's pictures
             before anything is learned, shared go on over the pictures of both domains (not with heads alone).
         patience: epochs without a better validation before it stops.
@@ -108,6 +109,7 @@ class Adaptation(Strict):
     batch: int = Field(default=16, gt=1)
     candidates: int = Field(default=5, gt=0)
     learning_rate: float = Field(gt=0)
+    fine_tune_rate: float | None = Field(default=None, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     band: Band = "cumulative"
     weighting: Literal["softmax", "paper"] = "softmax"
@@ -118,7 +120,7 @@ class Adaptation(Strict):
     target_text: Literal["none", "unpaired", "paired"] = "unpaired"
     sampling: Literal["acss", "random"] = "acss"
     curriculum: bool = True
-    objective: Literal["adapt", "fine_tune"] = "adapt"
+    objective: Literal["adapt", "measure", "fine_tune"] = "adapt"
     learns: Literal["all", "heads"] = "all"
     statistics: Literal["kept", "target", "shared"] = "kept"
     patience: int = Field(default=5, gt=0)

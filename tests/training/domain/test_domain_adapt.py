@@ -15,7 +15,7 @@ from geoanchor.errors import TrainingFailed, UsageError
 from tests.domains import domain_recipe
 from training.domain.adapt import Adapter
 from training.domain.batches import Side, Views
-from training.domain.best import collapsed
+from training.domain.best import collapsed, spread
 from training.domain.features import measure_statistics
 from training.domain.matrix import ROWS
 from training.domain.network import SmallTowers, TwoTowers
@@ -115,9 +115,10 @@ def test_vectors_that_become_one_stop_it(setting: Setting) -> None:
         adapter.model.aerial.head.outer.weight.zero_()
     adapter.fit(silent)
     assert "have become one" in _log(setting.folder / "one")[-1]["stopped"]
-    assert collapsed(torch.ones(5, 4) / 2)
-    assert collapsed(torch.full((5, 4), torch.nan))
-    assert not collapsed(torch.eye(4))
+    assert spread(torch.eye(4)) == 1
+    assert collapsed(torch.ones(5, 4) / 2, 0.3)
+    assert collapsed(torch.full((5, 4), torch.nan), 0.3)
+    assert not collapsed(torch.eye(4), 1.0)
 
 
 def test_it_stops_when_validation_no_longer_gets_better(setting: Setting) -> None:
