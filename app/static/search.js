@@ -15,11 +15,11 @@ import { ask, download } from "./service.js";
 import { noMap, nothing, skeleton, trouble, welcome } from "./states.js";
 import { tools } from "./tools.js";
 
-const LIKELY_ENOUGH = 0.1, SKELETON_MS = 180, HEAT_CELLS_FROM = "/api/heat";
+const LIKELY_ENOUGH = 0.1, FEW = 12, SKELETON_MS = 180;
 const stage = document.querySelector(".stage"), note = document.querySelector(".note"), bar = document.querySelector(".tools");
 const frame = document.querySelector(".atlas");
 
-let question = NOTHING, query = null, answer = null, examples = [], facts = null, atlas = null, base = "", heatOn = false, legend = null;
+let question = NOTHING, query = null, answer = null, shown = [], examples = [], facts = null, atlas = null, base = "", heatOn = false, legend = null;
 let running = new AbortController(), opening = null;
 
 const box = new Box(() => atlas?.fitRegion(question.region));
@@ -60,7 +60,7 @@ async function openMap() {
     return;
   }
   const names = facts.layers.map(({ name }) => name);
-  base = [seen?.base, "aerial", "map", names[0]].find((name) => names.includes(name) || name === "none") ?? "none";
+  base = [new URLSearchParams(location.hash.slice(1)).get("base"), "aerial", "map", names[0]].find((name) => names.includes(name) || name === "none") ?? "none";
   legend = controls(frame, atlas, base, {
     base: (name) => { base = name; rememberView(); }, heat: showHeat, coverage: showCoverage, region: (region) => (isEmpty(question) ? onlyRegion(region) : box.change({ region })),
   }, { coverageOn: facts.isLarge });
@@ -93,10 +93,10 @@ async function go(asked, { remember = true } = {}) {
     const phrase = await box.understand(question.text, signal);
     if (signal.aborted) return;
     box.show(question, phrase);
-    query = { ...toQuery(question, phrase?.query), min_probability: question.weak ? 0 : LIKELY_ENOUGH };
+    query = toQuery(question, phrase?.query);
     answer = await ask("/api/search", { body: query, signal });
     await opening;
-    drawAnswer(phrase, remember);
+    drawAnswer(remember);
   } catch (error) {
     if (error.name !== "AbortError") drawTrouble(error);
   } finally {
@@ -123,19 +123,20 @@ function drawTrouble(error) {
   stage.replaceChildren(trouble(error, () => (facts ? go(question, { remember: false }) : start())));
 }
 
-function drawAnswer(phrase, move) {
-  const isNothing = answer.verdict === "nothing" || !answer.hits.length;
-  const hits = answer.hits.length ? answer.hits : answer.nearest ?? [];
+function drawAnswer(move) {
+  const isNothing = !question.weak && (answer.verdict === "nothing" || !answer.hits.length);
+  shown = isNothing ? answer.nearest ?? [] : worthShowing(answer.hits);
+  const hidden = (answer.hidden ?? 0) + answer.hits.length - (isNothing ? 0 : shown.length);
   compare.clear();
-  gallery.show(hits);
+  gallery.show(shown);
   bar.hidden = false;
-  say(summary(isNothing, hits.length));
-  const misses = isNothing && hits.length ? [make("h2", { class: "misses" }, "The nearest misses"), gallery.node] : [];
+  say(isNothing ? (shown.length ? `No match; the ${shown.length} nearest are shown` : "No match") : summary(hidden));
   const weak = () => box.change({ weak: true });
-  stage.replaceChildren(...(isNothing ? [nothing(answer, question.text.trim(), weak), ...misses] : [gallery.node, more()]));
+  const misses = isNothing && shown.length ? [make("h2", { class: "misses" }, "The nearest misses"), gallery.node] : [];
+  stage.replaceChildren(...(isNothing ? [nothing({ ...answer, hidden }, question.text.trim(), weak), ...misses] : [gallery.node, more(hidden, weak)]));
   gallery.node.classList.toggle("missed", isNothing);
   document.querySelector("#results").scrollTop = 0;
-  atlas?.showHits(hits);
+  atlas?.showHits(shown);
   const place = query.region ?? null;
   atlas?.showRegion(place);
   if (move || !viewOf(location.hash)) place ? atlas?.fitRegion(place) : atlas?.fitHits();
@@ -146,24 +147,31 @@ function drawAnswer(phrase, move) {
   }));
 }
 
-function summary(isNothing, shown) {
-  const hidden = answer.hidden ? `, ${answer.hidden.toLocaleString("en")} weaker ones hidden` : "";
-  if (isNothing) return shown ? `No match; the ${shown} nearest are shown` : "No match";
-  return `${shown.toLocaleString("en")} of ${answer.total.toLocaleString("en")} places${hidden}${answer.note ? `. ${answer.note}` : ""}`;
+/* Up to the last likely hit, in the ranking's own order; a few in any case, for the verdict was that something was found. */
+function worthShowing(hits) {
+  if (question.weak) return hits;
+  const last = hits.findLastIndex(({ why }) => !(why.probability < LIKELY_ENOUGH));
+  return hits.slice(0, Math.max(last + 1, FEW));
 }
 
-/* The next page of hits, on demand. */
-function more() {
-  const full = () => answer.hits.length && answer.hits.length % question.k === 0 && answer.hits.length < answer.total;
-  const button = make("button", { type: "button", class: "button more", hidden: !full(), onclick: async () => {
+function summary(hidden) {
+  const also = hidden ? `, ${hidden.toLocaleString("en")} weaker ones hidden` : "";
+  return `${shown.length.toLocaleString("en")} of ${answer.total.toLocaleString("en")} places${also}${answer.note ? `. ${answer.note}` : ""}`;
+}
+
+/* What lies below the last card: the hidden ones, or the next page. */
+function more(hidden, weak) {
+  if (hidden) return make("button", { type: "button", class: "button more", onclick: weak }, `Show ${hidden.toLocaleString("en")} weaker ones, too`);
+  const isFull = () => shown.length > 0 && shown.length % question.k === 0 && shown.length < answer.total;
+  const button = make("button", { type: "button", class: "button more", hidden: !isFull(), onclick: async () => {
     button.disabled = true;
     try {
-      const next = await ask("/api/search", { body: { ...query, offset: answer.hits.length } });
-      answer = { ...answer, hits: [...answer.hits, ...next.hits] };
-      gallery.add(next.hits);
-      atlas?.showHits(answer.hits);
-      say(summary(false, answer.hits.length));
-      button.hidden = !full() || !next.hits.length;
+      const { hits } = await ask("/api/search", { body: { ...query, offset: shown.length } });
+      shown = [...shown, ...hits];
+      gallery.add(hits);
+      atlas?.showHits(shown);
+      say(summary(0));
+      button.hidden = !isFull() || !hits.length;
     } catch (error) {
       toast(error.message);
     }
@@ -190,7 +198,7 @@ function learn(hit, against) {
 
 async function save(format) {
   try {
-    await download(`/api/search.${format}`, { ...query, offset: 0, k: Math.max(query.k, answer.hits.length) }, `hits.${format}`);
+    await download(`/api/search.${format}`, { ...query, offset: 0, k: shown.length }, `hits.${format}`);
   } catch (error) {
     toast(error.message);
   }
@@ -201,7 +209,7 @@ async function showHeat(on) {
   tellLegend(on && query ? "heat" : "");
   if (!on || !query) { atlas.showHeat(null); if (on) toast("Heat shows as soon as something is asked"); return; }
   try {
-    atlas.showHeat(await ask(HEAT_CELLS_FROM, { body: { ...query, min_probability: 0 }, signal: running.signal }));
+    atlas.showHeat(await ask("/api/heat", { body: query, signal: running.signal }));
   } catch (error) {
     if (error.name !== "AbortError") toast(error.message);
   }
@@ -236,7 +244,7 @@ function hash() {
 function viewOf(text) {
   const said = new URLSearchParams(text.replace(/^#/, ""));
   const [zoom, lat, lng] = (said.get("map") ?? "").split("/").map(Number);
-  return [zoom, lat, lng].every(Number.isFinite) && said.get("map") ? { zoom, lat, lng, base: said.get("base") } : null;
+  return [zoom, lat, lng].every(Number.isFinite) && said.get("map") ? { zoom, lat, lng } : null;
 }
 
 function rememberView() {
