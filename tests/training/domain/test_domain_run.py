@@ -53,8 +53,9 @@ def test_the_paper_preset_runs_whole_with_a_tiny_clip(tmp_path: Path) -> None:
         tmp_path,
         network={"kind": "clip", "architecture": "GA-tiny-domain"},
         segments=paper.segments.model_dump() | {"method": "regions", "size_px": 32},
-        pretraining=json.loads(paper.pretraining.model_dump_json()) | {"steps": 2, "epochs": 0, "batch": 8},
-        adaptation=json.loads(paper.adaptation.model_dump_json()) | {"batch": 3},
+        pretraining=json.loads(paper.pretraining.model_dump_json(exclude_none=True))
+        | {"steps": 2, "epochs": 0, "batch": 8},
+        adaptation=json.loads(paper.adaptation.model_dump_json(exclude_none=True)) | {"batch": 3},
     )
     weights = train_domain(recipe, tmp_path / "run")
     encoder = load_bundle(f"clip:GA-tiny-domain/{weights}")
