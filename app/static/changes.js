@@ -17,7 +17,7 @@ let found = null, cells = null, chosen = null, cause = "", within = "", shown = 
 form.addEventListener("submit", (event) => { event.preventDefault(); compare(); });
 document.addEventListener("keydown", key);
 addEventListener("popstate", () => { readAddress(); choose(byId(addressed()) ?? listed()[0]); });
-queue.addEventListener("pointerover", ({ target }) => atlas?.light(Number(target.closest("li")?.dataset.rank) || null));
+queue.addEventListener("mouseover", ({ target }) => atlas?.light(Number(target.closest("li")?.dataset.rank) || null));
 start();
 
 async function start() {

@@ -12,8 +12,8 @@ export class Gallery {
     this.#acts = acts;
     this.node = make("ol", { class: "cards" });
     const rankOf = (event) => Number(event.target.closest?.(".card")?.dataset.rank) || null;
-    this.node.addEventListener("pointerover", (event) => acts.hover(rankOf(event)));
-    this.node.addEventListener("pointerleave", () => acts.hover(null));
+    this.node.addEventListener("mouseover", (event) => acts.hover(rankOf(event)));
+    this.node.addEventListener("mouseleave", () => acts.hover(null));
     this.node.addEventListener("focusin", (event) => acts.hover(rankOf(event)));
     this.node.addEventListener("keydown", (event) => this.#walk(event));
   }
