@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from geoanchor.protocols import Vectors
 from models.towers import Head, ImageTower
 from training.batches import Batch, Batches
 from training.data import TilePairs
@@ -16,6 +18,7 @@ from training.losses import Scale, info_nce, sigmoid_contrast
 from training.model import branch_of
 from training.readahead import ReadAhead
 from training.recipe import Schedule, Towers
+from training.scenes.model import SceneModel
 
 CHECKPOINT = "maps.pt"
 
@@ -68,7 +71,13 @@ class MapSession(Fitting[MapModel]):
         for scale in (self.model.pair_scale, self.model.text_scale, self.model.keyword_scale):
             scale.clamp()
 
-    def start_from(self, backbone: dict[str, Tensor]) -> None:
-        """Take another map tower's backbone as the beginning."""
+    def start_from(self, tower: Mapping[str, Vectors], scales: SceneModel) -> None:
+        """Begin with what another map tower saw in maps, its head left out, and with the scales of the words."""
+        seen = {name: torch.from_numpy(array) for name, array in tower.items() if not name.startswith("head.")}
         for model in (self.model, self.average):
-            model.map.backbone.load_state_dict(backbone)
+            model.map.load_state_dict(seen, strict=False)
+            model.pair_scale.load_state_dict(scales.drawn_scale.state_dict())
+            model.text_scale.load_state_dict(scales.drawn_scale.state_dict())
+            model.keyword_scale.load_state_dict(scales.keyword_scale.state_dict())
+            with torch.no_grad():
+                model.keyword_bias.copy_(scales.keyword_bias)

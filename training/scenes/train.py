@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
 
+from geoanchor.protocols import Vectors
+from models.bundle import WEIGHTS_NAME, read_bundle
 from models.fusion import FusionScorer
 from models.towers import Head
+from models.weights import Weights
 from training.anchorcache import annotate_places
 from training.checkpoint import require_checkpoint
 from training.data import TilePairs, cache_folder, draw_all
@@ -25,6 +28,7 @@ from training.scenes.maps import MapModel, MapSession
 from training.scenes.model import SceneModel
 from training.scenes.pictures import ScenePictures, cache_scenes
 from training.scenes.recipe import ScenesRecipe, aerial_branch, load_scenes_recipe
+from training.structure.export import base_folder
 from training.validate import vectors_of
 
 
@@ -76,7 +80,18 @@ def _map_tower(plan: ScenesRecipe, model: SceneModel, tiles: Path, run: Path, lo
     session = MapSession(plan.map_tower, plan.map_schedule, model.aerial, words, TilePairs(tiles, "train"), run)
     if (run / MAP_CHECKPOINT).is_file():
         session.load()
+    else:
+        session.start_from(_base_maps(plan), model)
     return session.fit(log)
+
+
+def _base_maps(plan: ScenesRecipe) -> Mapping[str, Vectors]:
+    """Tensors of the base's map tower; none where it is another network."""
+    folder = base_folder(plan.base)
+    manifest = read_bundle(folder)
+    if manifest.branches["map"] != branch_of(plan.map_tower):
+        return {}
+    return Weights(folder / WEIGHTS_NAME, manifest.weights_sha256).read("map")
 
 
 def _fusion(plan: ScenesRecipe, model: SceneModel, maps: MapModel, tiles: Path, run: Path, log: Log) -> FusionScorer:
