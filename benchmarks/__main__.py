@@ -10,7 +10,7 @@ from pathlib import Path
 
 NAMES = (
     "build", "search", "startup", "relations", "changes", "matching", "updates", "paraphrases", "transfer", "segments",
-    "segments_recall", "serving", "relevance",
+    "segments_recall", "serving", "relevance", "page",
 )  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 

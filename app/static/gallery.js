@@ -3,9 +3,12 @@
 import { card } from "./card.js";
 import { make } from "./dom.js";
 
+const AT_ONCE = 24;
+
 export class Gallery {
   #acts;
   #lit = null;
+  #turn = 0;
 
   /* acts: as of a card, and `hover` (rank or null). */
   constructor(acts) {
@@ -18,9 +21,14 @@ export class Gallery {
     this.node.addEventListener("keydown", (event) => this.#walk(event));
   }
 
-  show(hits) {
-    this.node.replaceChildren(...hits.map((hit) => card(hit, this.#acts)));
+  /* The first cards are drawn before the others are made; resolves when all are there. */
+  async show(hits) {
+    const turn = ++this.#turn;
+    this.node.replaceChildren(...hits.slice(0, AT_ONCE).map((hit) => card(hit, this.#acts)));
     this.#lit = null;
+    if (hits.length <= AT_ONCE) return;
+    await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+    if (turn === this.#turn) this.add(hits.slice(AT_ONCE));
   }
 
   add(hits) {

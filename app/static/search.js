@@ -128,7 +128,7 @@ function drawAnswer(move) {
   shown = isNothing ? answer.nearest ?? [] : worthShowing(answer.hits);
   const hidden = (answer.hidden ?? 0) + answer.hits.length - (isNothing ? 0 : shown.length);
   compare.clear();
-  gallery.show(shown);
+  const all = gallery.show(shown);
   bar.hidden = false;
   say(isNothing ? (shown.length ? `No match; the ${shown.length} nearest are shown` : "No match") : summary(hidden));
   const weak = () => box.change({ weak: true });
@@ -141,8 +141,9 @@ function drawAnswer(move) {
   atlas?.showRegion(place);
   if (move || !viewOf(location.hash)) place ? atlas?.fitRegion(place) : atlas?.fitHits();
   if (heatOn) showHeat(true);
-  requestAnimationFrame(() => setTimeout(() => {
+  requestAnimationFrame(() => setTimeout(async () => {
     performance.mark("drawn");
+    await all;
     document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
   }));
 }

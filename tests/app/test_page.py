@@ -101,8 +101,8 @@ def middle(page: Any) -> tuple[float, float]:
 
 def test_hovering_a_card_lights_its_pin_and_the_other_way_round(page: Any) -> None:
     ask(page, "red")
-    page.locator(".card").nth(2).hover()
-    assert page.locator(".card.lit").get_attribute("data-rank") == "3"
+    page.locator(".card").last.hover()
+    assert page.locator(".card.lit").get_attribute("data-rank") == "32"
     page.wait_for_function("() => location.hash.includes('map=')")
     zoom = float(page.evaluate("() => location.hash.match(/map=([\\d.]+)/)[1]"))
     half_a_tile = 512 * 2 ** (zoom - 16) / 2
@@ -113,7 +113,7 @@ def test_hovering_a_card_lights_its_pin_and_the_other_way_round(page: Any) -> No
         page.wait_for_timeout(50)
         if page.locator(".atlas canvas").evaluate("canvas => canvas.style.cursor") == "pointer":
             break
-    assert page.locator(".card.lit:not([data-rank='3'])").count() == 1
+    assert page.locator(".card.lit:not([data-rank='32'])").count() == 1
     rank = page.locator(".card.lit").get_attribute("data-rank")
     page.mouse.click(left + half_a_tile, top + half_a_tile)
     page.wait_for_function("rank => document.activeElement.closest('.card')?.dataset.rank === rank", arg=rank)
