@@ -62,6 +62,10 @@ def describe(recipe: ScenesRecipe, base: BundleManifest, weights_sha256: str) ->
             "training_data": (*learned, *kept),
             "limits": LIMITS,
             "quality": {},
+            "seeds": {
+                "train": f"{data.train_seeds[0]}..{data.train_seeds[1]}",
+                "validation": ", ".join((f"{data.val_seeds[0]}..{data.val_seeds[1]}", *data.osm_val)),
+            },
             "recipe": own | ({"structure": structure} if structure else {}),
         }
     )
