@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from training.anchors.ground import Geometries, Ground
 from training.anchors.network import Network
@@ -25,6 +26,8 @@ _YARD_M, _VERGE_M, _FRONT_M = 10.0, 8.0, 12.0
 """Around buildings and around roads ground is not open; a building this near to a block's edge fronts it."""
 _EVERY_M = 2.0
 """Edges of blocks are probed in steps of this."""
+_SAME_M, _DRAWN_AGAIN = 0.02, 9
+"""Centres nearer than this are of one building drawn again; so many of the nearest are looked at."""
 _ROUND = 3
 """Segments to a quarter circle of a buffer: within 1 % of the area."""
 
@@ -104,11 +107,11 @@ class _Measured:
         one, other = self._tree.query(self._buildings, predicate="dwithin", distance=touch_m)
         own = np.flatnonzero(self._own)
         touching = len(np.unique(one[own[one] != other])) / n
-        # To the centimetre: a building drawn twice has no neighbour at distance nought, whatever the last digits are.
-        spots = np.asarray(shapely.points(np.round(shapely.get_coordinates(self._centres), 2)))
-        pairs, distances = shapely.STRtree(spots).query_nearest(spots[self._own], exclusive=True, return_distance=True)
-        nearest = np.zeros(n)
-        nearest[pairs[0]] = distances
+        spots = shapely.get_coordinates(self._centres)
+        distances = KDTree(spots).query(spots[self._own], k=min(len(spots), _DRAWN_AGAIN))[0]
+        # A building drawn twice has no neighbour at distance nought, whatever the last digits are.
+        nearest = np.where(distances > _SAME_M, distances, np.inf).min(axis=1)
+        nearest[np.isinf(nearest)] = 0.0
         return {"touching": touching, "clark_evans": nearest.mean() / (0.5 * math.sqrt(self.area / n))}
 
     def openness(self) -> dict[str, float]:
