@@ -59,7 +59,7 @@ class StructureEncoder:
         return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST))
 
     def prepare_aerial(self, pixels: Pixels) -> Pixels:
-        """The decoder's square, antialiased; a smaller picture stays as it is: enlarged and shrunk it would be blurred."""
+        """The decoder's square, antialiased; a smaller picture stays: enlarged and shrunk again it would be blurred."""
         side = self._spec.size_px
         if max(pixels.shape[:2]) <= side:
             return pixels
