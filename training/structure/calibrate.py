@@ -130,9 +130,21 @@ def judged_by_kind(examples: Examples, logits: Vectors) -> dict[str, float]:
 def fit_calibration(terms: Vectors, agree: NDArray[np.bool_], kind: NDArray[np.str_]) -> Vectors:
     """Bias and weights (1 + t,) of a logistic regression on terms (n, t) of held-out places (Platt 1999).
 
+    Every term says how well a pair agrees, so one with a weight below 0 tells noise, and gets no say.
+
     Args:
         agree, kind: (n,) as in `Examples`.
     """
+    fitted = _logistic(terms, agree, kind)
+    heard = fitted[1:] >= 0
+    if heard.all() or not heard.any():
+        return fitted
+    again = np.zeros_like(fitted)
+    again[np.concatenate([[True], heard])] = fit_calibration(terms[:, heard], agree, kind)
+    return again
+
+
+def _logistic(terms: Vectors, agree: NDArray[np.bool_], kind: NDArray[np.str_]) -> Vectors:
     inputs = torch.from_numpy(terms.astype(np.float64))
     wanted = torch.from_numpy(agree.astype(np.float64))
     weight = torch.from_numpy(_balanced(kind).astype(np.float64))

@@ -25,7 +25,7 @@ class Pairs(Strict):
 class Decoder(Strict):
     """Shape of `models.structure.StructureNet`, and the side of the pictures it is shown when an index is built.
 
-    `keep` takes the base's own decoder as it is: only the codes, the matcher and their calibration are learned anew.
+    `keep` takes the base's own decoder, codes and critic as they are: only their calibration is learned anew.
     """
 
     keep: bool = False

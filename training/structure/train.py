@@ -42,7 +42,7 @@ from training.structure.fusing import joint_pairs, joint_terms
 from training.structure.pairs import read_pictures, read_real_pairs
 from training.structure.recipe import StructureRecipe, load_structure_recipe
 from training.structure.tiles import cache_folder, draw_structure, read_tiles
-from training.structure.variants import make_variants
+from training.structure.variants import Variants, make_variants
 
 
 def train_structure(
@@ -76,30 +76,31 @@ def _fitted(plan: StructureRecipe, tiles: Path, run: Path, resume: bool, log: Lo
 
 def _kept(plan: StructureRecipe) -> StructureNet:
     """The base's decoder. Raises UsageError when it has another shape or none."""
-    folder = base_folder(plan.base)
-    arrays = Weights(folder / WEIGHTS_NAME, read_bundle(folder).weights_sha256).read("decoder")
     network = StructureNet(plan.decoder.widths, plan.decoder.pyramid).eval()
     try:
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        network.load_state_dict({n: torch.from_numpy(array) for n, array in _base_part(plan, "decoder").items()})
     except RuntimeError as error:
-        raise UsageError(f"{folder}: holds no decoder of the recipe's shape to keep") from error
+        raise UsageError(f"{plan.base}: holds no decoder of the recipe's shape to keep") from error
     return network
+
+
+def _base_part(plan: StructureRecipe, part: str) -> Mapping[str, Vectors]:
+    folder = base_folder(plan.base)
+    return Weights(folder / WEIGHTS_NAME, read_bundle(folder).weights_sha256).read(part)
 
 
 def _learned(
     plan: StructureRecipe, network: StructureNet, tiles: Path, log: Log
 ) -> dict[str, Mapping[str, RowVectors]]:
-    """Everything that is learned once the decoder stands, by part of the bundle, on places that it never saw."""
+    """Everything that is learned once the decoder stands, by part of the bundle, on places that it never saw.
+
+    With a kept decoder only the calibration: the base's codes, coarse vectors and critic stay as they are.
+    """
     seed, decoder = plan.schedule.seed, Decoder(network, plan.decoder.size_px)
     sets = _held_out(plan, tiles)
     log(f"calibrating on {', '.join(str(len(aerial)) for aerial, _ in sets)} held-out pictures")
     variants = make_variants(decoder, sets, np.random.default_rng(seed))
-    books = learn_codebooks(variants, seed)
-    rows = np.arange(len(variants))
-    odds = log_odds(variants.log_beliefs, books.prior)
-    coarse = learn_projections(
-        coarse_cells(sharpened(variants.shares(rows), MAP_FLOOR)), coarse_cells(sharpened(odds, PICTURE_FLOOR))
-    )
+    books = Codebooks(_base_part(plan, "codes")) if plan.decoder.keep else learn_codebooks(variants, seed)
     examples = make_examples(variants, books, seed)
     critics = fit_folds(examples, seed)
     held_out = held_out_logits(examples, critics)
@@ -110,21 +111,32 @@ def _learned(
         # Without real pairs nothing tells what the other terms are worth: they get no say.
         alone = fit_calibration(held_out[:, None], examples.agree, examples.kind)
         terms = np.pad(alone, (0, len(TERMS) - 1))
-    critic = fit_critic(examples, seed)
-    return {"codes": books.arrays(), "coarse": coarse, "critic": critic, "calibration": {"terms": terms}}
+    learned: dict[str, Mapping[str, RowVectors]] = {"calibration": {"terms": terms}}
+    if not plan.decoder.keep:
+        coarse, critic = _coarse(variants, books), fit_critic(examples, seed)
+        learned |= {"codes": books.arrays(), "coarse": coarse, "critic": critic}
+    return learned
+
+
+def _coarse(variants: Variants, books: Codebooks) -> dict[str, Vectors]:
+    """Projections of maps and of pictures to coarse vectors."""
+    maps = coarse_cells(sharpened(variants.shares(np.arange(len(variants))), MAP_FLOOR))
+    odds = log_odds(variants.log_beliefs, books.prior)
+    return learn_projections(maps, coarse_cells(sharpened(odds, PICTURE_FLOOR)))
 
 
 def _fused(
     plan: StructureRecipe, decoder: Decoder, books: Codebooks, critics: list[Critic], log: Log
 ) -> Vectors | None:
     """The calibration of all terms, where the base has a discriminator and real pairs lie at hand."""
-    folder = base_folder(plan.base)
-    arrays = Weights(folder / WEIGHTS_NAME, read_bundle(folder).weights_sha256).read(FUSION)
+    arrays = _base_part(plan, FUSION)
     if not arrays or not plan.pairs.share or not plan.pairs.path.exists():
         return None
     _, aerial, maps = read_pictures(plan.pairs.path, "calibration")
     pairs = joint_pairs(maps, np.random.default_rng(plan.schedule.seed))
-    terms = joint_terms(pairs, aerial, load_bundle(folder), FusionScorer(arrays), decoder, books, critics)
+    terms = joint_terms(
+        pairs, aerial, load_bundle(base_folder(plan.base)), FusionScorer(arrays), decoder, books, critics
+    )
     fitted = fit_calibration(terms, pairs.agree, pairs.kind)
     log(f"bias and weights of {', '.join(TERMS)}: {', '.join(f'{value:.3f}' for value in fitted)}")
     return fitted
