@@ -219,12 +219,19 @@ class Row:
     segments: Sequence[Segment] = ()
 
 
-class RowStore(Protocol):
-    """The store of record (LanceDB). One writer at a time; readers see the last committed version."""
+class RowColumns(Protocol):
+    """Whole columns of all rows, as of one committed version: what a serving snapshot is derived from."""
 
     @property
     def version(self) -> int:
         """Version of the table, grows with every commit."""
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Whole columns, in table order."""
+
+
+class RowStore(RowColumns, Protocol):
+    """The store of record (LanceDB). One writer at a time; readers see the last committed version."""
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows in one commit; a row whose id exists replaces it."""
@@ -237,9 +244,6 @@ class RowStore(Protocol):
 
     def count(self) -> int:
         """Rows."""
-
-    def columns(self, names: Sequence[str]) -> pa.Table:
-        """Whole columns, in table order."""
 
     def fetch(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """Columns of some rows by id, in the order of `ids`; ids that do not exist are left out."""

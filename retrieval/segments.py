@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from geoanchor.errors import IndexCorrupt, UsageError
-from geoanchor.protocols import RowIds, RowStore, Vectors
+from geoanchor.protocols import RowColumns, RowIds, Vectors
 from geoanchor.segment import OUTLINE_UNITS, Outline
 from geoanchor.tiling import Bounds
 from retrieval.index.segment_columns import FACTS
@@ -26,7 +26,7 @@ from retrieval.outline import on_ground
 _STARTS, _VECTORS, _FACTS_FILE = "segments.starts.npy", "segments.vectors.npy", "segments.arrow"
 
 
-def write_segments(folder: Path, store: RowStore, dim: int, places: RowIds) -> None:
+def write_segments(folder: Path, store: RowColumns, dim: int, places: RowIds) -> None:
     """Write the segments of a store's rows in serving order.
 
     Args:

@@ -28,7 +28,7 @@ from geoanchor.errors import IndexCorrupt
 from geoanchor.image import LAYERS, Layer
 from geoanchor.manifest import Manifest
 from geoanchor.places import FILE_NAME as NAMES
-from geoanchor.protocols import RowIds, RowStore, VectorIndex, Vectors
+from geoanchor.protocols import RowColumns, RowIds, VectorIndex, Vectors
 from geoanchor.space import EmbeddingSpace
 from retrieval.index.flat import FlatIndex
 from retrieval.index.lance import vector_column
@@ -48,7 +48,7 @@ _KEPT = 2
 """Snapshots that stay: the new one, and the one that readers may still have open."""
 
 
-class TextStore(RowStore, Protocol):
+class TextStore(RowColumns, Protocol):
     """A store of record that also keeps texts."""
 
     def texts(self) -> pa.Table:

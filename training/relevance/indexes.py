@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from geoanchor.manifest import Manifest
-from geoanchor.protocols import Encoder, Row, Vectors
+from geoanchor.protocols import Encoder, Vectors
 from geoanchor.words import tag_phrase
 from retrieval.index.lance import vector_column
 from retrieval.serving import Serving, derive_serving
@@ -79,26 +79,6 @@ class _Store:
         texts = sorted({text for row in self._rows for text in _texts_of(self._gallery, row)})
         vectors = pa.array([self._known[text] for text in texts], self._type)
         return pa.table({"text": pa.array(texts, pa.string()), vector_column(_SPACE): vectors})
-
-    def count(self) -> int:
-        """Rows."""
-        return len(self._rows)
-
-    def stamps(self) -> dict[str, str]:
-        """None: nothing is read again."""
-        return {}
-
-    def fetch(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        """Not asked for by what derives an index."""
-        raise NotImplementedError
-
-    def append(self, rows: Sequence[Row]) -> None:
-        """Nothing is written."""
-        raise NotImplementedError
-
-    def delete(self, ids: Sequence[str]) -> int:
-        """Nothing is written."""
-        raise NotImplementedError
 
 
 def _texts_of(gallery: Gallery, row: int) -> list[str]:
