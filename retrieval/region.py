@@ -99,12 +99,19 @@ class Places:
         sizes = np.fromiter(map(len, found), np.int64, len(found))
         near = np.fromiter(chain.from_iterable(found), np.int64, int(sizes.sum()))
         near[np.repeat(placed, sizes)] += self._first
-        own = np.repeat(rows, sizes)
-        apart = distances_m(self.lng[own], self.lat[own], self.lng[near], self.lat[near])
-        apart[own == near] = 0.0
+        apart = self._apart_m(np.repeat(rows, sizes), near)
         kept = apart <= radius_m
         left = np.bincount(np.repeat(np.arange(len(rows)), sizes)[kept], minlength=len(rows))
         return near[kept], apart[kept], np.cumsum(left) - left
+
+    def _apart_m(self, rows: RowIds, others: RowIds) -> Degrees:
+        """Great-circle distances in metres between rows that have a position; 0 from any row to itself."""
+        apart, two = np.zeros(len(rows)), rows != others
+        points = np.asarray(self._tree.data)
+        way = points[rows[two] - self._first] - points[others[two] - self._first]
+        half_chord = np.sqrt(np.einsum("ij,ij->i", way, way)) / 2
+        apart[two] = 2 * MEAN_EARTH_RADIUS_M * np.arcsin(np.minimum(1.0, half_chord))
+        return apart
 
     @cached_property
     def _tree(self) -> Any:

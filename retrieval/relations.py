@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.protocols import RowIds
+from retrieval.index.flat import top
 from retrieval.neighbours import blend
 from retrieval.region import Places
 
@@ -108,7 +109,8 @@ def beliefs(scores: Scores, groups: Iterable[RowIds], neighbours: NDArray[np.int
     z, out = np.zeros(len(scores)), np.zeros(len(scores))
     groups = [rows for rows in groups if len(rows)]
     for rows in groups:
-        z[rows] = (scores[rows] - np.median(scores[rows])) / (scores[rows].std() + 1e-9)
+        own = scores[rows]
+        z[rows] = (own - np.median(own)) / (own.std() + 1e-9)
     z = blend(z, neighbours, _SPILL)
     for rows in groups:
         out[rows] = _belief(z[rows])
@@ -142,15 +144,24 @@ def match_relation(subject: Scores, thing: Scores, decay_m: float, places: Place
         decay_m: distance over which nearness fades, as exp(-(distance / decay)^2 / 2).
     """
     found = Matches(subject[rows] * _ALONE, np.full(len(rows), -1, np.int64), np.full(len(rows), np.nan))
-    strongest = np.lexsort((rows, -subject[rows]))[:_CANDIDATES]
-    if not len(strongest):
+    if not len(rows):
         return found
+    strongest = _strongest(subject[rows])
     near, apart, starts = places.around(rows[strongest], _REACH * decay_m)
     worth = thing[near] * np.exp(-((apart / decay_m) ** 2) / 2)
     best = _first_best(worth, starts)
     found.scores[strongest] = subject[rows[strongest]] * (_ALONE + (1 - _ALONE) * worth[best])
     found.partner[strongest], found.distance_m[strongest] = near[best], apart[best]
     return found
+
+
+def _strongest(belief: Scores) -> RowIds:
+    """Positions of the strongest candidates, of equal ones the first."""
+    if len(belief) <= _CANDIDATES:
+        return np.arange(len(belief))
+    least = belief[top(belief, _CANDIDATES)].min()
+    above = np.flatnonzero(belief > least)
+    return np.concatenate([above, np.flatnonzero(belief == least)[: _CANDIDATES - len(above)]])
 
 
 def _first_best(worth: Scores, starts: RowIds) -> RowIds:

@@ -20,7 +20,6 @@ from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Reranker, RowIds, RowVectors, Vectors
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Part, PointPart, Query, TextPart, hit_cell
-from geoanchor.space import Modality
 from geoanchor.tiling import Bounds
 from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
 from retrieval.late import RERANKER, Ranked, with_segments
@@ -28,6 +27,7 @@ from retrieval.matching import RowMatcher
 from retrieval.region import region_rows
 from retrieval.relations import Relation, parse_relation
 from retrieval.relevance import DEPTH, Calibration
+from retrieval.remembered import TextMemory
 from retrieval.serving import Serving
 from retrieval.suppression import suppress
 from retrieval.terms import FusedTerm, PointTerm, Ranking, RelationTerm, Scores, Term, VectorTerm
@@ -65,6 +65,7 @@ class Searcher:
         self._serving = serving
         self._open_encoder = open_encoder
         self._verdicts = Verdicts(serving, open_calibration)
+        self._texts = TextMemory(lambda texts: self.encoder.encode(texts, "text", "query"))
         self._seen: tuple[ImagePart, Mapping[str, RowVectors]] | None = None
 
     def search(self, query: Query) -> Answer:
@@ -119,7 +120,8 @@ class Searcher:
                 f"{self._serving.folder}: no embedding space holds both {layer} pictures and texts"
             )
         texts, index = self._serving.texts(space)
-        scores, found = index.search(self._encode([pixels], layer, space), k)
+        self._require(space)
+        scores, found = index.search(self.encoder.encode([pixels], layer, "query")[space], k)
         return tuple(
             Description(str(texts[int(row)]), float(score))
             for score, row in zip(scores[0], found[0], strict=True)
@@ -138,10 +140,10 @@ class Searcher:
         """The encoder that the index was built with, opened on first use."""
         return self._open_encoder()
 
-    def _encode(self, items: Sequence[Pixels] | Sequence[str], modality: Modality, space: str) -> Vectors:
-        """Query vectors (n, d) in a space of the index. Raises SpaceMismatch when the encoder's space is another."""
+    def _said(self, texts: Sequence[str], space: str) -> Vectors:
+        """Query vectors (n, d) of texts in a space of the index. Raises SpaceMismatch when the encoder's is another."""
         self._require(space)
-        return self.encoder.encode(items, modality, "query")[space]
+        return self._texts.vectors(texts, space)
 
     def _require(self, space: str) -> None:
         """Raise SpaceMismatch unless the encoder makes vectors of this very space."""
@@ -197,7 +199,7 @@ class Searcher:
 
     def _relation_term(self, relation: Relation, part: VectorPart, query: Query) -> RelationTerm:
         space = self._spaces_for([part], query)[0]
-        subject, thing = self._encode([relation.subject, relation.object], "text", space)
+        subject, thing = self._said([relation.subject, relation.object], space)
         return RelationTerm(self._serving, space, relation, subject, thing, part.weight)
 
     def _by_space(self, parts: Sequence[VectorPart], query: Query) -> dict[str, list[tuple[Part, Vectors]]]:
@@ -241,7 +243,7 @@ class Searcher:
     def _vector(self, part: VectorPart, space: str) -> Vectors:
         match part:
             case TextPart(text=text):
-                return np.asarray(self._encode([text], "text", space)[0])
+                return np.asarray(self._said([text], space)[0])
             case ImagePart():
                 self._require(space)
                 return np.asarray(self._picture_vectors(part)[space][0])

@@ -147,7 +147,8 @@ class Serving:
         """Rows (g, 4) of the adjacent tiles of the same layer, -1 where there is none."""
         z, x, y = (self.numbers(name) for name in ("z", "x", "y"))
         found = [tile_neighbours(z, x, y, rows) for rows in self.layers.values()]
-        return np.asarray(np.max(found, axis=0))
+        # Column by column, as it is read.
+        return np.asfortranarray(np.max(found, axis=0))
 
     @cached_property
     def acquired_us(self) -> NDArray[np.int64]:

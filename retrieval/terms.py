@@ -199,8 +199,8 @@ class RelationTerm:
         if present is not None:
             groups = [np.intersect1d(rows, present, assume_unique=True) for rows in groups]
         first, second = (
-            beliefs(index.score(vector).astype(np.float64), groups, self.serving.neighbours)
-            for vector in (self.subject, self.thing)
+            beliefs(scores.astype(np.float64), groups, self.serving.neighbours)
+            for scores in index.scores(np.stack([self.subject, self.thing]))
         )
         return first, second
 

@@ -17,6 +17,8 @@ _BRIDGE = 32
 _SHORT_RUN = 16
 """Mean run length below which one gather beats many slices."""
 _SAMPLE = 512
+_BLOCK = 512
+"""Rows that stay in a core's own cache while several queries are compared with them."""
 _CHUNK = 65_536
 """Rows rescored at once, to bound the memory of the double precision copy."""
 
@@ -55,6 +57,15 @@ class FlatIndex:
         for start, stop in pairwise([0, *breaks.tolist(), len(rows)]):
             self._score_run(vector, rows[start:stop], scores[start:stop])
         return scores
+
+    def scores(self, vectors: Vectors) -> Vectors:
+        """Scores (q, g) float32 of several queries (q, d) against all rows, each row read from memory but once."""
+        out = np.empty((len(vectors), len(self.vectors)), np.float32)
+        for start in range(0, len(self.vectors), _BLOCK):
+            block = self.vectors[start : start + _BLOCK]
+            for vector, line in zip(vectors, out, strict=True):
+                np.dot(block, vector, out=line[start : start + len(block)])
+        return out
 
     def rescore(self, vector: Vectors, rows: RowIds) -> Vectors:
         """Final scores (n,) float32 of a query (d,) against rows (n,)."""
