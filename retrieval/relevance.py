@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoanchor.errors import BadInput
+from geoanchor.image import Layer
 from geoanchor.protocols import RowIds, Vectors
 from geoanchor.words import stems, tag_phrase
 from retrieval.serving import Serving
@@ -161,7 +162,8 @@ class Relevance:
         spaces = {space.fingerprint: name for name, space in serving.manifest.spaces.items()}
         self.calibration = calibration if calibration and calibration.space in spaces else UNFITTED
         self.space = spaces.get(self.calibration.space, "")
-        self._spread: dict[str, Vectors] = {}
+        self._pools: dict[tuple[str, Layer], Vectors] = {}
+        self._beside: dict[Layer, tuple[Vectors, Rivals]] = {}
 
     def probability(self, asked: Asked, rows: RowIds) -> Scores:
         """(n,) 0..1 for rows."""
@@ -203,15 +205,13 @@ class Relevance:
         if not len(rows):
             return []
         scores, own = asked.scores(rows), np.zeros((len(rows), 2))
-        for layer_rows in self._serving.layers.values():
-            at = np.flatnonzero(np.isin(rows, layer_rows))
-            if len(at):
-                own[at] = _outstanding(scores[at], asked.scores(_spread(layer_rows, _BACKGROUND)), len(layer_rows))
+        for layer, at in self._serving.by_layer(rows):
+            own[at] = _outstanding(scores[at], self._background(asked, layer), len(self._serving.layers[layer]))
         if not asked.text or asked.vector is None or not self.space or asked.space != self.space:
             return [("plain", np.arange(len(rows)), own[:, :1])]
         against = _against(scores, (self.calibration.reference @ asked.vector).astype(np.float64))
         features = np.hstack([own, self._beside_bank(asked.vector, rows), against])
-        facts = self._serving.facts(rows)
+        facts = self._serving.facts(rows, ["tags", "caption"])
         worded = np.array([bool(fact["tags"] or fact["caption"]) for fact in facts])
         found: list[tuple[Kind, NDArray[np.intp], Features]] = []
         if not worded.all():
@@ -226,16 +226,27 @@ class Relevance:
         """bank, bank_own and margin of rows."""
         index, bank = self._serving.exact(self.space), self.calibration.vectors
         out = np.zeros((len(rows), 3))
-        for layer, layer_rows in self._serving.layers.items():
-            at = np.flatnonzero(np.isin(rows, layer_rows))
-            if not len(at):
-                continue
-            if layer not in self._spread:
-                self._spread[layer] = np.asarray(index.vectors[_spread(layer_rows, _BANK_ROWS)], np.float32)
-            usual = float(np.median(_preferred(self._spread[layer], vector, bank)[0]))
-            preferred, margin = _preferred(np.asarray(index.vectors[rows[at]], np.float32), vector, bank)
-            out[at] = np.column_stack([preferred, preferred - usual, margin])
+        for layer, at in self._serving.by_layer(rows):
+            if layer not in self._beside:
+                some = np.asarray(index.vectors[_spread(self._serving.layers[layer], _BANK_ROWS)], np.float32)
+                self._beside[layer] = some, Rivals.of(some, bank)
+            some, rivals = self._beside[layer]
+            usual = float(np.median(rivals.preferred(some @ vector)))
+            pictures = np.asarray(index.vectors[rows[at]], np.float32)
+            own, rivals = pictures @ vector, Rivals.of(pictures, bank)
+            preferred = rivals.preferred(own)
+            out[at] = np.column_stack([preferred, preferred - usual, rivals.lead(own)])
         return out
+
+    def _background(self, asked: Asked, layer: Layer) -> Scores:
+        """What rows all over a layer score."""
+        some = _spread(self._serving.layers[layer], _BACKGROUND)
+        if asked.vector is None:
+            return asked.scores(some)
+        if (asked.space, layer) not in self._pools:
+            # Side by side, for every question asks for them.
+            self._pools[asked.space, layer] = self._serving.exact(asked.space).vectors[some]
+        return (self._pools[asked.space, layer] @ asked.vector).astype(np.float64)
 
     def _said(self, asked: Asked, facts: list[dict[str, Any]]) -> Features:
         """said, all_said and alike of rows with words."""
@@ -294,12 +305,28 @@ def _against(scores: Scores, reference: Scores) -> Features:
     return np.column_stack([scores - best, np.full(len(scores), best - middle)]) / spread
 
 
-def _preferred(pictures: Vectors, vector: Vectors, bank: Vectors) -> tuple[Scores, Scores]:
-    """How far pictures (n, d) prefer a query to the bank's texts, and its lead over the best few of them."""
-    rivals = (pictures @ bank.T).astype(np.float64)
-    own, spread = (pictures @ vector).astype(np.float64), rivals.std(axis=1) + 1e-9
-    best = np.sort(rivals, axis=1)[:, -_BANK_TOP:].mean(axis=1)
-    return (own - rivals.mean(axis=1)) / spread, (own - best) / spread
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """What pictures (n,) score with the texts of the bank: the mean, the spread, the mean of the best few."""
+
+    mean: Scores
+    spread: Scores
+    best: Scores
+
+    @classmethod
+    def of(cls, pictures: Vectors, bank: Vectors) -> Rivals:
+        """Of vectors (n, d) beside those of the bank (b, d)."""
+        scores = (pictures @ bank.T).astype(np.float64)
+        best = np.sort(scores, axis=1)[:, -_BANK_TOP:].mean(axis=1)
+        return cls(scores.mean(axis=1), scores.std(axis=1) + 1e-9, best)
+
+    def preferred(self, own: NDArray[np.floating]) -> Scores:
+        """How far the pictures prefer a query that they score `own` (n,) with."""
+        return (own - self.mean) / self.spread
+
+    def lead(self, own: NDArray[np.floating]) -> Scores:
+        """The query's lead over the best few texts."""
+        return (own - self.best) / self.spread
 
 
 def _spread(rows: RowIds, count: int) -> RowIds:

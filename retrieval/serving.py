@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -169,10 +169,17 @@ class Serving:
             self._found_rows[row_id] = int(position)
         return self._found_rows[row_id]
 
-    def facts(self, rows: RowIds) -> list[dict[str, Any]]:
-        """All columns of some rows, in their order."""
-        taken: list[dict[str, Any]] = self.rows.take(pa.array(rows)).to_pylist()
+    def facts(self, rows: RowIds, columns: Sequence[str] = ROW_COLUMNS) -> list[dict[str, Any]]:
+        """Columns of some rows, in their order."""
+        taken: list[dict[str, Any]] = self.rows.select(list(columns)).take(pa.array(rows)).to_pylist()
         return taken
+
+    def by_layer(self, rows: RowIds) -> Iterator[tuple[Layer, NDArray[np.intp]]]:
+        """The layers that some rows are of, and which of the rows, as places in `rows`."""
+        for layer, of_layer in self.layers.items():
+            at = np.minimum(np.searchsorted(of_layer, rows), len(of_layer) - 1)
+            if len(of_layer) and len(places := np.flatnonzero(of_layer[at] == rows)):
+                yield layer, places
 
     def exact(self, space: str) -> FlatIndex:
         """Every vector of a space."""

@@ -171,7 +171,7 @@ class RelationTerm:
     def why(self, rows: RowIds) -> list[dict[str, Any]]:
         """The two phrases, how far each is believed, and the row of the object with its distance."""
         found = self._matches(rows)
-        partners = iter(self.serving.facts(found.partner[found.partner >= 0]))
+        partners = iter(self.serving.facts(found.partner[found.partner >= 0], ["id"]))
         subject, thing = self._beliefs
         reasons = []
         for i, row in enumerate(rows.tolist()):
