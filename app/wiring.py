@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from retrieval.phrases import Reading
 
 DEFAULT_MODEL = "mini"
+_MOST_SUGGESTIONS = 16
 
 
 class Index:
@@ -61,7 +62,9 @@ class Index:
         self._model = model
         self._lock = threading.Lock()
         self._serving = Serving.open(folder, manifest)
-        self._searcher = Searcher(self._serving, open_encoder or self._open_encoder, self._open_calibration)
+        self._searcher = Searcher(
+            self._serving, open_encoder or self._open_encoder, self._open_calibration, self.thumbnails
+        )
 
     def __len__(self) -> int:
         return self.manifest.rows
@@ -122,10 +125,16 @@ class Index:
         return self._gazetteer.starting(prefix, k)
 
     def suggest(self, k: int = 6) -> tuple[str, ...]:
-        """Texts to try, each of which has a true hit here: from the index's own tags, captions and names."""
+        """Texts to try, each of which finds something here: from the index's own tags, captions and names."""
+        return self._suggested[:k]
+
+    @cached_property
+    def _suggested(self) -> tuple[str, ...]:
+        """A text with a true hit that the model does not know is no help: it would be told that nothing matches."""
         from retrieval.suggestions import suggestions
 
-        return suggestions(self._serving, self._gazetteer, k)
+        texts = suggestions(self._serving, self._gazetteer, _MOST_SUGGESTIONS)
+        return tuple(text for text in texts if self.search(text, k=1).answer.verdict == "found")
 
     @cached_property
     def _gazetteer(self) -> Gazetteer:
@@ -145,6 +154,7 @@ class Index:
         k: int = 50,
         all_dates: bool = False,
         unmapped: bool = True,
+        reviewed: bool = False,
         everything: bool = False,
         max_offset: float = 0.1,
         progress: Callable[[int, int], None] | None = None,
@@ -155,7 +165,8 @@ class Index:
             within, near: where to look, as in `search`.
             all_dates: compare a map with every aerial picture of the place, not with the newest alone.
             unmapped: compare aerial pictures that no map shows with an empty map.
-            everything: also give pairs that agree or say too little, and those that were reviewed.
+            reviewed: also give pairs that were reviewed.
+            everything: also give those, and pairs that agree or say too little.
             max_offset: how far the map may lie off, as a share of a tile's side.
             progress: called with pairs judged, and of how many.
 
@@ -164,8 +175,8 @@ class Index:
         if k < 1:
             raise UsageError(f"k must be 1 or more, not {k}")
         found = self._changes.find(
-            region_of(within, near), k, all_dates=all_dates, unmapped=unmapped, everything=everything,
-            max_offset=max_offset, progress=progress,
+            region_of(within, near), k, all_dates=all_dates, unmapped=unmapped, reviewed=reviewed,
+            everything=everything, max_offset=max_offset, progress=progress,
         )  # fmt: skip
         return Changes(found)
 

@@ -175,6 +175,10 @@ class Matcher(Protocol):
     def spaces(self) -> tuple[str, ...]:
         """Names of the spaces whose vectors it needs of both sides."""
 
+    @property
+    def registrar(self) -> Registrar | None:
+        """What tells offsets from pictures, where the model has it."""
+
     def judge(
         self,
         maps: Mapping[str, RowVectors],
@@ -199,6 +203,13 @@ class Matcher(Protocol):
         Returns:
             scores (q, g) float32, higher is better; offsets (q, g, 2) float32 as in `Judgement`.
         """
+
+
+class Registrar(Protocol):
+    """Tells from pictures how far maps lie off, more finely than vectors that are small enough to be kept can."""
+
+    def offsets(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float = 0.1) -> Vectors:
+        """Offsets (n, 2) of n pairs of pictures, as in `Judgement`; one picture on either side stands for n."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -31,20 +32,21 @@ class Decoder:
         self.size_px = size_px
         self._network = network.eval().to(memory_format=torch.channels_last)
 
-    def log_beliefs(self, pictures: Sequence[Pixels]) -> Vectors:
-        """Pictures of any size -> (n, CELLS, CELLS, 7) float32, mean log-belief in each class over a cell's pixels."""
-        blocks = [self._block(pictures[start : start + _AT_ONCE]) for start in range(0, len(pictures), _AT_ONCE)]
-        return np.concatenate(blocks) if blocks else np.zeros((0, CELLS, CELLS, 7), np.float32)
+    def log_beliefs(self, pictures: Sequence[Pixels], cells: int = CELLS) -> Vectors:
+        """Pictures of any size -> (n, cells, cells, 7) float32, mean log-belief in each class over a cell's pixels."""
+        starts = range(0, len(pictures), _AT_ONCE)
+        blocks = [self._block(pictures[start : start + _AT_ONCE], cells) for start in starts]
+        return np.concatenate(blocks) if blocks else np.zeros((0, cells, cells, 7), np.float32)
 
-    def _block(self, pictures: Sequence[Pixels]) -> Vectors:
+    def _block(self, pictures: Sequence[Pixels], cells: int) -> Vectors:
         stacked = torch.from_numpy(np.stack([resized(picture, self.size_px) for picture in pictures]))
-        return cast(Vectors, in_slices(self._beliefs, stacked).numpy())
+        return cast(Vectors, in_slices(partial(self._beliefs, cells), stacked).numpy())
 
-    def _beliefs(self, pixels: Tensor) -> Tensor:
+    def _beliefs(self, cells: int, pixels: Tensor) -> Tensor:
         with matrix_units():
             logits = self._network(normalise(pixels.permute(0, 3, 1, 2).float() / 255))
         beliefs = logits.float().log_softmax(dim=1)
-        return torch.nn.functional.adaptive_avg_pool2d(beliefs, CELLS).permute(0, 2, 3, 1)
+        return torch.nn.functional.adaptive_avg_pool2d(beliefs, cells).permute(0, 2, 3, 1)
 
 
 def resized(pixels: Pixels, side: int) -> Pixels:

@@ -16,7 +16,8 @@ from geoanchor.protocols import Judgement, RowVectors, Vectors
 from models.codes import CELLS, Codebooks
 from models.critic import Critic, Evidence, content, features
 from models.fusion import FusionScorer
-from models.registration import MAP_FLOOR, PICTURE_FLOOR, Spectra, best_shift, frames, moved, sharpened
+from models.registrar import StructureRegistrar
+from models.registration import MAP_FLOOR, PICTURE_FLOOR, Spectra, best_shift, frames, moved, reach_cells, sharpened
 
 CODES = "structure_grid"
 """The space whose codes are compared."""
@@ -37,9 +38,18 @@ class StructureMatcher:
         books: what codes mean. critic: from evidence to a logit. fusion: on vectors of "semantic", or None.
         calibration: (1 + len(TERMS),) float32: bias and weights of the terms' logistic regression (Platt 1999); weights
             of terms that the bundle has not are left alone.
+        registrar: tells offsets from pictures.
     """
 
-    def __init__(self, books: Codebooks, critic: Critic, fusion: FusionScorer | None, calibration: Vectors) -> None:
+    def __init__(
+        self,
+        books: Codebooks,
+        critic: Critic,
+        fusion: FusionScorer | None,
+        calibration: Vectors,
+        registrar: StructureRegistrar | None = None,
+    ) -> None:
+        self.registrar = registrar
         self._books = books
         self._critic = critic
         self._fusion = fusion
@@ -96,7 +106,9 @@ class StructureMatcher:
         expected: (n, 2) shifts, shares of the side, at which the maps are known to lie.
         """
         shares, log_odds = self._books.decode(maps, "map"), self._books.decode(aerials, "aerial")
-        spectra = Spectra(sharpened(shares, MAP_FLOOR), sharpened(log_odds, PICTURE_FLOOR), _reach(max_offset, CELLS))
+        spectra = Spectra(
+            sharpened(shares, MAP_FLOOR), sharpened(log_odds, PICTURE_FLOOR), reach_cells(max_offset, CELLS)
+        )
         rows = np.arange(len(shares))
         whole, alike = best_shift(spectra.likeness(rows, rows), expected * CELLS)
         offset = np.asarray(spectra.refined(rows, rows, whole) / CELLS if max_offset else 0.0 * whole, np.float32)
@@ -127,14 +139,9 @@ class StructureMatcher:
         return scores, offsets
 
 
-def _reach(max_offset: float, cells: int) -> int:
-    """Whole cells to look around for a shift; one more than the farthest, so that its peak is seen from both sides."""
-    return round(max_offset * cells) + 1 if max_offset else 0
-
-
 def _coarse_scores(maps: Vectors, pictures: Vectors, max_offset: float) -> tuple[Vectors, Vectors]:
     """Greatest likeness (q, g) over whole shifts of a grid, one matrix product a shift, and the shifts (q, g, 2)."""
-    side, reach = maps.shape[1], _reach(max_offset, maps.shape[1])
+    side, reach = maps.shape[1], reach_cells(max_offset, maps.shape[1])
     scores = np.full((len(maps), len(pictures)), -np.inf, np.float32)
     offsets = np.zeros((*scores.shape, 2), np.float32)
     for dx, dy in product(range(-reach, reach + 1), repeat=2):
@@ -151,7 +158,7 @@ def _fine_scores(
     maps: Vectors, pictures: Vectors, pairs: tuple[NDArray[np.int64], NDArray[np.int64]], max_offset: float
 ) -> tuple[Vectors, Vectors]:
     """Likeness (p,) and shift (p, 2), shares of the side, of p pairs of rows."""
-    spectra = Spectra(maps, pictures, _reach(max_offset, CELLS))
+    spectra = Spectra(maps, pictures, reach_cells(max_offset, CELLS))
     scores, offsets = np.zeros(len(pairs[0]), np.float32), np.zeros((len(pairs[0]), 2), np.float32)
     for start in range(0, len(scores), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)

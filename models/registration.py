@@ -14,7 +14,8 @@ from scipy import fft
 
 from geoanchor.protocols import RowVectors, Vectors
 
-_BLUR_CELLS = 4.0
+_BLUR = 0.1
+"""Standard deviation of the blur, as a share of the side."""
 _TAKEN = 0.8
 """Share of the blurred grid that is taken away. All of it would leave nothing of a map that is one class throughout."""
 MAP_FLOOR, PICTURE_FLOOR = 3.0, 20.0
@@ -37,8 +38,9 @@ def sharpened(grids: Vectors, floor: float) -> Vectors:
 @cache
 def _blur(side: int) -> Vectors:
     """(side, side) Gaussian means of neighbours; beyond an edge the edge goes on."""
-    reach = int(4 * _BLUR_CELLS)
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _BLUR_CELLS) ** 2)
+    cells = _BLUR * side
+    reach = int(4 * cells)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / cells) ** 2)
     matrix = np.zeros((side, side))
     for step, weight in zip(range(-reach, reach + 1), weights / weights.sum(), strict=True):
         matrix[np.arange(side), np.clip(np.arange(side) + step, 0, side - 1)] += weight
@@ -95,6 +97,11 @@ class Spectra:
     def _overlap(self, down: NDArray[np.generic], along: NDArray[np.generic]) -> NDArray[np.float64]:
         height, width = self._sides
         return np.outer(1 - np.abs(down) / height, 1 - np.abs(along) / width)
+
+
+def reach_cells(max_offset: float, cells: int) -> int:
+    """Whole cells to look around for a shift; one more than the farthest, so that its peak is seen from both sides."""
+    return round(max_offset * cells) + 1 if max_offset else 0
 
 
 def best_shift(table: Vectors, expected: Vectors | None = None) -> tuple[NDArray[np.int64], Vectors]:

@@ -24,6 +24,7 @@ from models.fusion import PREFIX as FUSION
 from models.fusion import FusionScorer
 from models.matcher import CODES, StructureMatcher
 from models.palette import map_classes
+from models.registrar import FINE_CELLS, StructureRegistrar
 from models.registration import MAP_FLOOR, PICTURE_FLOOR, sharpened
 from models.weights import Weights
 
@@ -53,7 +54,7 @@ class StructureEncoder:
         """A map keeps its pixels, since mixed colours mean nothing; only a huge one loses some, and a tiny one is
         enlarged."""
         longest, shortest = max(pixels.shape[:2]), min(pixels.shape[:2])
-        if longest <= _LARGEST_MAP_PX and shortest >= CELLS:
+        if longest <= _LARGEST_MAP_PX and shortest >= FINE_CELLS:
             return pixels
         side = _LARGEST_MAP_PX if longest > _LARGEST_MAP_PX else self._spec.size_px
         return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST))
@@ -67,14 +68,12 @@ class StructureEncoder:
 
     def maps(self, pictures: Sequence[Pixels]) -> dict[str, RowVectors]:
         """Both vectors of prepared maps."""
-        grids = np.stack([shares(map_classes(picture), CELLS) for picture in pictures])
+        grids = self._map_shares(pictures, CELLS)
         return {COARSE: self._coarse(sharpened(grids, MAP_FLOOR), "map"), CODES: self.books.encode(grids, "map")}
 
     def aerials(self, pictures: Sequence[Pixels]) -> dict[str, RowVectors]:
         """Both vectors of aerial pictures."""
-        with self._lock:
-            decoder = self._decoder
-        return self.placed(decoder.log_beliefs(pictures))
+        return self.placed(self._log_beliefs(pictures, CELLS))
 
     def placed(self, log_beliefs: Vectors) -> dict[str, RowVectors]:
         """Both vectors of aerial pictures, from what a decoder believes of them (n, CELLS, CELLS, 7)."""
@@ -83,6 +82,14 @@ class StructureEncoder:
             COARSE: self._coarse(sharpened(grids, PICTURE_FLOOR), "aerial"),
             CODES: self.books.encode(grids, "aerial"),
         }
+
+    def _map_shares(self, pictures: Sequence[Pixels], cells: int) -> Vectors:
+        return np.stack([shares(map_classes(self.prepare_map(picture)), cells) for picture in pictures])
+
+    def _log_beliefs(self, pictures: Sequence[Pixels], cells: int) -> Vectors:
+        with self._lock:
+            decoder = self._decoder
+        return decoder.log_beliefs(pictures, cells)
 
     def _coarse(self, grids: Vectors, layer: str) -> Vectors:
         return coarse_cells(grids) @ self._projections[layer]
@@ -101,7 +108,8 @@ class StructureEncoder:
         if critic.inputs != feature_count():
             reason = f"its critic looks at {critic.inputs} features, this version at {feature_count()}; train it again"
             raise BadInput(str(self._weights.path), reason)
-        return StructureMatcher(self.books, critic, scorer, calibration)
+        registrar = StructureRegistrar(self._map_shares, self._log_beliefs, self.books.prior)
+        return StructureMatcher(self.books, critic, scorer, calibration, registrar)
 
     @cached_property
     def _projections(self) -> Mapping[str, Vectors]:

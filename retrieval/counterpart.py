@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoanchor.image import Layer
+from geoanchor.image import Layer, Pixels
+from geoanchor.picture import read_rgb
 from geoanchor.protocols import RowIds, RowVectors, Vectors
+from geoanchor.query import Hit
 from retrieval.index.flat import top
 from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
@@ -23,7 +25,11 @@ _COMPARED = 400
 """Rows compared cell by cell: the best of the coarse vectors."""
 _USUAL = 64
 """Rows, evenly spread, whose likeness says what is usual for a query."""
+_ALIGNED = 10
+"""Hits whose pictures are compared with the query's."""
 Scores = NDArray[np.float64]
+Pictures = Callable[[Sequence[str]], Mapping[str, bytes]]
+"""Ids -> encoded pictures by id; those without one are left out."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,26 @@ class CounterpartTerm:
         if len(there):
             likeness, offsets = self._likeness(rows[there])
             for at, score, offset in zip(there.tolist(), likeness.tolist(), offsets.tolist(), strict=True):
-                reasons[at] = {"structure": round(score, 4), "offset": [round(part, 4) for part in offset]}
+                reasons[at] = {"structure": round(score, 4)} | _shift(offset)
         return reasons
+
+    def aligned(self, hits: Sequence[Hit], pixels: Pixels, pictures: Pictures) -> tuple[Hit, ...]:
+        """The hits, the shifts of the first few of the other layer told anew from the pictures themselves.
+
+        Args:
+            pixels: (h, w, 3) uint8 of the query's picture. pictures: ids -> stored pictures by id.
+        """
+        registrar = self.matcher.matcher.registrar
+        near = [hit.id for hit in hits if "offset" in hit.why][:_ALIGNED] if registrar else []
+        seen = {name: read_rgb(data, name) for name, data in (pictures(near) if near else {}).items()}
+        if registrar is None or not seen:
+            return tuple(hits)
+        sides = [pixels], list(seen.values())
+        maps, aerials = sides if self.layer == "map" else sides[::-1]
+        told = dict(zip(seen, registrar.offsets(maps, aerials).tolist(), strict=True))
+        return tuple(
+            hit.model_copy(update={"why": hit.why | _shift(told[hit.id])}) if hit.id in told else hit for hit in hits
+        )
 
     @cached_property
     def _comparable(self) -> RowIds:
@@ -82,3 +106,7 @@ class CounterpartTerm:
             return scores[0], offsets[0]
         scores, offsets = self.matcher.matcher.rank(theirs, ours)
         return scores[:, 0], offsets[:, 0]
+
+
+def _shift(offset: Sequence[float]) -> dict[str, Any]:
+    return {"offset": [round(part, 4) for part in offset]}

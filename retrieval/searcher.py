@@ -21,7 +21,7 @@ from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Reranker, RowIds, RowVectors, Vectors
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Part, PointPart, Query, TextPart, hit_cell
 from geoanchor.tiling import Bounds
-from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
+from retrieval.counterpart import COARSE, OTHER, CounterpartTerm, Pictures
 from retrieval.late import RERANKER, Ranked, with_segments
 from retrieval.matching import RowMatcher
 from retrieval.region import region_rows
@@ -53,6 +53,7 @@ class Searcher:
     Args:
         serving: the index's snapshot.
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
+        pictures: gives the stored pictures of rows by id.
         open_calibration: gives what makes scores of that encoder's bundle probabilities, None where it has none.
     """
 
@@ -61,10 +62,12 @@ class Searcher:
         serving: Serving,
         open_encoder: Callable[[], Encoder],
         open_calibration: Callable[[], Calibration | None] = lambda: None,
+        pictures: Pictures = lambda _: {},
     ) -> None:
         self._serving = serving
         self._open_encoder = open_encoder
         self._verdicts = Verdicts(serving, open_calibration)
+        self._pictures = pictures
         self._texts = TextMemory(lambda texts: self.encoder.encode(texts, "text", "query"))
         self._seen: tuple[ImagePart, Mapping[str, RowVectors]] | None = None
 
@@ -91,6 +94,7 @@ class Searcher:
         )
         scores, found, suppressed = self._page(ranking, query, total)
         hits = self._hits(ranking, terms, scores, found, query.offset)
+        hits = self._aligned(query, terms, hits)
         if reranker is not None:
             hits = tuple(reranker.rerank(query, hits))
         answer = Answer(hits=hits, total=total, note=_note(query, total, len(found)))
@@ -188,6 +192,13 @@ class Searcher:
         return CounterpartTerm(
             self._serving, RowMatcher(self._serving, self.encoder), part.layer, self._picture_vectors(part)
         )
+
+    def _aligned(self, query: Query, terms: Sequence[Term], hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
+        """Hits of the other layer, the best of them compared with the picture of the query pixel by pixel."""
+        for term in terms:
+            if isinstance(term, CounterpartTerm) and isinstance(part := query.parts[0], ImagePart):
+                return term.aligned(hits, read_rgb(part.data, f"the {part.layer} picture of the query"), self._pictures)
+        return hits
 
     def _picture_vectors(self, part: ImagePart) -> Mapping[str, RowVectors]:
         """Vectors (1, d) of a picture by space; the last picture's are kept, since several terms ask for them."""

@@ -40,6 +40,7 @@ class GridMatcher:
     A map that lies elsewhere than expected is held to be wrong."""
 
     spaces = ("grid",)
+    registrar = None
 
     def judge(
         self,

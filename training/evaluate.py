@@ -15,12 +15,14 @@ from training.datasets import Captioned, Pictures
 from training.encoding import Progress, encode_readable, encode_texts, shared_space, silent
 from training.matching_report import report
 from training.pairlist import Pair
-from training.pairscores import EncodedPairs, encode_pairs, scorers
+from training.pairscores import EncodedPairs, encode_pairs, read, scorers
 from training.published import provenance
 from training.recall import TIE_RULE, EncodedSet, intervals, recall_figures
 
 _TRUE_OFFSET = 0.01
 """An offset as near as this to the true one is right, as a share of the side."""
+_HIT = 0.5
+"""Expected recall above which a pair counts as found."""
 _CHUNK = 64
 """Maps ranked at once: an offset is kept for each aerial picture."""
 
@@ -109,7 +111,8 @@ def evaluate_map_to_aerial(
         "skipped": encoded.skipped,
     }
     if offsets is not None:
-        result["offsets"] = _offset_facts(offsets, encoded, to_aerial)
+        found = to_aerial[encoded.map_of, metrics.KS.index(10)] > _HIT
+        result["offsets"] = _offset_facts(_registered(encoder, encoded, offsets), encoded, found)
     return result | _protocol(encoder, shared_space(encoder, "aerial", "map"), seed)
 
 
@@ -166,7 +169,19 @@ def _ranked_by(matcher: Matcher, encoded: EncodedPairs) -> tuple[Vectors, Vector
     return scores, found
 
 
-def _offset_facts(offsets: Vectors, encoded: EncodedPairs, hits: NDArray[np.float64]) -> dict[str, float]:
+def _registered(encoder: Encoder, encoded: EncodedPairs, offsets: Vectors) -> Vectors:
+    """Offsets (n, 2) of the pairs from their pictures where the model can tell them so, else those of the vectors."""
+    registrar = encoder.matcher.registrar if encoder.matcher else None
+    if registrar is None:
+        return offsets
+    cuts = range(0, len(encoded.pairs), _CHUNK)
+    parts = [encoded.pairs[start : start + _CHUNK] for start in cuts]
+    return np.concatenate(
+        [registrar.offsets([read(pair.map) for pair in part], [read(pair.aerial) for pair in part]) for part in parts]
+    )
+
+
+def _offset_facts(offsets: Vectors, encoded: EncodedPairs, found: NDArray[np.bool_]) -> dict[str, float]:
     """How far the offsets (n, 2) of the true pairs lie from the true ones, as shares of the side.
 
     `median`: of the distances; `within_1_percent`: percent of the pairs, `of_top_10`: of those whose map finds its
@@ -175,11 +190,10 @@ def _offset_facts(offsets: Vectors, encoded: EncodedPairs, hits: NDArray[np.floa
     true = np.array([(pair.dx or 0.0, pair.dy or 0.0) for pair in encoded.pairs])
     far = np.linalg.norm(offsets - true, axis=1)
     right = far <= _TRUE_OFFSET
-    top = hits[encoded.map_of, metrics.KS.index(10)] > 0.5
     return {
         "median": round(float(np.median(far)), 5),
         "within_1_percent": round(100 * float(right.mean()), 2),
-        "of_top_10": round(100 * float(right[top].mean()), 2) if top.any() else 0.0,
+        "of_top_10": round(100 * float(right[found].mean()), 2) if found.any() else 0.0,
     }
 
 

@@ -56,12 +56,12 @@ def encode_pairs(encoder: Encoder, pairs: Sequence[Pair], batch_size: int, progr
     edges: list[float] = []
 
     def read_aerial(path: Path) -> Pixels:
-        pixels = _read(path)
+        pixels = read(path)
         edges.append(edge_density(pixels))
         return pixels
 
     def read_map(path: Path) -> Pixels:
-        pixels = _read(path)
+        pixels = read(path)
         built.append(float((map_classes(pixels) == CLASS_OF["building"]).mean()))
         return pixels
 
@@ -145,5 +145,6 @@ def _ranks(values: Floats) -> Floats:
     return np.asarray((below + up_to) / (2 * len(values)))
 
 
-def _read(path: Path) -> Pixels:
+def read(path: Path) -> Pixels:
+    """The picture of a file. Raises BadInput when it is none."""
     return read_rgb(path.read_bytes(), str(path))

@@ -114,6 +114,30 @@ def test_a_map_moved_by_a_twelfth_finds_its_ground_and_says_how_far(both: Search
     assert answer.hits[0].why["offset"] == pytest.approx([1 / 12, 0], abs=0.01)
 
 
+@pytest.mark.parametrize(("layer", "other"), [("map", "aerial"), ("aerial", "map")])
+def test_the_first_hits_are_compared_by_their_pictures(both: Searcher, layer: Layer, other: Layer) -> None:
+    asked_for: list[str] = []
+
+    def pictures(ids: Sequence[str]) -> dict[str, bytes]:
+        asked_for.extend(ids)
+        kept = {f"{other}/{tile}": png(picture(tile, other)) for tile in TILES}
+        return {name: kept[name] for name in ids if name != ids[1]}
+
+    finer = Searcher(both._serving, lambda: both.encoder, pictures=pictures)
+    plain, told = (searcher.search(asked(layer, 4, layer=other)) for searcher in (both, finer))
+    ids = [hit.id for hit in plain.hits]
+    assert asked_for == ids[:10]
+    assert len(ids) > 10
+    assert [hit.id for hit in told.hits] == ids
+    changed = [a.id for a, b in zip(plain.hits, told.hits, strict=True) if a.why.get("offset") != b.why.get("offset")]
+    # One has no picture stored; the vectors' word stands there and beyond the tenth.
+    assert set(changed) <= set(asked_for) - {asked_for[1]}
+    assert max(abs(part) for part in told.hits[0].why["offset"]) < 0.01
+    assert [hit.why["structure"] for hit in told.hits if "structure" in hit.why] == [
+        hit.why["structure"] for hit in plain.hits if "structure" in hit.why
+    ]
+
+
 def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_only: Searcher) -> None:
     encoder = load_bundle("mini")
     gallery = encoder.encode([picture(tile, "aerial") for tile in TILES], "aerial")["semantic"]

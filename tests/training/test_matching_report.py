@@ -33,6 +33,7 @@ class RedMatcher:
     """Probability of a pair is what redness the two have in common; its ranking prefers what `cosine` would not."""
 
     spaces = ("semantic",)
+    registrar: Any = None
 
     def judge(self, maps: Mapping[str, Any], aerials: Mapping[str, Any], max_offset: float = 0.1) -> Judgement:
         probability = 1 - np.abs(maps["semantic"][:, 0] - aerials["semantic"][:, 0])
@@ -208,6 +209,26 @@ def test_the_matcher_ranks_both_ways_and_its_offsets_are_checked(tmp_path: Path)
     assert told["score"] == "matcher"
     assert told["map_to_aerial"]["R@1"] == told["aerial_to_map"]["R@1"] == 100.0
     assert told["offsets"] == {"median": 0.005, "within_1_percent": 60.0, "of_top_10": 60.0}
+
+
+def test_offsets_are_told_from_the_pictures_where_the_model_can(tmp_path: Path) -> None:
+    class Registrar:
+        """Of a red of n the offset is n thousandths."""
+
+        def offsets(self, maps: Any, aerials: Any, max_offset: float = 0.1) -> Any:
+            assert all((a == b).all() for a, b in zip(maps, aerials, strict=True))
+            return np.array([[int(picture[0, 0, 0]) / 1000, 0] for picture in maps], np.float32)
+
+    class Encoder(RedEncoder):
+        matcher = RedMatcher()
+
+    Encoder.matcher.registrar = Registrar()
+    for n in range(70):
+        paint(tmp_path / f"{n}.png", (n, 40, 40))
+    rows = (f"{n}.png,{n}.png,1,{n / 1000 + 0.02 * (n == 69)},0" for n in range(70))
+    (tmp_path / "pairs.csv").write_text("aerial,map,label,dx,dy\n" + "\n".join(rows))
+    found = evaluate_map_to_aerial(Encoder(), read_pairs(tmp_path / "pairs.csv"))["offsets"]
+    assert found == {"median": 0.0, "within_1_percent": 98.57, "of_top_10": pytest.approx(98.57, abs=0.1)}
 
 
 def test_pictures_without_a_readable_partner_are_no_rivals(layout: Path) -> None:

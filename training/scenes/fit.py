@@ -12,7 +12,7 @@ from torch import Tensor
 from geoanchor.protocols import Vectors
 from models.bundle import Branch
 from retrieval import metrics
-from training.checkpoint import Stateful
+from training.checkpoint import Stateful, load_checkpoint
 from training.data import TilePairs
 from training.fitting import Fitting
 from training.readahead import ReadAhead
@@ -34,10 +34,16 @@ class ScenesSession(Fitting[SceneModel]):
         torch.manual_seed(recipe.schedule.seed)
         schedule = recipe.schedule.model_copy(update={"steps": sum(stage.steps for stage in recipe.stages)})
         super().__init__(SceneModel(recipe.towers, len(scenes.kinds)), schedule, run / CHECKPOINT, run / "log.jsonl")
+        if recipe.start:
+            self._start_from(recipe.start)
         self._branch, self._held_out = aerial_branch(recipe), held_out
         self._memory = Memory(recipe.objective.memory, recipe.towers.dim)
         self._batches = ReadAhead(SceneBatches(scenes, drawn, recipe))
         self._loss = SceneLoss(recipe.objective, scenes.mean)
+
+    def _start_from(self, checkpoint: Path) -> None:
+        load_checkpoint(checkpoint, {"average": self.model})
+        self.average.load_state_dict(self.model.state_dict())
 
     def loss(self, step: int) -> Tensor:
         """The objective of one batch, which the memory takes in."""

@@ -67,7 +67,8 @@ class ScenesRecipe(Strict):
     """Everything a scenes run depends on besides the code.
 
     Attributes:
-        base: the bundle whose other parts are kept. views: mirrored copies of an aerial picture that are averaged.
+        base: the bundle whose other parts are kept. start: checkpoint of an earlier run whose average is learned on
+            from; from nothing where there is none. views: mirrored copies of an aerial picture that are averaged.
         matched: places of the training split whose wrong maps the matcher learns from; real pairs come on top.
     """
 
@@ -75,6 +76,7 @@ class ScenesRecipe(Strict):
     description: str
     licence: str
     base: str = "mini"
+    start: Path | None = None
     data: Data
     pairs: Pairs | None = None
     scenes: Scenes

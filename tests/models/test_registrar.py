@@ -1,0 +1,77 @@
+"""Offsets told from pixels: shifts of made-up ground found to a hundredth of the side, however the pictures come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from streets import PRIOR, ground
+
+from geoanchor.image import Pixels
+from geoanchor.protocols import Vectors
+from geoanchor.structure import shares
+from models.registrar import FINE_CELLS, StructureRegistrar
+
+SIDE = 320
+ROOM = 40
+
+
+def shown(classes: np.ndarray, dx: int, dy: int) -> Pixels:
+    """The ground's middle, dx pixels too far east and dy too far south, as a picture of class numbers."""
+    window = classes[ROOM - dy : ROOM - dy + SIDE, ROOM - dx : ROOM - dx + SIDE]
+    return np.repeat(window[..., None], 3, axis=2)
+
+
+def map_shares(pictures: Sequence[Pixels], cells: int) -> Vectors:
+    return np.stack([shares(picture[..., 0], cells) for picture in pictures])
+
+
+def log_beliefs(pictures: Sequence[Pixels], cells: int) -> Vectors:
+    """A decoder that is fairly sure of what is there."""
+    return np.log(0.8 * map_shares(pictures, cells) + 0.2 / len(PRIOR)).astype(np.float32)
+
+
+REGISTRAR = StructureRegistrar(map_shares, log_beliefs, PRIOR)
+GROUNDS = [ground(seed, SIDE + 2 * ROOM) for seed in range(6)]
+MOVES = [(0, 0), (13, -7), (-29, 30), (3, 1), (-1, -18), (22, 22)]
+
+
+def test_shifts_are_told_to_half_a_percent_of_the_side() -> None:
+    maps = [shown(own, *move) for own, move in zip(GROUNDS, MOVES, strict=True)]
+    found = REGISTRAR.offsets(maps, [shown(own, 0, 0) for own in GROUNDS])
+    assert found.dtype == np.float32
+    assert np.abs(found - np.array(MOVES) / SIDE).max() < 0.005
+
+
+@pytest.mark.parametrize("one", ["map", "aerial"])
+def test_one_picture_on_either_side_stands_for_all(one: str) -> None:
+    alone, several = [shown(GROUNDS[0], 0, 0)], [shown(GROUNDS[0], *move) for move in MOVES]
+    found = REGISTRAR.offsets(*((alone, several) if one == "map" else (several, alone)))
+    sign = -1 if one == "map" else 1
+    assert np.abs(found - sign * np.array(MOVES) / SIDE).max() < 0.005
+
+
+def test_many_pairs_are_told_as_each_is_alone() -> None:
+    maps = [shown(GROUNDS[row % 6], *MOVES[(row + 1) % 6]) for row in range(70)]
+    aerials = [shown(GROUNDS[row % 6], 0, 0) for row in range(70)]
+    together = REGISTRAR.offsets(maps, aerials)
+    for row in (0, 63, 64, 69):
+        np.testing.assert_array_equal(together[row], REGISTRAR.offsets([maps[row]], [aerials[row]])[0])
+
+
+def test_no_reach_and_no_pairs() -> None:
+    far = [shown(GROUNDS[1], 20, 20)], [shown(GROUNDS[1], 0, 0)]
+    np.testing.assert_array_equal(REGISTRAR.offsets(*far, max_offset=0), np.zeros((1, 2)))
+    assert REGISTRAR.offsets([], []).shape == (0, 2)
+
+
+def test_the_grid_is_asked_for_at_its_full_fineness() -> None:
+    asked: list[int] = []
+
+    def noted(pictures: Sequence[Pixels], cells: int) -> Vectors:
+        asked.append(cells)
+        return log_beliefs(pictures, cells)
+
+    StructureRegistrar(map_shares, noted, PRIOR).offsets([shown(GROUNDS[0], 0, 0)], [shown(GROUNDS[0], 0, 0)])
+    assert asked == [FINE_CELLS]
