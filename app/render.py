@@ -20,10 +20,16 @@ JSON_FIELDS = ("id", "rank", "score", "layer", "tile", "bounds", "lng", "lat", "
 
 
 def to_json(answer: Answer) -> str:
-    """`{"hits": [...], "total": n}`; bounds as [west, south, east, north], tile as [z, x, y]."""
-    hits = [hit.model_dump(mode="json", include=set(JSON_FIELDS)) for hit in answer.hits]
-    ordered = [{name: hit[name] for name in JSON_FIELDS} for hit in hits]
-    return json.dumps({"hits": ordered, "total": answer.total}, ensure_ascii=False, indent=1)
+    """`{"hits": [...], "total": n, ...}` with all else that an Answer says; bounds as [west, south, east, north], tile
+    as [z, x, y]."""
+    told = answer.model_dump(mode="json", exclude={"hits", "nearest"})
+    hits = {"hits": _json_hits(answer.hits), "total": answer.total}
+    return json.dumps(hits | told | {"nearest": _json_hits(answer.nearest)}, ensure_ascii=False, indent=1)
+
+
+def _json_hits(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    dumped = [hit.model_dump(mode="json", include=set(JSON_FIELDS)) for hit in hits]
+    return [{name: hit[name] for name in JSON_FIELDS} for hit in dumped]
 
 
 def to_geojson(answer: Answer) -> str:

@@ -92,7 +92,7 @@ def test_json_hits(run: Run, painted_index: Path, painted_tiles: dict[Tile, str]
     code, out, err = run("search", painted_index, "red", "-k", 2, "--format", "json", "--layer", "aerial")
     assert (code, err) == (0, "")
     value = json.loads(out)
-    assert list(value) == ["hits", "total"]
+    assert list(value) == ["hits", "total", "note", "verdict", "hidden", "hidden_why", "nearest"]
     best = value["hits"][0]
     assert list(best) == [
         "id", "rank", "score", "layer", "tile", "bounds", "lng", "lat", "cell", "source", "why"

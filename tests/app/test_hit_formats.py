@@ -25,8 +25,8 @@ ANSWER = Answer(hits=(PLACED, POINT, NOWHERE, ACROSS), total=40)
 
 def test_json_is_the_contract_to_the_letter() -> None:
     value = json.loads(render.to_json(ANSWER))
-    assert set(value) == {"hits", "total"}
-    assert value["total"] == 40
+    assert set(value) == {"hits", "total", "note", "verdict", "hidden", "hidden_why", "nearest"}
+    assert (value["total"], value["verdict"], value["hidden"], value["nearest"]) == (40, "found", 0, [])
     assert value["hits"][0] == {
         "id": "aerial/a/16/1/2", "rank": 1, "score": 0.5, "layer": "aerial", "tile": [16, 1, 2],
         "bounds": [10, 48, 10.5, 48.25], "lng": 10.25, "lat": 48.125, "cell": "8a1e159b448ffff", "source": "a.tif",
@@ -34,6 +34,13 @@ def test_json_is_the_contract_to_the_letter() -> None:
     }  # fmt: skip
     assert value["hits"][2]["tile"] is None
     assert value["hits"][2]["bounds"] is None
+
+
+def test_json_tells_the_verdict_what_is_hidden_and_the_nearest_misses() -> None:
+    told = {"verdict": "nothing", "hidden": 3, "hidden_why": {"improbable": 3}, "note": "only 40 rows are left"}
+    value = json.loads(render.to_json(ANSWER.model_copy(update={**told, "hits": (), "nearest": (PLACED,)})))
+    assert {name: value[name] for name in told} == told
+    assert value["nearest"] == json.loads(render.to_json(ANSWER))["hits"][:1]
 
 
 def test_geojson_is_read_by_geopandas(tmp_path: Path) -> None:
@@ -69,7 +76,8 @@ def test_geoparquet_is_read_by_geopandas() -> None:
 
 def test_no_hits_are_a_valid_file_in_each_format(tmp_path: Path) -> None:
     empty = Answer(hits=(), total=0)
-    assert json.loads(render.to_json(empty)) == {"hits": [], "total": 0}
+    value = json.loads(render.to_json(empty))
+    assert (value["hits"], value["total"], value["nearest"]) == ([], 0, [])
     assert json.loads(render.to_geojson(empty)) == {"type": "FeatureCollection", "features": []}
     frame = geopandas.read_parquet(BytesIO(render.to_geoparquet(empty)))
     assert len(frame) == 0

@@ -15,6 +15,10 @@ from app.cli import run
 from app.wiring import Index
 
 
+SAID = ("total", "note", "verdict", "hidden", "hidden_why")
+"""What an answer says beside its hits."""
+
+
 @pytest.fixture(scope="module")
 def index(painted_index: Path) -> Index:
     return geoanchor.open(painted_index)
@@ -23,7 +27,7 @@ def index(painted_index: Path) -> Index:
 def test_200_queries_mean_the_same_in_python_and_on_the_command_line(
     index: Index, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = 0
+    found, verdicts = 0, set()
     for query in generated_queries(list(index.search("red", k=40)), 200):
         mine = index.query(query)
         monkeypatch.setattr(sys, "stdin", io.StringIO(query.model_dump_json()))
@@ -33,9 +37,13 @@ def test_200_queries_mean_the_same_in_python_and_on_the_command_line(
             (hit.id, hit.rank, hit.score) for hit in mine
         ]
         assert [hit["why"] for hit in theirs["hits"]] == [json.loads(json.dumps(hit.why)) for hit in mine]
-        assert theirs["total"] == mine.total
+        told = mine.answer.model_dump(mode="json")
+        assert [theirs[name] for name in SAID] == [told[name] for name in SAID]
+        assert [hit["id"] for hit in theirs["nearest"]] == [hit["id"] for hit in told["nearest"]]
         found += len(mine)
+        verdicts.add(theirs["verdict"])
     assert found > 500
+    assert verdicts == {"found", "nothing"}
 
 
 def test_generated_queries_are_of_every_kind_and_the_same_each_time(index: Index) -> None:
