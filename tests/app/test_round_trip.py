@@ -14,7 +14,6 @@ import geoanchor
 from app.cli import run
 from app.wiring import Index
 
-
 SAID = ("total", "note", "verdict", "hidden", "hidden_why")
 """What an answer says beside its hits."""
 
