@@ -16,6 +16,7 @@ export class Atlas extends EventTarget {
   #map;
   #hits = [];
   #lit = null;
+  #there = new Map();
 
   /* frame: where to draw. layers: [{ name, tilejson }], back to front. view: { zoom, lat, lng } or null. */
   constructor(frame, layers, view) {
@@ -77,6 +78,7 @@ export class Atlas extends EventTarget {
     this.#map.getSource("hits").setData({ type: "FeatureCollection", features: this.#hits.filter((hit) => hit.bounds || hit.outline).map(outlined) });
     this.#map.getSource("pins").setData({ type: "FeatureCollection", features: this.#hits.map(pinned) });
     this.light(null);
+    this.#map.once("idle", () => performance.mark("pinned"));
   }
 
   light(rank) {
@@ -86,12 +88,12 @@ export class Atlas extends EventTarget {
   }
 
   showRegion(region) {
-    this.#map.getSource("region").setData(polygons(regionRings(region)));
+    this.#put("region", polygons(regionRings(region)));
   }
 
   showPoint(point) {
     const features = point ? [{ type: "Feature", properties: {}, geometry: { type: "Point", coordinates: [point.lng, point.lat] } }] : [];
-    this.#map.getSource("point").setData({ type: "FeatureCollection", features });
+    this.#put("point", { type: "FeatureCollection", features });
   }
 
   /* GeoJSON cells with `heat` 0..1, or null. */
@@ -120,6 +122,14 @@ export class Atlas extends EventTarget {
 
   goTo({ lng, lat }, zoom = Math.max(this.#map.getZoom(), 15)) {
     this.#map.easeTo({ center: [lng, lat], zoom, duration: calm() ? 0 : 350 });
+  }
+
+  /* What lies there already is not drawn once more: a frame of the map may take longer than a search. */
+  #put(source, data) {
+    const words = JSON.stringify(data);
+    if (this.#there.get(source) === words) return;
+    this.#there.set(source, words);
+    this.#map.getSource(source).setData(data);
   }
 
   #addLayers() {

@@ -42,6 +42,9 @@ export function overlay(paths, className) {
 
 export const thumbnail = (id) => "/api/thumbnails/" + id.split("/").map(encodeURIComponent).join("/");
 
+/* Resolves when what was changed so far has been drawn. */
+export const nextFrame = () => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+
 export function debounced(act, ms) {
   let timer;
   const later = (...given) => { clearTimeout(timer); timer = setTimeout(act, ms, ...given); };

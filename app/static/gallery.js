@@ -1,7 +1,7 @@
 /* The hits as cards; a few hundred of them scroll without a stutter, for only those in sight are laid out. */
 
 import { card } from "./card.js";
-import { make } from "./dom.js";
+import { make, nextFrame } from "./dom.js";
 
 const AT_ONCE = 24;
 
@@ -27,7 +27,7 @@ export class Gallery {
     this.node.replaceChildren(...hits.slice(0, AT_ONCE).map((hit) => card(hit, this.#acts)));
     this.#lit = null;
     if (hits.length <= AT_ONCE) return;
-    await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+    await nextFrame();
     if (turn === this.#turn) this.add(hits.slice(AT_ONCE));
   }
 

@@ -27,8 +27,11 @@ const SHAPES = {
   keyboard: '<rect x="2.500" y="6" width="19" height="12" rx="2"/><path d="M6.500 10h.1M10 10h.1M13.500 10h.1M17 10h.1M8 14h8"/>',
 };
 
+const drawn = new Map();
+
 export function icon(name) {
-  return draw(document.createElementNS(SVG, "svg"), name);
+  if (!drawn.has(name)) drawn.set(name, draw(document.createElementNS(SVG, "svg"), name));
+  return drawn.get(name).cloneNode(true);
 }
 
 function draw(node, name) {

@@ -4,7 +4,7 @@ import { Atlas } from "./atlas.js";
 import { Box } from "./box.js";
 import { Compare } from "./compare.js";
 import { controls } from "./controls.js";
-import { debounced, make, toast } from "./dom.js";
+import { debounced, make, nextFrame, toast } from "./dom.js";
 import { readFacts } from "./facts.js";
 import { Gallery } from "./gallery.js";
 import { Ideas } from "./ideas.js";
@@ -128,7 +128,7 @@ function drawAnswer(move) {
   shown = isNothing ? answer.nearest ?? [] : worthShowing(answer.hits);
   const hidden = (answer.hidden ?? 0) + answer.hits.length - (isNothing ? 0 : shown.length);
   compare.clear();
-  const all = gallery.show(shown);
+  const seen = nextFrame(), all = gallery.show(shown), mine = answer;
   bar.hidden = false;
   say(isNothing ? (shown.length ? `No match; the ${shown.length} nearest are shown` : "No match") : summary(hidden));
   const weak = () => box.change({ weak: true });
@@ -136,16 +136,21 @@ function drawAnswer(move) {
   stage.replaceChildren(...(isNothing ? [nothing({ ...answer, hidden }, question.text.trim(), weak), ...misses] : [gallery.node, more(hidden, weak)]));
   gallery.node.classList.toggle("missed", isNothing);
   document.querySelector("#results").scrollTop = 0;
-  atlas?.showHits(shown);
-  const place = query.region ?? null;
-  atlas?.showRegion(place);
-  if (move || !viewOf(location.hash)) place ? atlas?.fitRegion(place) : atlas?.fitHits();
   if (heatOn) showHeat(true);
-  requestAnimationFrame(() => setTimeout(async () => {
+  seen.then(async () => {
     performance.mark("drawn");
+    if (answer === mine) drawOnMap(move);
     await all;
     document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
-  }));
+  });
+}
+
+/* After the cards: where the processor draws the map, it takes longer than they do. */
+function drawOnMap(move) {
+  const place = query.region ?? null;
+  atlas?.showHits(shown);
+  atlas?.showRegion(place);
+  if (move || !viewOf(location.hash)) place ? atlas?.fitRegion(place) : atlas?.fitHits();
 }
 
 /* Up to the last likely hit, in the ranking's own order; a few in any case, for the verdict was that something was found. */
