@@ -7,18 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 from drawn import SlowToy, drawn, killable_build, nothing_to_derive
+from killed import killed_at
 
 from geoanchor.errors import SpaceMismatch, UsageError
 from geoanchor.image import Pixels
 from geoanchor.manifest import read_manifest
-from geoanchor.protocols import Role, Row, Vectors
+from geoanchor.protocols import Role, Vectors
 from geoanchor.space import Modality
 from indexer import build as build_module
 from indexer.build import BuildOptions, build
@@ -99,10 +100,6 @@ def test_killed_at_random_moments(tmp_path: Path, undisturbed: tuple[object, Bui
     assert unfinished >= KILLS / 2, "most kills must hit a build at work"
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
 SEAMS = (
     *((Writer, "_count", number) for number in (1, 2, 7)),
     *((Journal, "start", number) for number in (1,)),
@@ -120,23 +117,8 @@ def test_killed_at_every_seam(
     tmp_path: Path, undisturbed: tuple[object, BuildReport, float], owner: object, name: str, call: int, after: bool
 ) -> None:
     expected, report, _ = undisturbed
-    calls = 0
-    real = getattr(owner, name)
-
-    def stops(*args: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == call and not after:
-            raise Killed
-        result = real(*args)
-        if calls == call:
-            raise Killed
-        return result
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, stops)
-        with pytest.raises(Killed):
-            killable_build(tmp_path, ToyEncoder())
+    with killed_at(call, owner, name, after=after):
+        killable_build(tmp_path, ToyEncoder())
     again = killable_build(tmp_path, ToyEncoder())
     assert content(tmp_path) == expected
     complete = name == "finish" and after
@@ -166,19 +148,8 @@ class ConvEncoder(ToyEncoder):
 
 def test_a_network_in_torch_gives_the_same_bits_after_a_kill(tmp_path: Path) -> None:
     killable_build(tmp_path / "whole", ConvEncoder())
-    real, calls = LanceStore.append, 0
-
-    def stops(self: LanceStore, rows: Sequence[Row]) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 5:
-            raise Killed
-        real(self, rows)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LanceStore, "append", stops)
-        with pytest.raises(Killed):
-            killable_build(tmp_path / "killed", ConvEncoder())
+    with killed_at(5, LanceStore, "append"):
+        killable_build(tmp_path / "killed", ConvEncoder())
     assert killable_build(tmp_path / "killed", ConvEncoder()).resumed
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
@@ -195,24 +166,8 @@ def test_an_update_resumes_too(tmp_path: Path, owner: type, call: int) -> None:
     for folder in (tmp_path / "whole", tmp_path / "killed"):
         build(folder, [first], ToyEncoder(), LanceStore, nothing_to_derive, options)
     whole = build(tmp_path / "whole", [second], ToyEncoder(), LanceStore, nothing_to_derive, options)
-    names = ["note"] if owner is Journal else ["append", "delete"]
-    calls = 0
-
-    def stopping(real: Callable[..., object]) -> Callable[..., object]:
-        def stops(*args: object) -> object:
-            nonlocal calls
-            calls += 1
-            if calls == call:
-                raise Killed
-            return real(*args)
-
-        return stops
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in names:
-            patch.setattr(owner, name, stopping(getattr(owner, name)))
-        with pytest.raises(Killed):
-            build(tmp_path / "killed", [second], ToyEncoder(), LanceStore, nothing_to_derive, options)
+    with killed_at(call, owner, *(["note"] if owner is Journal else ["append", "delete"])):
+        build(tmp_path / "killed", [second], ToyEncoder(), LanceStore, nothing_to_derive, options)
     resumed = build(tmp_path / "killed", [second], ToyEncoder(), LanceStore, nothing_to_derive, options)
     assert counts(resumed) == counts(whole)
     assert (whole.removed, whole.skipped) == (4, {"blank": 2})
@@ -223,10 +178,8 @@ def test_an_update_resumes_too(tmp_path: Path, owner: type, call: int) -> None:
 def test_sources_that_changed_after_the_kill_are_planned_anew(tmp_path: Path) -> None:
     source = drawn(60)
     options = BuildOptions(batch_size=8, commit_rows=8)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build_module, "refresh_texts", _stop)
-        with pytest.raises(Killed):
-            build(tmp_path, [source], ToyEncoder(), LanceStore, nothing_to_derive, options)
+    with killed_at(1, build_module, "refresh_texts"):
+        build(tmp_path, [source], ToyEncoder(), LanceStore, nothing_to_derive, options)
     source.versions[100] = "1"
     source.versions[3] = "2"
     source.reads.clear()
@@ -236,15 +189,9 @@ def test_sources_that_changed_after_the_kill_are_planned_anew(tmp_path: Path) ->
     assert errors(tmp_path) == []
 
 
-def _stop(*_: object) -> None:
-    raise Killed
-
-
 def test_an_unfinished_build_takes_only_its_own_model_and_sources(tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build_module, "refresh_texts", _stop)
-        with pytest.raises(Killed):
-            build(tmp_path, [drawn(20)], ToyEncoder(), LanceStore, nothing_to_derive)
+    with killed_at(1, build_module, "refresh_texts"):
+        build(tmp_path, [drawn(20)], ToyEncoder(), LanceStore, nothing_to_derive)
     with pytest.raises(SpaceMismatch, match="new index"):
         build(tmp_path, [drawn(20)], ToyEncoder(salt="other"), LanceStore, nothing_to_derive)
     with pytest.raises(UsageError, match="build of drawn was interrupted"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn import DrawnSource, drawn, nothing_to_derive
+from killed import killed_at
 
 from geoanchor.errors import UsageError
 from geoanchor.image import Pixels
@@ -92,32 +93,14 @@ def test_fused_rows_have_their_segments_share(tmp_path: Path) -> None:
     assert moved
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     ("owner", "name", "call"), [(LanceStore, "append", 2), (Journal, "note", 3), (Journal, "finish", 1)]
 )
 def test_a_kill_loses_no_segment(tmp_path: Path, owner: type, name: str, call: int, after: bool) -> None:
     make(tmp_path / "whole", both(), fuse=0.3)
-    calls, real = 0, getattr(owner, name)
-
-    def stops(*args: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == call and not after:
-            raise Killed
-        result = real(*args)
-        if calls == call:
-            raise Killed
-        return result
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, stops)
-        with pytest.raises(Killed):
-            make(tmp_path / "killed", both(), fuse=0.3)
+    with killed_at(call, owner, name, after=after):
+        make(tmp_path / "killed", both(), fuse=0.3)
     make(tmp_path / "killed", both(), fuse=0.3)
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
     assert errors(tmp_path / "killed") == []
@@ -175,10 +158,8 @@ def test_other_segments_than_the_index_has_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_build_goes_on_with_its_own_segments(tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "finish", lambda self: (_ for _ in ()).throw(Killed))
-        with pytest.raises(Killed):
-            make(tmp_path, [drawn(5)])
+    with killed_at(1, Journal, "finish"):
+        make(tmp_path, [drawn(5)])
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(UsageError, match="its segments are regions, not none"):
         build(tmp_path, [drawn(5)], ToyEncoder(), LanceStore, nothing_to_derive, OPTIONS)
