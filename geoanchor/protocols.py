@@ -250,9 +250,6 @@ class RowStore(RowColumns, Protocol):
     def delete(self, ids: Sequence[str]) -> int:
         """Remove rows by id in one commit; how many there were."""
 
-    def stamps(self) -> dict[str, str]:
-        """id -> stamp of every row."""
-
     def count(self) -> int:
         """Rows."""
 

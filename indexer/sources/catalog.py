@@ -16,7 +16,6 @@ from indexer.sources.grid import without_secrets
 from indexer.sources.web import Web
 
 _MOST_DOCUMENTS = 100_000
-_TYPES = ("Feature", "FeatureCollection", "Collection", "Catalog")
 Json = dict[str, Any]
 
 

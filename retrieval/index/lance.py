@@ -144,11 +144,6 @@ class LanceStore:
         self._known = None
         return before - self.count()
 
-    def stamps(self) -> dict[str, str]:
-        """id -> stamp of every row."""
-        rows = self.columns(["id", "stamp"])
-        return dict(zip(rows["id"].to_pylist(), rows["stamp"].to_pylist(), strict=True))
-
     def count(self) -> int:
         """Rows."""
         return int(self._tiles.dataset.count_rows())

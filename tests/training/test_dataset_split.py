@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from geoanchor.errors import UsageError
 from geoanchor.tiling import cell_at
 from training.datasets import Captioned, read_captions
-from training.datasets.split import SplitManifest, adaptation_sets, divide, read_manifest
+from training.datasets.split import SplitManifest, divide, read_manifest
 
 NAMES = st.sets(st.text(min_size=1, max_size=12), min_size=1, max_size=60)
 
@@ -92,21 +92,9 @@ def test_a_manifest_with_a_picture_in_two_parts_is_refused(tmp_path: Path) -> No
         read_manifest(tmp_path / "none.json")
 
 
-@given(NAMES, st.data())
-def test_the_loader_gives_disjoint_sets_and_refuses_what_was_seen_before(names: set[str], data: st.DataObject) -> None:
-    items = items_of(names)
-    sets = adaptation_sets(items, divide(items), pretraining={f"source/{name}" for name in names})
-    parts = [{item.image for item in part} for part in (sets.adapt, sets.validation, sets.test)]
-    assert all(not one & two for i, one in enumerate(parts) for two in parts[i + 1 :])
-    assert set().union(*parts) == names
-    seen = data.draw(st.sampled_from(sorted(names)))
-    with pytest.raises(UsageError, match="were learned from before"):
-        adaptation_sets(items, divide(items), pretraining=[seen])
-
-
 def test_a_manifest_of_other_pictures_is_refused() -> None:
     with pytest.raises(UsageError, match=r"b\.jpg is not in the split manifest"):
-        adaptation_sets(items_of({"a.jpg", "b.jpg"}), divide(items_of({"a.jpg"})))
+        divide(items_of({"a.jpg"})).part(items_of({"a.jpg", "b.jpg"}), "test")
 
 
 def test_hash_splits(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -136,29 +135,3 @@ def read_manifest(path: Path) -> SplitManifest:
         raise UsageError(f"{path}: cannot read the split manifest ({error.strerror})") from error
     except ValidationError as error:
         raise UsageError(f"{path}: not a split manifest that can be used: {error.errors()[0]['msg']}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Adaptation:
-    """The three parts of a target domain; no picture is in two, and none was seen before adapting."""
-
-    adapt: list[Captioned]
-    validation: list[Captioned]
-    test: list[Captioned]
-
-
-def adaptation_sets(
-    items: Sequence[Captioned], manifest: SplitManifest, pretraining: Collection[str] = ()
-) -> Adaptation:
-    """The parts of a target that is split 2:1:7.
-
-    Args:
-        pretraining: names of the pictures that the model learned from before.
-
-    Raises UsageError when one of those is in any part, or the manifest lacks a part.
-    """
-    if seen := sorted(set(pretraining) & {item.image for item in items}):
-        raise UsageError(
-            f"{len(seen)} pictures of the target were learned from before, {seen[0]} first; leave them out"
-        )
-    return Adaptation(*(manifest.part(items, name) for name in ("adapt", "validation", "test")))
