@@ -25,11 +25,7 @@ GENERATION = {"do_sample": False, "num_beams": 1, "max_new_tokens": 120, "repeti
 class ImageCaptioner:
     """An image-to-text model, on the accelerator where there is one.
 
-    Args:
-        model: the hub's name, or a folder with weights (safetensors) and processor.
-        settings: offline: only what lies on this machine is opened; cache_dir: where the hub's files are kept.
-    Raises:
-        OfflineError: the hub's files are not at hand and cannot be fetched. BadInput: the folder holds no such model.
+    Args and raises: as `models.pretrained.open_pretrained`; UsageError where the processor takes no prompt.
     """
 
     def __init__(self, model: str, settings: Settings) -> None:

@@ -130,11 +130,7 @@ def _text(text: str) -> dict[str, str]:
 class QwenGenerator:
     """Qwen2.5-VL through transformers, on the accelerator where there is one.
 
-    Args:
-        model: the hub's name, or a folder with weights (safetensors) and processor.
-        settings: offline: only what lies on this machine is opened; cache_dir: where the hub's files are kept.
-    Raises:
-        OfflineError: the hub's files are not at hand and cannot be fetched. BadInput: the folder holds no such model.
+    Args and raises: as `models.pretrained.open_pretrained`.
     """
 
     def __init__(self, model: str, settings: Settings) -> None:
