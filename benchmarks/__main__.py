@@ -1,12 +1,18 @@
-"""`python -m benchmarks [name ...]`: runs the benchmarks, prints a line for each figure and keeps the JSON."""
+"""`python -m benchmarks [--index FOLDER] [name ...]`: runs the benchmarks, prints a line a figure and keeps the JSON.
+
+FOLDER is where `serving` and `page` keep their index of 100,000 tiles, which is made there if it is not yet.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import platform
-import sys
 from importlib import import_module
 from pathlib import Path
+
+from benchmarks.large import PLACE
 
 NAMES = (
     "build", "search", "startup", "relations", "changes", "matching", "updates", "paraphrases", "transfer", "segments",
@@ -16,7 +22,13 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or NAMES
+    asked = argparse.ArgumentParser("benchmarks")
+    asked.add_argument("--index", metavar="FOLDER")
+    asked.add_argument("names", nargs="*", metavar="name", help=", ".join(NAMES))
+    given = asked.parse_args()
+    if given.index:
+        os.environ[PLACE] = given.index
+    chosen = given.names or NAMES
     RESULTS.mkdir(exist_ok=True)
     for name in chosen:
         figures = import_module(f"benchmarks.{name}").run()

@@ -1,156 +1,58 @@
-"""The service over 100,000 tiles: one client's text queries, twenty clients at once, and what that costs."""
+"""The service over 100,000 tiles: one client's text queries; twenty clients at once, and what that costs in memory; a
+new version of the index in the midst of them."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import numpy as np
-import psutil
-from PIL import Image
 
-from benchmarks.gallery import CLUSTERS
+from benchmarks.large import ROWS, Service, large_index, next_version, question, server, texts
 from benchmarks.timing import percentile_ms
-from geoanchor.image import Pixels, TileImage
-from geoanchor.manifest import Manifest, write_manifest
-from geoanchor.protocols import Encoder, Row
-from geoanchor.tiling import Tile, cell_at, tile_at
-from indexer.seal import recounted
-from models.bundle import load_bundle
-from retrieval.index.lance import LanceStore
-from retrieval.serving import derive_serving
 
-ROWS = int(os.environ.get("GEOANCHOR_BENCH_ROWS", "100000"))
 CLIENTS = 20
 SECONDS = float(os.environ.get("GEOANCHOR_BENCH_SECONDS", "60"))
+SWAP_SECONDS = 30.0
 QUERIES = 200
-_THINGS = ("stadium", "school", "river", "car park", "forest", "railway", "harbour", "houses", "roundabout", "pitch")
-_HOW = ("", "large ", "small ", "round ", "old ", "new ", "green ", "two ", "white ", "long ", "red roofed ", "narrow ")
-_WHERE = ("", " near a road", " by the water", " beside trees", " at the edge of town", " with a flat roof")
-_BATCH = 5_000
+WARM_S = 15.0
+"""Of twenty clients, before memory is measured: threads and caches fill, and the heap finds its size."""
 
 
 def run() -> dict[str, Any]:
-    """Milliseconds, errors and megabytes."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "large.index"
-        start = time.perf_counter()
-        make_index(folder, ROWS)
-        figures: dict[str, Any] = {"rows": ROWS, "index made, s": round(time.perf_counter() - start, 1)}
-        figures["load of the machine, processes"] = round(os.getloadavg()[0], 1)
-        with server(folder) as (url, process):
-            figures |= _alone(url, process)
-            figures |= asyncio.run(_crowd(url, process))
+    """Milliseconds, errors and megabytes; GEOANCHOR_BENCH_SECONDS makes the twenty clients stay longer."""
+    with large_index() as folder:
+        figures: dict[str, Any] = {"rows": ROWS, "processors": os.cpu_count()}
+        rows, commit = next_version(folder)
+        figures["load of the machine before, processes"] = round(os.getloadavg()[0], 1)
+        with server(folder) as service:
+            figures |= _alone(service)
+            figures |= asyncio.run(_steady(service))
+            figures |= asyncio.run(_swapped(service, rows, commit))
     return figures
 
 
-def make_index(folder: Path, rows: int) -> None:
-    """A square of tiles with clustered vectors about what the model makes of a few words, and one of 64 pictures."""
-    encoder = load_bundle("mini")
-    store = LanceStore.create(folder, {"semantic": encoder.spaces["semantic"]})
-    rng = np.random.default_rng(0)
-    centres = _centres(encoder, rng)
-    pictures = [_picture(rng) for _ in range(64)]
-    side, first = int(np.ceil(np.sqrt(rows))), tile_at(15.0, 48.0, 17)
-    for start in range(0, rows, _BATCH):
-        batch = []
-        for n in range(start, min(start + _BATCH, rows)):
-            vector = centres[rng.integers(len(centres))] + 0.04 * rng.normal(size=centres.shape[1])
-            tile = Tile(17, first.x + n % side, first.y + n // side)
-            batch.append(_row(tile, pictures[n % 64], (vector / np.linalg.norm(vector)).astype(np.float32)))
-        store.append(batch)
-    words = [f"{how}{thing}" for thing in _THINGS for how in _HOW]
-    store.replace_texts(words, ["tag"] * len(words), [1] * len(words), encoder.encode(words, "text", "query"))
-    manifest = Manifest(model="mini", spaces={"semantic": encoder.spaces["semantic"]})
-    write_manifest(folder, derive_serving(folder, store, recounted(manifest, store)))
-
-
-def _centres(encoder: Encoder, rng: np.random.Generator) -> Any:
-    words = encoder.encode([f"{how}{thing}" for thing in _THINGS for how in _HOW], "text", "query")["semantic"]
-    return words[rng.integers(len(words), size=CLUSTERS)] + 0.06 * rng.normal(size=(CLUSTERS, words.shape[1]))
-
-
-def _picture(rng: np.random.Generator) -> tuple[Pixels, bytes]:
-    coarse = rng.integers(0, 255, (16, 16, 3), np.uint8)
-    image, buffer = Image.fromarray(coarse).resize((256, 256), Image.Resampling.BICUBIC), io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return np.asarray(image)[:2, :2], buffer.getvalue()
-
-
-def _row(tile: Tile, picture: tuple[Pixels, bytes], vector: Any) -> Row:
-    image = TileImage(
-        pixels=picture[0], id=f"large/{tile}", layer="aerial", tile=tile, bounds=tile.bounds, point=tile.center,
-        gsd_m=tile.gsd_m(), source="synthetic",
-    )  # fmt: skip
-    return Row(
-        image=image, cell=cell_at(*tile.center, 10), stamp="", content_hash="", thumbnail=picture[1],
-        vectors={"semantic": vector},
-    )  # fmt: skip
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "app.cli", "serve", str(folder), f"--port={port}", "--rate=0", "--offline"]
-    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            deadline = time.monotonic() + 120
-            while time.monotonic() < deadline:
-                try:
-                    httpx.post(url + "/api/search", json=_query("warm"), timeout=60).raise_for_status()
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.2)
-            yield url, psutil.Process(process.pid)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
-
-
-def _query(text: str, k: int = 100) -> dict[str, Any]:
-    return {"parts": [{"kind": "text", "text": text}], "k": k}
-
-
-def texts(seed: int) -> Iterator[str]:
-    """Endless, and seldom the same twice."""
-    rng = np.random.default_rng(seed)
-    while True:
-        yield f"{rng.choice(_HOW)}{rng.choice(_THINGS)}{rng.choice(_WHERE)} {rng.integers(1000)}"
-
-
-def _alone(url: str, process: psutil.Process) -> dict[str, Any]:
+def _alone(service: Service) -> dict[str, Any]:
     """One client, one text query with 100 hits after the other; then what a page and a map ask besides."""
     asked, seconds = texts(0), []
-    with httpx.Client(base_url=url, timeout=60) as http:
+    with httpx.Client(base_url=service.url, timeout=60) as http:
         for _ in range(10):
-            http.post("/api/search", json=_query(next(asked)))
-        cpu, begun = _cpu_s(process), time.perf_counter()
+            http.post("/api/search", json=question(next(asked)))
+        cpu, begun = service.cpu_s(), time.perf_counter()
         for _ in range(QUERIES):
             start = time.perf_counter()
-            answer = http.post("/api/search", json=_query(next(asked)))
+            answer = http.post("/api/search", json=question(next(asked)))
             seconds.append(time.perf_counter() - start)
-        share = (_cpu_s(process) - cpu) / (time.perf_counter() - begun)
-        cpu = _cpu_s(process) - cpu
+        cpu = service.cpu_s() - cpu
+        share = cpu / (time.perf_counter() - begun)
         hits = answer.json()["hits"]
         pictures = _timed(http, [f"/api/thumbnails/{hit['id']}" for hit in hits])
         tiles = _timed(http, ["/tiles/aerial/" + "/".join(map(str, hit["tile"])) + ".png" for hit in hits])
         start = time.perf_counter()
-        http.post("/api/heat", json=_query("river")).raise_for_status()
+        http.post("/api/heat", json=question("river")).raise_for_status()
         heat = time.perf_counter() - start
     return {
         "one client, text query with 100 hits, p50 ms": round(percentile_ms(seconds, 0.5), 1),
@@ -172,56 +74,90 @@ def _timed(http: httpx.Client, paths: list[str]) -> list[float]:
     return seconds
 
 
-async def _crowd(url: str, process: psutil.Process) -> dict[str, Any]:
-    """Twenty clients, each asking again as soon as it is answered."""
-    seconds: list[float] = []
-    errors: list[str] = []
-    until = time.perf_counter() + SECONDS
-    memory = [_own_bytes(process)]
+@dataclass
+class _Crowd:
+    """Twenty clients, each asking again as soon as it is answered.
 
-    async def client(number: int) -> None:
-        asked = texts(number + 1)
-        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
-            while time.perf_counter() < until:
-                start = time.perf_counter()
+    Attributes:
+        answers: when each was asked, when answered (seconds of one clock), and how many rows were searched for it.
+    """
+
+    url: str
+    seconds: float
+    answers: list[tuple[float, float, int]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    async def stay(self) -> None:
+        until = time.perf_counter() + self.seconds
+        await asyncio.gather(*(self._client(number, until) for number in range(CLIENTS)))
+
+    async def _client(self, number: int, until: float) -> None:
+        asked = texts(int(1000 * time.time()) % 1_000_000 + number)
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as http:
+            while (start := time.perf_counter()) < until:
                 try:
-                    answer = await http.post("/api/search", json=_query(next(asked), k=20))
-                    answer.raise_for_status()
+                    answer = await http.post("/api/search", json=question(next(asked), k=20))
+                    self.answers.append((start, time.perf_counter(), answer.raise_for_status().json()["total"]))
                 except httpx.HTTPError as error:
-                    errors.append(repr(error))
-                seconds.append(time.perf_counter() - start)
+                    self.errors.append(repr(error))
+
+    @property
+    def waited(self) -> list[float]:
+        """Seconds of each answer."""
+        return [end - start for start, end, _ in self.answers]
+
+
+async def _steady(service: Service) -> dict[str, Any]:
+    """Twenty clients over one version: how long they wait, and how the service's memory grows."""
+    await _Crowd(service.url, WARM_S).stay()
+    crowd, memory, cpu = _Crowd(service.url, SECONDS), [service.memory_mb()], service.cpu_s()
 
     async def watch() -> None:
-        while time.perf_counter() < until:
+        for _ in range(12):
             await asyncio.sleep(SECONDS / 12)
-            memory.append(_own_bytes(process))
+            memory.append(service.memory_mb())
 
-    cpu, begun = _cpu_s(process), time.perf_counter()
-    await asyncio.gather(watch(), *(client(number) for number in range(CLIENTS)))
-    elapsed = time.perf_counter() - begun
-    cpu = _cpu_s(process) - cpu
-    # The first sixth of the time fills threads and caches.
-    settled = memory[2]
+    begun = time.perf_counter()
+    await asyncio.gather(crowd.stay(), watch())
+    elapsed, cpu = time.perf_counter() - begun, service.cpu_s() - cpu
+    who = f"{CLIENTS} clients:"
     return {
-        f"{CLIENTS} clients: seconds": round(elapsed),
-        f"{CLIENTS} clients: answers": len(seconds),
-        f"{CLIENTS} clients: errors": len(errors),
-        f"{CLIENTS} clients: p50 ms": round(percentile_ms(seconds, 0.5)),
-        f"{CLIENTS} clients: p95 ms": round(percentile_ms(seconds, 0.95)),
-        f"{CLIENTS} clients: the server's own time for one, CPU ms": round(1000 * cpu / max(1, len(seconds)), 1),
-        f"{CLIENTS} clients: share of one core that the server got": round(cpu / elapsed, 2),
-        "memory of the server but for mapped files, before, settled, after, MB": " ".join(
-            f"{bytes_ / 1e6:.0f}" for bytes_ in (memory[0], settled, memory[-1])
-        ),
+        f"{who} seconds": round(elapsed),
+        f"{who} answers": len(crowd.answers),
+        f"{who} errors (limit 0)": len(crowd.errors),
+        f"{who} p50 ms": round(percentile_ms(crowd.waited, 0.5)),
+        f"{who} p95 ms (limit 1500)": round(percentile_ms(crowd.waited, 0.95)),
+        f"{who} longest ms": round(1000 * max(crowd.waited)),
+        f"{who} the server's own time for one, CPU ms": round(1000 * cpu / max(1, len(crowd.answers)), 1),
+        f"{who} cores that the server got": round(cpu / elapsed, 2),
+        "memory but for files, MB, warm and then twelve times": " ".join(f"{own:.0f}" for _, own in memory),
+        "memory but for files, growth from warm to the end, MB": round(memory[-1][1] - memory[0][1], 1),
+        "memory in all, MB, warm and at the end": f"{memory[0][0]:.0f} {memory[-1][0]:.0f}",
     }
 
 
-def _own_bytes(process: psutil.Process) -> int:
-    """Resident memory without pages of files, which the system takes back when it needs them."""
-    info = process.memory_info()
-    return int(info.rss - info.shared)
+async def _swapped(service: Service, rows: int, commit: Any) -> dict[str, Any]:
+    """Twenty clients while a new version is committed: whether any request is dropped, and when it is taken up."""
+    crowd, committed = _Crowd(service.url, SWAP_SECONDS), 0.0
 
+    async def swap() -> None:
+        nonlocal committed
+        await asyncio.sleep(SWAP_SECONDS / 3)
+        committed = time.perf_counter()
+        await asyncio.to_thread(commit)
 
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+    await asyncio.gather(crowd.stay(), swap())
+    new = [(start, end) for start, end, total in crowd.answers if total == rows]
+    first = min((end for _, end in new), default=float("nan"))
+    late = sum(start > first and total != rows for start, _, total in crowd.answers)
+    who = "new version under load:"
+    return {
+        f"{who} answers": len(crowd.answers),
+        f"{who} of them from the new version": len(new),
+        f"{who} requests dropped (limit 0)": len(crowd.errors),
+        f"{who} old answers to questions asked after its first": late,
+        f"{who} first answer from it, seconds after the commit": round(first - committed, 1),
+        f"{who} p95 ms (limit 1500)": round(percentile_ms(crowd.waited, 0.95)),
+        f"{who} longest ms": round(1000 * max(crowd.waited)),
+        f"{who} memory but for files at the end, MB": round(service.memory_mb()[1]),
+    }

@@ -22,7 +22,7 @@ def tag_phrase(tag: str) -> str:
     return (key if value in ("yes", "") else value).replace("_", " ").replace(":", " ")
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def stems(text: str) -> frozenset[str]:
     """The telling words of a text without case, accents and plural endings."""
     return frozenset(_singular(word) for word in _WORD.findall(fold(text)) if word not in _EMPTY)

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 import geoanchor
-from benchmarks.serving import server
+from benchmarks.large import server
 
 FOLDER = Path(__file__).parent.parent / "docs" / "images"
 MOST_BYTES = 400_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
@@ -26,8 +27,8 @@ from app.pages import install_pages
 from app.wiring import Index
 from geoanchor import __version__
 
-_AT_ONCE = 8
-"""Requests that are worked on; others wait for their turn."""
+_AT_ONCE = min(8, 2 + (os.cpu_count() or 1))
+"""Requests that are worked on; others wait for their turn, first come, first served."""
 _JSON_AND_PICTURE_BYTES = 4 / 3
 """Base64 makes a picture in JSON longer by a third."""
 _FAULTS: dict[int | str, dict[str, Any]] = {"4XX": {"model": Fault}, "5XX": {"model": Fault}}
