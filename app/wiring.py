@@ -25,9 +25,9 @@ from geoanchor.protocols import Encoder, TileSource, Vectors
 from geoanchor.query import Query
 from geoanchor.settings import Settings, load_settings
 from geoanchor.tiling import TILE_SIZE_PX, Bounds
+from retrieval.calibration import FILE_NAME as RELEVANCE_NAME
+from retrieval.calibration import Calibration, read_calibration
 from retrieval.cells import CellRows
-from retrieval.relevance import FILE_NAME as RELEVANCE_NAME
-from retrieval.relevance import Calibration, read_calibration
 from retrieval.searcher import Description, Searcher
 from retrieval.serving import Serving, derive_serving
 

@@ -10,7 +10,7 @@ from typing import Any
 from geoanchor.protocols import Encoder
 from geoanchor.settings import Settings, load_settings
 from models.bundle import bundle_folder, load_bundle
-from retrieval.relevance import FILE_NAME, read_calibration
+from retrieval.calibration import FILE_NAME, read_calibration
 from training.relevance.cases import cases_of
 from training.relevance.galleries import RSICD, Gallery, city_gallery, rsicd_gallery
 from training.relevance.judging import Judged, calibration_error, judge, reliability, share_interval

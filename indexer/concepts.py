@@ -228,6 +228,16 @@ def concepts_of(tags: Mapping[str, str], area_m2: float = 0.0) -> tuple[Concept,
     return (main, *extras) if main else tuple(extras)
 
 
+def tags_of(concept: Concept) -> tuple[str, ...]:
+    """Tags that make a feature a concept, "a=b&c=d" for both together; not those that need a size as well."""
+    return tuple(
+        f"{key}={value}" + (f"&{selector.condition}" if selector.condition else "")
+        for (key, value), selectors in _INDEX.items()
+        for selector in selectors
+        if selector.concept is concept and value != "*" and ("=" in selector.condition or not selector.condition)
+    )
+
+
 def _selectors(key: str, value: str) -> list[_Selector]:
     if value == "no":
         return []

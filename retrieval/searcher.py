@@ -21,12 +21,13 @@ from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Reranker, RowIds, RowVectors, Vectors
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Part, PointPart, Query, TextPart, hit_cell
 from geoanchor.tiling import Bounds
+from retrieval.calibration import Calibration
 from retrieval.counterpart import COARSE, OTHER, CounterpartTerm, Pictures
 from retrieval.late import RERANKER, Ranked, with_segments
 from retrieval.matching import RowMatcher
 from retrieval.region import region_rows
 from retrieval.relations import Relation, parse_relation
-from retrieval.relevance import DEPTH, Calibration
+from retrieval.relevance import DEPTH
 from retrieval.remembered import TextMemory
 from retrieval.serving import Serving
 from retrieval.suppression import suppress
@@ -99,7 +100,7 @@ class Searcher:
             hits = tuple(reranker.rerank(query, hits))
         answer = Answer(hits=hits, total=total, note=_note(query, total, len(found)))
         best = found if query.offset == 0 and len(found) >= min(DEPTH, total) else ranking.best(min(DEPTH, total))[1]
-        if not self._verdicts.answered(terms, best):
+        if not self._verdicts.answered(terms, best, rows):
             nearest = hits[:NEAREST] if query.offset == 0 else self._hits(ranking, terms, *ranking.best(NEAREST), 0)
             answer = answer.model_copy(update={"verdict": "nothing", "nearest": nearest})
         return _hiding(answer, query.min_probability, suppressed)

@@ -9,7 +9,8 @@ import numpy as np
 
 from geoanchor.protocols import RowIds, Vectors
 from geoanchor.query import TextPart
-from retrieval.relevance import DEPTH, Asked, Calibration, Relevance, Scores
+from retrieval.calibration import Calibration, Scores
+from retrieval.relevance import DEPTH, Asked, Relevance
 from retrieval.serving import Serving
 from retrieval.terms import FusedTerm, RelationTerm, Term, VectorTerm
 
@@ -38,13 +39,17 @@ class Verdicts:
         found = [self._of_term(term, rows) for term in terms if _tells(term)]
         return np.prod(found, axis=0) if found else None
 
-    def answered(self, terms: Sequence[Term], best: RowIds) -> bool:
+    def answered(self, terms: Sequence[Term], best: RowIds, allowed: RowIds | None = None) -> bool:
         """Whether one of the best rows at least is likely enough to be right. Only words can go unanswered: there is
-        always a picture that is likest to a picture."""
+        always a picture that is likest to a picture.
+
+        Args:
+            allowed: rows that could have been among the best, None for all.
+        """
         if not len(best):
             return False
         wishes = [wish for term in terms if _in_words(term) for wish in self._wishes(term, best[:DEPTH])]
-        return all(len(rows) and self.relevance.answer(asked, rows) >= 0 for asked, rows in wishes)
+        return all(len(rows) and self.relevance.answer(asked, rows, allowed) >= 0 for asked, rows in wishes)
 
     def _of_term(self, term: Term, rows: RowIds) -> Scores:
         if not isinstance(term, RelationTerm):

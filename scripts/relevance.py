@@ -2,8 +2,8 @@
 
 python -m scripts.relevance [--model mini] [--rsicd FOLDER]
 
-Fitted on cities that nothing else draws and on one half of RSICD's validation tenth; judged on other cities and the
-other half by `python -m benchmarks relevance`. Without the folder of RSICD only cities are fitted on.
+Fitted on cities that nothing else draws and on pictures of RSICD's training part; judged on other cities and RSICD's
+validation tenth by `python -m benchmarks relevance`. Without the folder of RSICD only cities are fitted on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from geoanchor.settings import load_settings
 from models.bundle import bundle_folder, load_bundle
-from retrieval.relevance import FILE_NAME
+from retrieval.calibration import FILE_NAME
 from training.relevance.fit import fit
 from training.relevance.galleries import RSICD, SEEDS, city_gallery, rsicd_gallery
 
@@ -35,8 +35,9 @@ def main() -> None:
     told = {"fitted_on": fitted_on, "city_seeds": f"{SEEDS['fit'].start}..{SEEDS['fit'].stop - 1}"}
     path = bundle_folder(chosen.model) / FILE_NAME
     path.write_text(calibration.model_copy(update={"quality": told}).model_dump_json(indent=1) + "\n", "utf-8")
-    for kind, model in calibration.hits.items():
-        print(kind, model.weights, model.bias, calibration.answers[kind].weights, calibration.found[kind])
+    for domain in calibration.domains:
+        for kind, judge in domain.judges.items():
+            print(domain.name, kind, judge.model_dump())
     print(f"{path}: {path.stat().st_size} bytes")
 
 

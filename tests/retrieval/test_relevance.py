@@ -11,7 +11,8 @@ import geoanchor
 from geoanchor.errors import BadInput
 from geoanchor.query import Query
 from geoanchor.words import stems, tag_phrase
-from retrieval.relevance import UNFITTED, Model, Relevance, packed, read_calibration, unpacked
+from retrieval.calibration import UNFITTED, Calibration, Domain, Judge, Model, packed, read_calibration, unpacked
+from retrieval.relevance import Asked, Relevance
 from retrieval.serving import Serving
 
 
@@ -102,14 +103,40 @@ def test_the_shipped_calibration_belongs_to_the_shipped_bundle() -> None:
     assert calibration is not None
     assert calibration.space == load_bundle("mini").spaces["semantic"].fingerprint
     assert len(calibration.vectors) == len(calibration.bank) > 50
-    assert len(calibration.reference) > 50
+    assert all(len(domain.reference(256)) > 100 for domain in calibration.domains)
+    assert "words" in calibration.domains[0].judges
+    assert "leisure=stadium" in calibration.called["stadium"]
+
+
+def test_a_layer_is_judged_as_the_imagery_that_it_is_most_like(painted_index: Path) -> None:
+    serving = Serving.open(painted_index, geoanchor.open(painted_index).manifest)
+    vectors = serving.exact("semantic").vectors[serving.layers["aerial"]]
+    judge = Judge(hit=Model(weights={}, bias=0.0), answer=Model(weights={}, bias=0.0), found=0.5)
+    far, near = (
+        Domain(name=name, reference_vectors=packed(some), judges={"plain": judge, "pictures": judge, "words": judge})
+        for name, some in (("far", -vectors), ("near", vectors))
+    )
+    bank = {"bank": tuple("abc"), "bank_vectors": packed(vectors[:3])}
+    space = serving.manifest.spaces["semantic"].fingerprint
+    calibration = Calibration(space=space, domains=(far, near), **bank)  # type: ignore[arg-type]
+    relevance = Relevance(serving, calibration)
+    asked = Asked("red", lambda rows: serving.exact("semantic").rescore(vectors[0], rows), vectors[0], "semantic")
+    assert {some.domain.name for some in relevance.evidence(asked, serving.layers["aerial"])} == {"near"}
+
+
+def test_a_kind_of_row_that_a_domain_never_saw_is_judged_as_in_another() -> None:
+    judge = Judge(hit=Model(weights={}, bias=0.0), answer=Model(weights={}, bias=0.0), found=0.5)
+    bare, full = Domain(name="bare", judges={"plain": judge}), Domain(name="full", judges={"words": judge})
+    calibration = Calibration(domains=(bare, full))
+    assert calibration.judge(bare, "words") is full.judges["words"]
+    assert calibration.judge(bare, "plain") is bare.judges["plain"]
 
 
 def test_models_and_vectors_as_text() -> None:
     model = Model(weights={"a": 2.0, "gone": 9.0}, bias=-1.0)
     assert model.probability(np.array([[0.5], [100.0], [-100.0]]), ("a",)) == pytest.approx([0.5, 1, 0], abs=1e-4)
     vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    assert np.allclose(unpacked(packed(vectors), 3), vectors, atol=2e-3)
+    assert np.allclose(unpacked(packed(vectors), 4), vectors, atol=2e-3)
 
 
 def test_words_are_compared_without_endings_and_empty_words() -> None:

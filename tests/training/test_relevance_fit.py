@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrieval.relevance import ANSWER_FEATURES, FEATURES, UNFITTED
+from retrieval.calibration import ANSWER_FEATURES, FEATURES
 from training.relevance.cases import cases_of
-from training.relevance.fit import Sample, fitted
+from training.relevance.fit import Sample, judges
 from training.relevance.galleries import SEEDS, Gallery
 from training.relevance.judging import calibration_error, reliability, share_interval
 
@@ -19,13 +19,13 @@ def test_probabilities_of_a_fit_are_those_that_made_the_truth() -> None:
         features = dice.normal(size=(10, 1))
         right = dice.random(10) < 1 / (1 + np.exp(-(2 * features[:, 0] - 1)))
         samples.append(Sample("plain", features, right, bool(right.any()), ()))
-    calibration = fitted(UNFITTED, samples)
-    model = calibration.hits["plain"]
+    judge = judges(samples)["plain"]
+    model = judge.hit
     assert model.weights["tail"] == pytest.approx(2, abs=0.2)
     assert model.bias == pytest.approx(-1, abs=0.2)
     told = np.concatenate([model.probability(sample.features, FEATURES["plain"]) for sample in samples])
     assert calibration_error(told, np.concatenate([sample.right for sample in samples])) < 0.02
-    assert set(calibration.answers["plain"].weights) == set(ANSWER_FEATURES["plain"])
+    assert set(judge.answer.weights) == set(ANSWER_FEATURES["plain"])
 
 
 def test_measures() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from geoanchor.words import stems
 from indexer.concepts import CONCEPTS, Concept, Noun
 from training.relevance.galleries import Gallery
+from training.relevance.truth import THINGS, Thing, caption_shows, concept_shows, tells
 
 Mask = NDArray[np.bool_]
 
@@ -20,14 +21,8 @@ _COMMONEST = 0.35
 """What more of the pictures show is no question."""
 _NOUNS = 2
 """Of each concept so many of its names are asked for."""
-_SENTENCES = 60
-_SEEN_FROM_ABOVE = (
-    "airplanes", "airport", "baseball field", "basketball court", "beach", "boats", "bridge", "cars", "church",
-    "commercial buildings", "desert", "farmland", "football field", "forest", "harbor", "industrial area", "lake",
-    "meadow", "mountains", "parking lot", "playground", "pond", "port", "railway station", "resort", "river", "school",
-    "ships", "square", "stadium", "storage tanks", "swimming pool", "tennis courts", "trains", "viaduct", "waves",
-)  # fmt: skip
-"""What is asked of pictures that people have captioned."""
+_ASKED = 100
+"""Questions to pictures that people have captioned: every thing, then sentences."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +30,8 @@ class Case:
     """One question.
 
     Attributes:
-        text: what is asked. right: (n,) the gallery's pictures that are right. keep: (n,) those that the index has.
+        text: what is asked. right: (n,) the gallery's pictures that are right. keep: (n,) those that the index has;
+            pictures of which nobody can tell are never among them.
     """
 
     text: str
@@ -51,22 +47,21 @@ class Case:
 def cases_of(gallery: Gallery) -> list[Case]:
     """All questions to a gallery, with and without right answers in equal number; the same each time."""
     asked = _of_city(gallery) if gallery.name == "city" else _of_captions(gallery)
-    everything = np.ones(len(gallery), bool)
-    return [Case(text, right, keep) for text, right in asked for keep in (everything, ~right)]
+    return [Case(text, right, keep) for text, right, certain in asked for keep in (certain, certain & ~right)]
 
 
-def _of_city(gallery: Gallery) -> Iterator[tuple[str, Mask]]:
+def _of_city(gallery: Gallery) -> Iterator[tuple[str, Mask, Mask]]:
     for concept in CONCEPTS.values():
         if concept.weight < _LEAST_WEIGHT:
             continue
         for number, noun in enumerate(concept.nouns[:_NOUNS]):
-            names = _concepts_called(noun)
-            right = np.array([not names.isdisjoint(shown) for shown in gallery.shows])
+            names = called(noun)
+            right, certain = _masks([concept_shows(names, shown) for shown in gallery.shows])
             if right.any() and right.mean() <= _COMMONEST:
-                yield _said(concept, noun, number), right
+                yield _said(concept, noun, number), right, certain
 
 
-def _concepts_called(noun: Noun) -> frozenset[str]:
+def called(noun: Noun) -> frozenset[str]:
     """Concepts that a noun fits: a football pitch is a pitch too."""
     ending = f" {noun.singular}"
     return frozenset(
@@ -74,6 +69,11 @@ def _concepts_called(noun: Noun) -> frozenset[str]:
         for concept in CONCEPTS.values()
         if any(f" {other.singular}".endswith(ending) for other in concept.nouns)
     )
+
+
+def _masks(told: Sequence[bool | None]) -> tuple[Mask, Mask]:
+    """Which are right, and of which it can be told."""
+    return np.array([shown is True for shown in told]), np.array([shown is not None for shown in told])
 
 
 def _said(concept: Concept, noun: Noun, number: int) -> str:
@@ -85,18 +85,31 @@ def _said(concept: Concept, noun: Noun, number: int) -> str:
     return f"{'an' if noun.singular[0] in 'aeiou' else 'a'} {noun.singular}"
 
 
-def _of_captions(gallery: Gallery) -> Iterator[tuple[str, Mask]]:
-    told = [[stems(sentence) for sentence in sentences] for sentences in gallery.sentences]
-    for thing in _SEEN_FROM_ABOVE:
-        wanted, scene = stems(thing), "".join(sorted(stems(thing)))
-        right = np.array([_tells(wanted, scene, said, shown) for said, shown in zip(told, gallery.shows, strict=True)])
-        if right.any() and right.mean() <= _COMMONEST:
-            yield thing, right
-    dice = np.random.default_rng(5)
-    for row in dice.choice(len(gallery), min(_SENTENCES, len(gallery)), replace=False).tolist():
-        right = np.array([shown == gallery.shows[row] for shown in gallery.shows])
-        yield max(gallery.sentences[row], key=len).rstrip(" ."), right
+def _of_captions(gallery: Gallery) -> Iterator[tuple[str, Mask, Mask]]:
+    told = [frozenset().union(*map(stems, sentences)) for sentences in gallery.sentences]
+    scenes = [next(iter(shown)) for shown in gallery.shows]
+    truth = {
+        thing.text: _masks([caption_shows(thing, words, scene) for words, scene in zip(told, scenes, strict=True)])
+        for thing in THINGS.values()
+    }
+    asked = {text: masks for text, masks in truth.items() if masks[0].any() and masks[0].mean() <= _COMMONEST}
+    for text, (right, certain) in asked.items():
+        yield text, right, certain
+    of_scene = {thing.scene: thing for thing in THINGS.values() if thing.scene and thing.text in asked}
+    wanted = _ASKED - len(asked)
+    for sentence, thing in _sentences(gallery, scenes, of_scene, wanted):
+        yield sentence, *asked[thing.text]
 
 
-def _tells(wanted: frozenset[str], scene: str, said: Sequence[frozenset[str]], shown: frozenset[str]) -> bool:
-    return any(wanted <= words for words in said) or scene in {"".join(sorted(stems(name))) for name in shown}
+def _sentences(
+    gallery: Gallery, scenes: Sequence[str], things: dict[str, Thing], count: int
+) -> Iterator[tuple[str, Thing]]:
+    """Sentences of people, each another, that name what their picture's kind of scene is called by."""
+    given: set[str] = set()
+    for row in np.random.default_rng(5).permutation(len(gallery)).tolist():
+        thing = things.get(scenes[row])
+        naming = [sentence for sentence in gallery.sentences[row] if thing and tells(thing, sentence)]
+        sentence = max(naming, key=len, default="").rstrip(" .")
+        if thing and sentence and sentence not in given and len(given) < count:
+            given.add(sentence)
+            yield sentence, thing

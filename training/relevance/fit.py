@@ -1,33 +1,32 @@
-"""Fits and judges calibrations of relevance."""
+"""Fits calibrations of relevance."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.protocols import Encoder, Vectors
-from indexer.concepts import CONCEPTS
-from retrieval.relevance import (
+from indexer.concepts import CONCEPTS, tags_of
+from retrieval.calibration import (
     ANSWER_FEATURES,
-    DEPTH,
     FEATURES,
     UNFITTED,
-    Asked,
     Calibration,
+    Domain,
     Features,
+    Judge,
     Kind,
     Model,
-    Relevance,
     packed,
-    together,
 )
+from retrieval.relevance import DEPTH, Asked, Relevance, together
 from retrieval.serving import Serving
-from training.relevance.cases import Case, cases_of
+from training.relevance.cases import Case, called, cases_of
 from training.relevance.galleries import Gallery
 from training.relevance.indexes import Indexes
 
@@ -49,7 +48,7 @@ class Sample:
     """The best hits of one question, as evidence and truth.
 
     Attributes:
-        features: (n, f) of the hits. known: what `Relevance.answer_evidence` says beyond them.
+        features: (n, f) of the hits. known: what `Relevance.known` says beyond them.
     """
 
     kind: Kind
@@ -64,8 +63,18 @@ def bank_texts() -> tuple[str, ...]:
     return tuple(dict.fromkeys([concept.nouns[0].singular for concept in CONCEPTS.values()] + list(_PLAIN_TEXTS)))
 
 
-def banked(encoder: Encoder, reference: Vectors) -> Calibration:
-    """A calibration with its bank and reference pictures (r, d), before anything is fitted."""
+def meanings() -> dict[str, tuple[str, ...]]:
+    """What the plain names of things mean in map tags, where tags alone decide it."""
+    return {
+        noun.singular: tags
+        for concept in CONCEPTS.values()
+        for noun in concept.nouns
+        if (tags := tuple(tag for name in sorted(called(noun)) for tag in tags_of(CONCEPTS[name])))
+    }
+
+
+def banked(encoder: Encoder) -> Calibration:
+    """A calibration with its bank and names, before anything is fitted."""
     texts = bank_texts()
     vectors = np.asarray(encoder.encode(texts, "text", "query")[_SPACE], np.float32)
     return UNFITTED.model_copy(
@@ -73,7 +82,7 @@ def banked(encoder: Encoder, reference: Vectors) -> Calibration:
             "space": encoder.spaces[_SPACE].fingerprint,
             "bank": texts,
             "bank_vectors": packed(vectors),
-            "reference_vectors": packed(reference),
+            "called": meanings(),
         }
     )
 
@@ -93,11 +102,10 @@ def samples(
         _, found = serving.exact(_SPACE).search(words[case.text][None], DEPTH)
         rows = found[0][found[0] >= 0]
         right = np.array([case.right[numbers[fact["id"]]] for fact in serving.facts(rows)])
-        (kind, _, features), *others = relevance.evidence(asked, rows)
-        assert not others, "a gallery's rows are all of one kind"
-        known = relevance.known(asked) if kind == "words" else ()
-        yield Sample(kind, features, right, case.answerable, known)
-        yield Sample("plain", features[:, :1], right, case.answerable, ())
+        known = relevance.known(asked)
+        for some in (*relevance.evidence(asked, rows), *relevance.evidence(replace(asked, text=""), rows)):
+            told = known if some.kind == "words" else ()
+            yield Sample(some.kind, some.features, right[some.at], case.answerable, told)
 
 
 def _asked(serving: Serving, text: str, vector: Vectors) -> Asked:
@@ -105,20 +113,22 @@ def _asked(serving: Serving, text: str, vector: Vectors) -> Asked:
     return Asked(text, lambda rows: index.rescore(vector, rows).astype(np.float64), vector, _SPACE)
 
 
-def fitted(calibration: Calibration, found: Sequence[Sample]) -> Calibration:
-    """The calibration with models and thresholds of the samples."""
+def judges(found: Sequence[Sample]) -> dict[Kind, Judge]:
+    """Models and thresholds of samples, by kind."""
     by_kind: dict[Kind, list[Sample]] = defaultdict(list)
     for sample in found:
         by_kind[sample.kind].append(sample)
-    hits, answers, thresholds = {}, {}, {}
-    for kind, some in by_kind.items():
-        features = np.vstack([sample.features for sample in some])
-        hits[kind] = _logistic(features, np.concatenate([sample.right for sample in some]), FEATURES[kind])
-        answerable = np.array([sample.answerable for sample in some])
-        whole = np.array([together(kind, hits[kind], sample.features, sample.known) for sample in some])
-        answers[kind] = _logistic(whole, answerable, ANSWER_FEATURES[kind])
-        thresholds[kind] = _threshold(answers[kind].probability(whole, ANSWER_FEATURES[kind]), answerable)
-    return calibration.model_copy(update={"hits": hits, "answers": answers, "found": thresholds})
+    return {kind: _judge(kind, some) for kind, some in by_kind.items()}
+
+
+def _judge(kind: Kind, some: Sequence[Sample]) -> Judge:
+    features = np.vstack([sample.features for sample in some])
+    hit = _logistic(features, np.concatenate([sample.right for sample in some]), FEATURES[kind])
+    answerable = np.array([sample.answerable for sample in some])
+    whole = np.array([together(kind, hit, sample.features, sample.known) for sample in some])
+    answer = _logistic(whole, answerable, ANSWER_FEATURES[kind])
+    found = _threshold(answer.probability(whole, ANSWER_FEATURES[kind]), answerable)
+    return Judge(hit=hit, answer=answer, found=found)
 
 
 def _logistic(features: Features, right: NDArray[np.bool_], names: tuple[str, ...]) -> Model:
@@ -150,19 +160,30 @@ def _threshold(answered: NDArray[np.float64], answerable: NDArray[np.bool_]) -> 
 
 
 def fit(encoder: Encoder, galleries: Sequence[Gallery], folder: Path) -> Calibration:
-    """A calibration from galleries of which every other picture serves as reference and the rest as an index.
+    """A calibration with a domain of each gallery.
+
+    One half of a gallery's pictures serves as reference and the other as an index, then the other way round; the first
+    half stays as the domain's reference.
 
     Args:
         folder: for the files of passing indexes.
     """
-    calibration = banked(encoder, np.concatenate([gallery.part(slice(0, None, 2)).vectors for gallery in galleries]))
-    found: list[Sample] = []
+    calibration, domains = banked(encoder), []
     for gallery in galleries:
-        rest = gallery.part(slice(1, None, 2))
-        for number, some in enumerate([rest, rest.wordless()] if any(rest.captions) else [rest]):
-            cases = cases_of(some)
-            texts = sorted({case.text for case in cases})
-            words = dict(zip(texts, encoder.encode(texts, "text", "query")[_SPACE], strict=True))
-            indexes = Indexes(some, encoder, folder / f"{gallery.name}-{number}")
-            found += samples(cases, some, indexes, calibration, words)
-    return fitted(calibration, found)
+        halves, found = (gallery.part(slice(0, None, 2)), gallery.part(slice(1, None, 2))), []
+        for number, (reference, rest) in enumerate((halves, halves[::-1])):
+            domain = Domain(name=gallery.name, reference_vectors=packed(reference.vectors), judges={})
+            alone = calibration.model_copy(update={"domains": (domain,)})
+            for some in [rest, rest.wordless()] if any(rest.captions) else [rest]:
+                words = "told" if any(some.captions) else "untold"
+                found += _asked_all(some, encoder, alone, folder / f"{gallery.name}-{number}-{words}")
+        reference_vectors = packed(halves[0].vectors)
+        domains.append(Domain(name=gallery.name, reference_vectors=reference_vectors, judges=judges(found)))
+    return calibration.model_copy(update={"domains": tuple(domains)})
+
+
+def _asked_all(gallery: Gallery, encoder: Encoder, calibration: Calibration, folder: Path) -> list[Sample]:
+    cases = cases_of(gallery)
+    texts = sorted({case.text for case in cases})
+    words = dict(zip(texts, encoder.encode(texts, "text", "query")[_SPACE], strict=True))
+    return list(samples(cases, gallery, Indexes(gallery, encoder, folder), calibration, words))

@@ -1,4 +1,4 @@
-"""Pictures of which it is known what they show: the procedural city, and RSICD's validation tenth cut in two."""
+"""Pictures of which it is known what they show: the procedural city, and RSICD."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ RSICD = Path(__file__).resolve().parents[3] / "shared" / "data" / "rsicd"
 """Where the real pictures lie beside a checkout; they are no part of it."""
 SEEDS: dict[Half, range] = {"fit": range(3001, 3009), "judge": range(101, 109)}
 """City seeds; no recipe draws either, and what is judged on is never fitted on."""
-_TILES = 48
+_TILES: dict[Half, int] = {"fit": 96, "judge": 48}
 """Tiles drawn at random of each city."""
+_SHARE = 4
+"""One in so many of RSICD's training pictures is fitted on."""
 _ENCODED_AT_ONCE = 32
 
 
@@ -74,7 +76,7 @@ def city_gallery(half: Half, encoder: Encoder, settings: Settings) -> Gallery:
         country = "AB"[seed % 2]
         source = open_city(f"city:{seed}/{country}", SourceOptions(layer="aerial", settings=settings))
         refs = list(source.plan())
-        chosen = np.random.default_rng(seed).choice(len(refs), _TILES, replace=False)
+        chosen = np.random.default_rng(seed).choice(len(refs), _TILES[half], replace=False)
         town = City(seed, country)
         for number in np.sort(chosen).tolist():
             tile = refs[number].tile
@@ -91,13 +93,12 @@ def city_gallery(half: Half, encoder: Encoder, settings: Settings) -> Gallery:
 
 
 def rsicd_gallery(half: Half, folder: Path, encoder: Encoder, settings: Settings) -> Gallery:
-    """RSICD's validation tenth (SHA-256 of the name, 0 of 10), one half to fit on and the other to judge on.
+    """A part of RSICD's training pictures to fit on, and its validation tenth (SHA-256 of the name, 0 of 10) to judge.
 
     Args:
         folder: holds images.tar and captions.json.
     """
-    items = [item for item in read_captions(folder / "captions.json") if bucket(item.image, 10) == 0]
-    items = [item for item in items if bucket(f"half {item.image}", 2) == (half == "judge")]
+    items = [item for item in read_captions(folder / "captions.json") if _is_of(half, item.image)]
     pictures = Pictures(folder / "images.tar")
     vectors = _encoded(_cache(settings) / f"rsicd-{half}", [pictures.read(item.image) for item in items], encoder)
     shows = [frozenset({_scene(item.image)}) for item in items]
@@ -105,6 +106,12 @@ def rsicd_gallery(half: Half, folder: Path, encoder: Encoder, settings: Settings
     return Gallery(
         "rsicd", [item.image for item in items], [()] * n, [""] * n, shows, [item.captions for item in items], vectors
     )
+
+
+def _is_of(half: Half, image: str) -> bool:
+    if half == "judge":
+        return bucket(image, 10) == 0
+    return bucket(image, 10) != 0 and bucket(f"relevance {image}", _SHARE) == 0
 
 
 def _scene(image: str) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from geoanchor.protocols import Encoder
 from geoanchor.query import Query, TextPart
-from retrieval.relevance import DEPTH, Calibration
+from retrieval.calibration import Calibration
+from retrieval.relevance import DEPTH
 from retrieval.searcher import Searcher
 from training.relevance.cases import Case
 from training.relevance.galleries import Gallery

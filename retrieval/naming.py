@@ -1,0 +1,79 @@
+"""What plain names mean in map tags: a row tagged leisure=stadium is what "a sports arena" asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from geoanchor.places import fold
+from geoanchor.words import stems
+from retrieval.serving import Serving
+
+Mask = NDArray[np.bool_]
+_WORD = re.compile(r"[^\W_]+")
+
+
+class Naming:
+    """Which rows of an opened index bear the tags of what a text names.
+
+    Args:
+        called: name -> tags, any of which makes a thing so called; "a=b&c=d" needs both.
+    """
+
+    def __init__(self, serving: Serving, called: Mapping[str, tuple[str, ...]]) -> None:
+        self._serving = serving
+        self._meant: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for name, tags in called.items():
+            words = _words(name)
+            self._meant[words] = (*self._meant.get(words, ()), *tags)
+        self._longest = max(map(len, self._meant), default=0)
+
+    def things(self, text: str) -> list[tuple[str, ...]]:
+        """The tags of each thing that a text names; of "football pitch" and "pitch" the longer name counts."""
+        words, found, at = _words(text), [], 0
+        while at < len(words):
+            for length in range(min(self._longest, len(words) - at), 0, -1):
+                if words[at : at + length] in self._meant:
+                    found.append(self._meant[words[at : at + length]])
+                    at += length - 1
+                    break
+            at += 1
+        return found
+
+    def bearing(self, text: str) -> Mask | None:
+        """Rows (g, t) that bear the tags of each thing named, None where the text names nothing."""
+        named = self.things(text)
+        return np.column_stack([self._any_of(tags) for tags in named]) if named else None
+
+    def _any_of(self, tags: tuple[str, ...]) -> Mask:
+        out = np.zeros(len(self._serving), bool)
+        for needed in set(tags):
+            out |= np.logical_and.reduce([self._rows_with(tag) for tag in needed.split("&")])
+        return out
+
+    def _rows_with(self, tag: str) -> Mask:
+        out = np.zeros(len(self._serving), bool)
+        numbers, codes, rows = self._tagged
+        if tag in numbers:
+            out[rows[codes == numbers[tag]]] = True
+        return out
+
+    @cached_property
+    def _tagged(self) -> tuple[dict[str, int], NDArray[Any], NDArray[Any]]:
+        """Number of each tag; and of every tag that a row bears its number and the row."""
+        column = self._serving.rows.column("tags")
+        tags = pc.list_flatten(column).dictionary_encode()
+        numbers = {tag: number for number, tag in enumerate(tags.dictionary.to_pylist())}
+        rows = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
+        return numbers, tags.indices.to_numpy(zero_copy_only=False), rows
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """The telling words of a text in their order, without endings."""
+    return tuple(stem for word in _WORD.findall(fold(text)) for stem in stems(word))

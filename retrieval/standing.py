@@ -1,0 +1,71 @@
+"""Where a picture's score stands: among reference pictures of its kind of imagery, and beside rival texts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoanchor.protocols import Vectors
+from retrieval.calibration import Domain, Features, Scores
+
+_BEST, _TOP, _SHELF = 0.01, 0.005, 0.04
+"""Shares of the reference pictures, those that score highest."""
+_RIVALS, _APART = 5, 3
+"""Rival texts that a lead is over."""
+_ALIKE = 0.5
+"""Texts whose scores over the reference pictures go together less than this mean something else."""
+
+
+class Standing:
+    """Scores beside those of a domain's reference pictures (r, d) and of the bank's texts (b, d)."""
+
+    def __init__(self, domain: Domain, reference: Vectors, bank: Vectors) -> None:
+        self.domain = domain
+        self._reference = reference
+        self._bank = bank
+        self._usual = _usual((reference @ bank.T).astype(np.float64))
+
+    def of(self, vector: Vectors, scores: Scores, pictures: Vectors, background: Scores) -> Features:
+        """(n, 7) of pictures (n, d) that a query's vector (d,) scores so (n,), and a layer of them `background` (m,).
+
+        height: standard deviations above the reference pictures' mean.
+        lead: that less the same of the best few of the bank's texts; apart: of the best few that mean something else.
+        top, shelf: how far above the reference's best two hundredth and best twenty-fifth.
+        passed: -log share of the reference that scores higher.
+        crowd: log of how many in the layer score higher than the reference's best hundredth.
+        """
+        own = np.sort((self._reference @ vector).astype(np.float64))
+        middle, spread = float(own.mean()), float(own.std()) + 1e-9
+        height = (scores - middle) / spread
+        rivals, alike = self._rivals(vector, pictures)
+        others = rivals[:, alike < max(_ALIKE, float(np.sort(alike)[_APART - 1]) + 1e-9)]
+        passed = -np.log(1 - np.searchsorted(own, scores) / len(own) + 1 / len(own))
+        crowd = np.log1p(100 * float((background > _best(own, _BEST).min()).mean()))
+        return np.column_stack([
+            height, height - _mean_best(rivals, _RIVALS), height - _mean_best(others, _APART),
+            (scores - _best(own, _TOP).mean()) / spread, (scores - _best(own, _SHELF).mean()) / spread,
+            passed, np.full(len(scores), crowd),
+        ])  # fmt: skip
+
+    def _rivals(self, vector: Vectors, pictures: Vectors) -> tuple[Scores, Scores]:
+        """Heights (n, b) of the bank's texts for pictures, and how far each goes together with the query (b,)."""
+        middle, spread, heights = self._usual
+        own = (self._reference @ vector).astype(np.float64)
+        alike = heights.T @ (own - own.mean()) / (len(own) * (own.std() + 1e-9))
+        return ((pictures @ self._bank.T).astype(np.float64) - middle) / spread, alike
+
+
+def _usual(scores: Scores) -> tuple[Scores, Scores, NDArray[np.float64]]:
+    """Mean and spread of each text's scores (r, b) over the reference pictures, and the scores in those units."""
+    middle, spread = scores.mean(axis=0), scores.std(axis=0) + 1e-9
+    return middle, spread, (scores - middle) / spread
+
+
+def _best(ordered: Scores, share: float) -> Scores:
+    """The highest of ascending scores, at least one."""
+    return ordered[len(ordered) - max(1, int(share * len(ordered))) :]
+
+
+def _mean_best(scores: Scores, count: int) -> Scores:
+    """Mean of the highest `count` of each row."""
+    return np.asarray(np.sort(scores, axis=1)[:, -count:].mean(axis=1))

@@ -1,0 +1,57 @@
+"""Names in a query and map tags of rows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+
+from indexer.concepts import CONCEPTS, tags_of
+from retrieval.naming import Naming
+from training.relevance.fit import meanings
+
+TAGS = [["leisure=stadium"], [], ["leisure=pitch", "sport=tennis"], None, ["leisure=pitch"], ["natural=water"]]
+CALLED = {
+    "stadium": ("leisure=stadium",), "sports arena": ("leisure=stadium",), "pitch": ("leisure=pitch",),
+    "tennis court": ("sport=tennis&leisure=pitch",), "lake": ("natural=water",), "volcano": ("natural=volcano",),
+}  # fmt: skip
+
+
+def naming() -> Naming:
+    rows = pa.record_batch({"tags": pa.array(TAGS, pa.list_(pa.string()))})
+
+    class Rows(SimpleNamespace):
+        def __len__(self) -> int:
+            return int(rows.num_rows)
+
+    return Naming(Rows(rows=rows), CALLED)  # type: ignore[arg-type]
+
+
+def bearing(text: str) -> list[list[int]]:
+    found = naming().bearing(text)
+    return [] if found is None else [np.flatnonzero(column).tolist() for column in found.T]
+
+
+def test_names_are_found_in_sentences_whatever_their_number_and_article() -> None:
+    assert bearing("a sports arena") == bearing("STADIUMS") == [[0]]
+    assert bearing("two lakes and the sports arenas") == [[5], [0]]
+    assert bearing("something grey") == []
+
+
+def test_both_tags_are_needed_where_a_name_needs_both() -> None:
+    assert bearing("tennis courts") == [[2]]
+    assert bearing("pitch") == [[2, 4]]
+
+
+def test_what_no_row_bears_is_named_all_the_same() -> None:
+    assert bearing("volcano") == [[]]
+
+
+def test_meanings_are_those_of_the_concepts() -> None:
+    called = meanings()
+    assert "leisure=stadium" in called["arena"]
+    assert set(tags_of(CONCEPTS["football"])) <= set(called["football pitch"])
+    assert "natural=water&water=pond" in called["pond"]
+    assert not any("tall" in tag or "*" in tag for tags in called.values() for tag in tags)
+    assert "structure" not in called
