@@ -7,19 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commandline import run
 from PIL import Image
 
-from app.cli import run as run_command
 from geoanchor.tiling import Tile, tile_at
 from indexer.city.city import City
 from indexer.render import render_map
 from training.anchors.records import read_anchors
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run_command([str(word) for word in arguments])
-    said = capsys.readouterr()
-    return code, said.out, said.err
 
 
 def test_vectors_then_raster_then_how_far_they_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

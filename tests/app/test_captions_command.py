@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import tiny_captioners
-import typer
+from commandline import run
 from PIL import Image
 
 import geoanchor
-from app import cli
-from app.cli import run as run_command
 from geoanchor.tiling import tile_at
 from indexer.city.city import City
 from models import captioner
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run_command([str(word) for word in arguments])
-    said = capsys.readouterr()
-    return code, said.out, said.err
 
 
 @pytest.fixture(scope="module")
@@ -124,21 +114,6 @@ def test_wrong_use(
     assert out == ""
     assert said in err
     assert not (tmp_path / "x.json").exists()
-
-
-def _documented() -> list[str]:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "captions.md").read_text("utf-8")
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL))
-    return [line.split("  #")[0].strip() for line in blocks.splitlines() if line.strip()]
-
-
-@pytest.mark.parametrize("line", _documented())
-def test_every_command_of_the_page_is_one(line: str) -> None:
-    program, name, *arguments = shlex.split(line)
-    assert program == "geoanchor"
-    command = typer.main.get_command(cli.app).commands[name]  # type: ignore[attr-defined]
-    with command.make_context(name, arguments) as context:
-        assert context.params
 
 
 def _home() -> Path:

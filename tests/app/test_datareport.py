@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import run
 from PIL import Image
 
-from app.cli import run as run_command
 from app.datareport.census import Census, Record, read_census
 from app.datareport.page import data_report
 from app.datareport.plots import INK, Plot, bars, ground, histogram
@@ -131,12 +131,6 @@ def test_the_page_holds_all_and_needs_nothing() -> None:
     assert parser.ids
     assert len(parser.ids) == len(set(parser.ids))
     assert "script" not in parser.tags
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run_command([str(word) for word in arguments])
-    said = capsys.readouterr()
-    return code, said.out, said.err
 
 
 def test_an_index_from_the_command_line(

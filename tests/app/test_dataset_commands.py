@@ -8,9 +8,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from commandline import run
 from PIL import Image
-
-from app import cli
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (250, 250, 250)}
 
@@ -34,12 +33,6 @@ def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("captions.json").write_text(json.dumps(plain))
     Path("karpathy.json").write_text(json.dumps({"images": karpathy}))
     return tmp_path
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = cli.run(list(words))
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 RETRIEVAL = ("evaluate", "retrieval", "--images", "images.tar", "--model", "toy", "--captions")
