@@ -101,6 +101,11 @@ def intervals(hits: metrics.Floats, groups: NDArray[np.int64] | None, seed: int)
     }
 
 
+def mean_recall(to_image: metrics.Floats, to_text: metrics.Floats) -> float:
+    """Mean of the six recalls in percent, of hits (q, 3) of captions and (g, 3) of images."""
+    return 50 * float(to_image.mean() + to_text.mean())
+
+
 def mean_recall_interval(
     to_image: metrics.Floats, to_text: metrics.Floats, owner: NDArray[np.int64], seed: int = 0
 ) -> list[float]:
@@ -132,7 +137,7 @@ def _both(to_image: metrics.Floats, to_text: metrics.Floats) -> dict[str, Any]:
     return {
         "text_to_image": metrics.percent(to_image),
         "image_to_text": metrics.percent(to_text),
-        "mean_recall": round(50 * float(to_image.mean() + to_text.mean()), 2),
+        "mean_recall": round(mean_recall(to_image, to_text), 2),
     }
 
 

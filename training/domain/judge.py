@@ -13,7 +13,7 @@ from geoanchor.protocols import Vectors
 from retrieval import metrics
 from training.domain.batches import Side
 from training.domain.network import TwoTowers
-from training.recall import EncodedSet
+from training.recall import EncodedSet, mean_recall
 
 _BATCH = 128
 
@@ -49,7 +49,7 @@ class Judge:
         return {
             "text_to_image": metrics.percent(to_image),
             "image_to_text": metrics.percent(to_text),
-            "mean_recall": mean_recall(to_image, to_text),
+            "mean_recall": round(mean_recall(to_image, to_text), 3),
             "chance": round(float(np.mean([value for own in chances for value in own.values()])), 3),
             "images": len(encoded.names),
             "captions": len(encoded.texts),
@@ -57,7 +57,7 @@ class Judge:
 
     def mean_recall(self, network: TwoTowers) -> float:
         """Mean of the six recalls, in percent."""
-        return mean_recall(*self._hits(network)[1])
+        return round(mean_recall(*self._hits(network)[1]), 3)
 
     def _hits(self, network: TwoTowers) -> tuple[EncodedSet, tuple[metrics.Floats, metrics.Floats]]:
         pictures, rows = self.side.views.pictures, self.side.rows
@@ -76,8 +76,3 @@ class Judge:
         )
         to_image = metrics.hits_of_vectors(vectors, images, encoded.own_images())
         return encoded, (to_image, metrics.hits_of_vectors(images, vectors, encoded.own_captions()))
-
-
-def mean_recall(to_image: metrics.Floats, to_text: metrics.Floats) -> float:
-    """Mean of the six recalls in percent, of hits (q, 3) and (g, 3)."""
-    return round(50 * float(to_image.mean() + to_text.mean()), 3)

@@ -16,8 +16,8 @@ from training.domain.contrast import contrast
 from training.domain.judge import Judge
 from training.domain.network import TwoTowers
 from training.domain.recipe import Pretraining, SegmentSpec
-from training.domain.segmenttext import caption_weights, pooled
 from training.fitting import Fitting
+from training.segments.weights import caption_weights, pooled
 
 CHECKPOINT = "source.pt"
 
@@ -33,7 +33,7 @@ def pair_loss(network: TwoTowers, batch: Batch, shape: Pretraining, segments: Se
     vectors = crops.new_zeros(*there.shape, network.dim)
     vectors[there] = crops
     weights = caption_weights(vectors, there, words, segments.weighting, segments.temperature)
-    fused = pooled(vectors, weights)
+    fused = pooled(vectors, there, weights)
     total = total + segments.weight * contrast(
         shape.contrast, fused, words, scale, positive, shape.margin
     )  # fmt: skip

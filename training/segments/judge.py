@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from geoanchor.protocols import Vectors
 from models.segments import FUSE, fused, index_weights
 from retrieval import metrics
+from training import recall
 from training.segments.features import FrozenSet
 from training.segments.fit import Shared
 
@@ -51,7 +52,7 @@ def mean_recall(scores: Vectors, owner: NDArray[np.int64]) -> float:
     to_image = metrics.expected_hits(scores, [np.array([row]) for row in owner])
     own = [np.flatnonzero(owner == row) for row in range(scores.shape[1])]
     to_text = metrics.expected_hits(np.ascontiguousarray(scores.T), own)
-    return round(50 * float(to_image.mean() + to_text.mean()), 2)
+    return round(recall.mean_recall(to_image, to_text), 2)
 
 
 def _likeness(texts: Vectors, segments: Vectors, present: NDArray[np.bool_], place: int) -> Vectors:

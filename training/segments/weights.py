@@ -14,7 +14,9 @@ _LEAST = 1e-6
 
 
 @torch.no_grad()
-def caption_weights(segments: Tensor, present: Tensor, texts: Tensor, mode: Mode = "softmax") -> Tensor:
+def caption_weights(
+    segments: Tensor, present: Tensor, texts: Tensor, mode: Mode = "softmax", temperature: float = TEMPERATURE
+) -> Tensor:
     """Weights (n, k) of n pictures' segments for a caption of each; rows sum to 1, 0 where there is no segment.
 
     No gradient flows through them: a segment is not to be moved so that it is weighed more.
@@ -22,11 +24,11 @@ def caption_weights(segments: Tensor, present: Tensor, texts: Tensor, mode: Mode
     Args:
         segments: (n, k, d) of unit length, anything where absent. present: (n, k) bool, one or more a row.
         texts: (n, d) of unit length.
-        mode: "softmax" of cosine / 0.07, or "paper": the cosine, not below 0 (UrbanCross, equation 4).
+        mode: "softmax" of cosine / temperature, or "paper": the cosine, not below 0 (UrbanCross, equation 4).
     """
     cosine = torch.einsum("nkd,nd->nk", segments, texts)
     if mode == "softmax":
-        return (cosine / TEMPERATURE).masked_fill(~present, -torch.inf).softmax(dim=1)
+        return (cosine / temperature).masked_fill(~present, -torch.inf).softmax(dim=1)
     weights = (cosine.clamp(min=0) + _LEAST).masked_fill(~present, 0.0)
     return weights / weights.sum(dim=1, keepdim=True)
 

@@ -7,14 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from training.domain.adversary import accuracy, coral, domain_loss
 from training.domain.contrast import contrast, hinge
-from training.domain.segmenttext import caption_weights, pooled
 from training.domain.triplet import semi_hard, weighted_triplet
 
 
@@ -67,26 +64,6 @@ def test_info_nce_with_the_same_caption_twice_is_the_multi_positive_cross_entrop
     assert float(contrast("info_nce", pictures, words, scale, positive, 0.2)) == pytest.approx(expected)
 
 
-def test_caption_weights_follow_the_caption_leave_gaps_out_and_pass_no_gradient() -> None:
-    segments = torch.stack([units((1, 0), (0, 1), (1, 0)), units((0, 1), (1, 0), (1, 1))]).requires_grad_()
-    captions = units((1, 0), (1, 0))
-    there = torch.tensor([[True, True, False], [True, False, False]])
-    weights = caption_weights(segments, there, captions, "softmax", 0.5)
-    first = math.exp(2) / (math.exp(2) + 1)
-    assert weights.tolist() == [pytest.approx([first, 1 - first, 0]), [1, 0, 0]]
-    assert not weights.requires_grad
-    paper = caption_weights(segments, there, captions, "paper", 0.5)
-    assert paper[0].tolist() == pytest.approx([1, 0, 0], abs=1e-5)
-    assert paper.sum(dim=1).tolist() == pytest.approx([1, 1])
-
-
-def test_padding_never_enters_the_segments_vector() -> None:
-    segments = torch.stack([units((3, 4), (0, 1))])
-    segments[0, 1] = 1e6
-    vector = pooled(segments, torch.tensor([[1.0, 0.0]], dtype=torch.float64))
-    assert vector[0].tolist() == pytest.approx([0.6, 0.8])
-
-
 def test_triplet_is_the_sum_written_out() -> None:
     root, margin = math.sqrt(0.5), 0.5
     weights = torch.tensor([2.0, 0.5, 0.5], dtype=torch.float64)
@@ -135,18 +112,3 @@ def test_coral_against_numpy_and_zero_for_equal_moments() -> None:
     distance = np.cov(first.numpy().T) - np.cov(second.numpy().T)
     assert float(coral(first, second)) == pytest.approx((distance**2).sum() / 36)
     assert float(coral(first, first + 1)) == pytest.approx(0, abs=1e-12)
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 1000))
-def test_paper_and_softmax_weights_sum_to_one_wherever_there_is_a_segment(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    segments = normalize(torch.randn(4, 5, 3, generator=generator), dim=-1)
-    there = torch.rand(4, 5, generator=generator) < 0.5
-    there[:, 0] = True
-    captions = normalize(torch.randn(4, 3, generator=generator), dim=-1)
-    for weighting in ("softmax", "paper"):
-        weights = caption_weights(segments, there, captions, weighting, 0.07)  # type: ignore[arg-type]
-        assert torch.allclose(weights.sum(dim=1), torch.ones(4), atol=1e-5)
-        assert bool((weights[~there] == 0).all())
-        assert bool((weights >= 0).all())

@@ -13,6 +13,7 @@ from geoanchor.errors import UsageError
 from models.bundle import load_bundle
 from tests.domains import domain_recipe, write_recipe
 from training.domain import matrix
+from training.domain.ground import open_ground
 from training.domain.matrix import ROWS, run_matrix
 from training.domain.recipe import is_domain_recipe, load_domain_recipe
 from training.domain.table import matrix_table
@@ -87,6 +88,23 @@ def test_smoke_needs_nothing_that_must_be_fetched(name: str) -> None:
     assert not smoke.network.weights
     assert all(ground.images is None for ground in (smoke.grounds[smoke.source], smoke.grounds[smoke.target]))
     assert smoke.segments.method == "regions"
+
+
+def test_a_ground_is_drawn_once_with_captions_and_its_towns_tenth(tmp_path: Path) -> None:
+    recipe = load_domain_recipe(
+        write_recipe(tmp_path), ["segments.count=2", "grounds.day={cities = {C = [1029, 1029]}, tiles_per_city = 2}"]
+    )
+    lines: list[str] = []
+    for _ in range(2):
+        pictures = open_ground(recipe, "day", tmp_path / "cache", lines.append)
+    assert len(lines) == 1
+    assert (len(pictures), pictures.tenth.tolist()) == (2, [0, 0])
+    assert pictures.pixels(np.arange(2)).shape == (2, 32, 32, 3)
+    assert pictures.pixels(np.arange(2)).std() > 5
+    crops, there = pictures.crops(np.arange(2))
+    assert crops.shape == (2, 2, 32, 32, 3)
+    assert there.any(axis=1).all()
+    assert (pictures.captions[:, 0] >= 0).all()
 
 
 def test_the_matrix_has_every_row_and_finished_cells_are_not_run_again(
