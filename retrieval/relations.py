@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +153,19 @@ def match_relation(subject: Scores, thing: Scores, decay_m: float, places: Place
     best = _first_best(worth, starts)
     found.scores[strongest] = subject[rows[strongest]] * (_ALONE + (1 - _ALONE) * worth[best])
     found.partner[strongest], found.distance_m[strongest] = near[best], apart[best]
+    return found
+
+
+def likely_partners(thing: Scores, decay_m: float, places: Places, rows: RowIds, count: int) -> RowIds:
+    """Rows (n, count) in whose reach the object counts most for each of some rows, best first; -1 where no more are."""
+    found = np.full((len(rows), count), -1, np.int64)
+    if not len(rows):
+        return found
+    near, apart, starts = places.around(rows, _REACH * decay_m)
+    worth = thing[near] * np.exp(-((apart / decay_m) ** 2) / 2)
+    for i, (first, end) in enumerate(pairwise([*starts.tolist(), len(near)])):
+        best = np.argsort(-worth[first:end], kind="stable")[:count]
+        found[i, : len(best)] = near[first:end][best]
     return found
 
 

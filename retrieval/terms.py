@@ -14,13 +14,16 @@ from geoanchor.protocols import RowIds, Vectors
 from geoanchor.query import LikePart, Part, PointPart, TextPart
 from retrieval.index.flat import top
 from retrieval.region import distances_m
-from retrieval.relations import Matches, Relation, beliefs, match_relation
+from retrieval.relations import Matches, Relation, beliefs, likely_partners, match_relation
 from retrieval.serving import Serving
 
 Scores = NDArray[np.float64]
 
 _BACKGROUND = 4_096
 """Rows, evenly spread over the gallery, whose scores say what is usual for a query."""
+
+_PARTNERS = 4
+"""Rows that may show the object of a relation, of those in reach."""
 
 
 class Term(Protocol):
@@ -184,8 +187,8 @@ class RelationTerm:
         return reasons
 
     def partners(self, rows: RowIds) -> RowIds:
-        """The row of the object that counted for each row, -1 where none is in reach."""
-        return self._matches(rows).partner
+        """The rows (n, 4) where the object is believed most for each row, -1 where fewer are in reach."""
+        return likely_partners(self._beliefs[1], self.relation.decay_m, self.serving.places, rows, _PARTNERS)
 
     def _matches(self, rows: RowIds) -> Matches:
         subject, thing = self._beliefs

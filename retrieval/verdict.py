@@ -14,6 +14,9 @@ from retrieval.relevance import DEPTH, Asked, Relevance
 from retrieval.serving import Serving
 from retrieval.terms import FusedTerm, RelationTerm, Term, VectorTerm
 
+_LEAST_PAIR = 0.1
+"""Both things may be in an index, and nowhere near each other: the likeliest pair is to be so likely at least."""
+
 
 class Verdicts:
     """Judges the hits of queries over one opened index.
@@ -34,7 +37,7 @@ class Verdicts:
     def probabilities(self, terms: Sequence[Term], rows: RowIds) -> Scores | None:
         """How likely each of some rows (n,) is right, 0..1; None where only places were asked for.
 
-        A row is right for several wishes when it is for each; for "A by B" when it shows A and its partner B.
+        A row is right for several wishes when it is for each; for "A by B" when it shows A and one of its partners B.
         """
         found = [self._of_term(term, rows) for term in terms if _tells(term)]
         return np.prod(found, axis=0) if found else None
@@ -48,24 +51,31 @@ class Verdicts:
         """
         if not len(best):
             return False
-        wishes = [wish for term in terms if _in_words(term) for wish in self._wishes(term, best[:DEPTH])]
-        return all(len(rows) and self.relevance.answer(asked, rows, allowed) >= 0 for asked, rows in wishes)
+        return all(self._answers(term, best[:DEPTH], allowed) for term in terms if _in_words(term))
 
     def _of_term(self, term: Term, rows: RowIds) -> Scores:
         if not isinstance(term, RelationTerm):
             return self.relevance.probability(_asked(term), rows)
         partners = term.partners(rows)
+        some, at = np.unique(partners, return_inverse=True)
+        thing = self.relevance.probability(_part_of(term, term.thing, term.relation.object), np.maximum(some, 0))
+        there = np.where(partners >= 0, thing[at.reshape(partners.shape)], 0.0).max(axis=1)
         subject = self.relevance.probability(_part_of(term, term.subject, term.relation.subject), rows)
-        thing = self.relevance.probability(_part_of(term, term.thing, term.relation.object), np.maximum(partners, 0))
-        return np.asarray(subject * thing * (partners >= 0))
+        return np.asarray(subject * there)
 
-    def _wishes(self, term: Term, rows: RowIds) -> list[tuple[Asked, RowIds]]:
-        """Each thing that a term wants, and the rows that should show it."""
+    def _answers(self, term: Term, rows: RowIds, allowed: RowIds | None) -> bool:
         if not isinstance(term, RelationTerm):
-            return [(_asked(term), rows)]
+            return self.relevance.answer(_asked(term), rows, allowed) >= 0
         partners = np.unique(term.partners(rows))
+        partners = partners[partners >= 0]
         subject = _part_of(term, term.subject, term.relation.subject)
-        return [(subject, rows), (_part_of(term, term.thing, term.relation.object), partners[partners >= 0])]
+        thing = _part_of(term, term.thing, term.relation.object)
+        return (
+            len(partners) > 0
+            and self.relevance.answer(subject, rows, allowed) >= 0
+            and self.relevance.answer(thing, partners) >= 0  # It may lie outside of what is allowed.
+            and float(self._of_term(term, rows).max()) >= _LEAST_PAIR
+        )
 
 
 def _tells(term: Term) -> bool:

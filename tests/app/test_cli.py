@@ -228,7 +228,8 @@ def test_build_search_remove_and_back(run: Run, painted_folder: Path, tmp_path: 
     assert (code, out) == (0, "")
     assert "removed 16 rows" in err
     code, out, err = run("search", into, "red", "--format", "json")
-    assert (code, json.loads(out)) == (0, {"hits": [], "total": 0})
+    value = json.loads(out)
+    assert (code, value["hits"], value["total"], value["verdict"]) == (0, [], 0, "nothing")
     assert err.count("\n") == 1
 
 

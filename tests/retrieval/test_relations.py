@@ -8,7 +8,7 @@ import pytest
 from geoanchor.tiling import Tile, cell_at, distance_m, tile_at
 from retrieval.neighbours import tile_neighbours
 from retrieval.region import Places
-from retrieval.relations import Relation, beliefs, match_relation, parse_relation
+from retrieval.relations import Relation, beliefs, likely_partners, match_relation, parse_relation
 
 
 @pytest.mark.parametrize(("text", "subject", "thing", "decay_m"), [
@@ -72,6 +72,21 @@ def test_both_must_hold_and_the_nearest_counts() -> None:
     metres = distance_m(places.lng[here], places.lat[here], places.lng[there], places.lat[there])
     assert found.distance_m[at[5]] == pytest.approx(metres)
     assert found.scores[at[5]] == pytest.approx(0.9 * (0.02 + 0.98 * 0.8 * np.exp(-((metres / 250) ** 2) / 2)))
+
+
+def test_partners_are_the_most_believed_in_reach_the_one_that_counted_first() -> None:
+    places, at = row_of_tiles(40)
+    thing = np.zeros(40)
+    thing[at[[4, 6, 7, 30]]] = 0.5, 0.9, 0.7, 1.0
+    rows = at[[5, 29, 15]]
+    found = likely_partners(thing, 250.0, places, rows, 3)
+    assert found[0].tolist() == at[[6, 7, 4]].tolist() or found[0].tolist() == at[[6, 4, 7]].tolist()
+    assert found[1, 0] == at[30]
+    matched = match_relation(np.ones(40), thing, 250.0, places, np.arange(40)).partner
+    assert found[:, 0].tolist() == matched[rows].tolist()
+    alone = Places(np.zeros(2, np.uint64), np.full(2, np.nan), np.full(2, np.nan))
+    assert likely_partners(np.ones(2), 250.0, alone, np.arange(2), 3).tolist() == [[0, -1, -1], [1, -1, -1]]
+    assert likely_partners(thing, 250.0, places, rows[:0], 3).shape == (0, 3)
 
 
 def test_rows_without_a_place_have_only_themselves() -> None:
