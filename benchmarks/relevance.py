@@ -11,6 +11,7 @@ from geoanchor.protocols import Encoder
 from geoanchor.settings import Settings, load_settings
 from models.bundle import bundle_folder, load_bundle
 from retrieval.calibration import FILE_NAME, read_calibration
+from retrieval.metrics import auroc
 from training.relevance.cases import cases_of
 from training.relevance.galleries import RSICD, Gallery, city_gallery, rsicd_gallery
 from training.relevance.judging import Judged, calibration_error, judge, reliability, share_interval
@@ -43,6 +44,7 @@ def _figures(found: Judged) -> dict[str, Any]:
         "hits, told, right": [
             (n, round(told, 3), round(true, 3)) for n, told, true in reliability(found.probability, found.right)
         ],
+        "AUROC of there being an answer": round(auroc(found.sure, found.answerable), 3),
         '"nothing" where nothing is right': _share(int(said.sum()), len(said)),
         '"nothing" although something is right': _share(int(missed.sum()), len(missed)),
         "right among the ten best, where there is any": _share(int(found.shown[found.answerable].sum()), len(missed)),

@@ -98,7 +98,7 @@ def samples(
     numbers = {name: number for number, name in enumerate(gallery.ids)}
     for case in cases:
         serving = indexes.without(case.keep)
-        relevance, asked = Relevance(serving, calibration), _asked(serving, case.text, words[case.text])
+        relevance, asked = Relevance(serving, calibration), asked_of(serving, case.text, words[case.text])
         _, found = serving.exact(_SPACE).search(words[case.text][None], DEPTH)
         rows = found[0][found[0] >= 0]
         right = np.array([case.right[numbers[fact["id"]]] for fact in serving.facts(rows)])
@@ -108,7 +108,8 @@ def samples(
             yield Sample(some.kind, some.features, right[some.at], case.answerable, told)
 
 
-def _asked(serving: Serving, text: str, vector: Vectors) -> Asked:
+def asked_of(serving: Serving, text: str, vector: Vectors) -> Asked:
+    """A question as search puts it."""
     index = serving.exact(_SPACE)
     return Asked(text, lambda rows: index.rescore(vector, rows).astype(np.float64), vector, _SPACE)
 

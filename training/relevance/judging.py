@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from geoanchor.protocols import Encoder
 from geoanchor.query import Query, TextPart
 from retrieval.calibration import Calibration
-from retrieval.relevance import DEPTH
+from retrieval.relevance import DEPTH, Relevance
 from retrieval.searcher import Searcher
 from training.relevance.cases import Case
+from training.relevance.fit import asked_of
 from training.relevance.galleries import Gallery
 from training.relevance.indexes import Indexes
 
@@ -28,6 +29,7 @@ class Judged:
     Attributes:
         probability, right: (m,).
         answerable, nothing: (q,): truth and verdict. shown: (q,): whether a right one was among the hits.
+        sure: (q,): how likely the verdict held an answer to be there, less what it asks for.
     """
 
     probability: NDArray[np.float64]
@@ -35,6 +37,7 @@ class Judged:
     answerable: NDArray[np.bool_]
     nothing: NDArray[np.bool_]
     shown: NDArray[np.bool_]
+    sure: NDArray[np.float64]
 
 
 def judge(
@@ -45,15 +48,20 @@ def judge(
     probabilities: list[float] = []
     right: list[bool] = []
     verdicts: list[tuple[bool, bool, bool]] = []
+    sure: list[float] = []
     for case in cases:
-        searcher = Searcher(indexes.without(case.keep), lambda: encoder, lambda: calibration)
+        serving = indexes.without(case.keep)
+        searcher = Searcher(serving, lambda: encoder, lambda: calibration)
         answer = searcher.search(Query(parts=(TextPart(text=case.text),), k=DEPTH, relations=False))
         truth = [bool(case.right[numbers[hit.id]]) for hit in answer.hits]
         probabilities += [hit.why["probability"] for hit in answer.hits]
         right += truth
         verdicts.append((case.answerable, answer.verdict == "nothing", any(truth)))
+        asked = asked_of(serving, case.text, encoder.encode([case.text], "text", "query")["semantic"][0])
+        best = np.array([serving.row_of(hit.id) for hit in answer.hits])
+        sure.append(Relevance(serving, calibration).answer(asked, best))
     answerable, nothing, shown = np.array(verdicts, bool).T
-    return Judged(np.array(probabilities), np.array(right), answerable, nothing, shown)
+    return Judged(np.array(probabilities), np.array(right), answerable, nothing, shown, np.array(sure))
 
 
 def reliability(probability: NDArray[np.float64], right: NDArray[np.bool_]) -> list[tuple[int, float, float]]:
