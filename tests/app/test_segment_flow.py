@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from shapely.geometry import Polygon, box
+from tiny_sam import tiny_sam
 from typer.testing import CliRunner
 
 import geoanchor
@@ -17,6 +21,7 @@ from app.report import report_page, section_of
 from geoanchor.errors import UsageError
 from geoanchor.tiling import Bounds
 from indexer.city.city import City
+from models import sam
 
 
 def cli(*arguments: object) -> str:
@@ -104,6 +109,24 @@ def test_command_line(tmp_path: Path, painted_folder: Path) -> None:
     refused = CliRunner().invoke(app, ["search", str(folder), "green", "--segment", "0"])
     assert isinstance(refused.exception, UsageError) or refused.exit_code
     assert "all is well" in cli("doctor", folder)
+
+
+def test_a_sam_from_a_file_finds_the_segments(
+    tmp_path: Path, painted_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Random weights are sure of nothing, so every mask is to do.
+    unsure = partial(sam.SamSegmenter, points_per_side=2, pred_iou_thresh=-100.0, stability_score_thresh=0.0)
+    monkeypatch.setattr(sam, "SamSegmenter", unsure)
+    weights, folder = tmp_path / "tiny.pth", tmp_path / "sam.index"
+    torch.save(tiny_sam().state_dict(), weights)
+    (tmp_path / "tiles").mkdir()
+    for number, picture in enumerate(sorted(painted_folder.rglob("*.png"))[:3]):
+        shutil.copy(picture, tmp_path / "tiles" / f"{number}.png")
+    cli("index", tmp_path / "tiles", "--into", folder, "--model", "toy", "--segments", f"sam:{weights}", "--offline")
+    assert json.loads(cli("info", folder, "--format", "json"))["segments"]["method"] == f"sam:{weights}"
+    hits = json.loads(cli("search", folder, "green", "--rerank", "segments", "--format", "json"))["hits"]
+    assert len(hits) == 3
+    assert any("segment" in hit["why"] for hit in hits)
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path, painted_folder: Path) -> None:
