@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -166,6 +166,7 @@ class RelationTerm:
     subject: Vectors
     thing: Vectors
     weight: float = 1.0
+    _believed: list[tuple[Scores, Scores]] = field(default_factory=list, init=False, repr=False)
 
     def scores(self, rows: RowIds) -> Scores:
         """Belief in both, 0..1."""
@@ -194,8 +195,15 @@ class RelationTerm:
         subject, thing = self._beliefs
         return match_relation(subject, thing, self.relation.decay_m, self.serving.places, rows)
 
-    @cached_property
+    @property
     def _beliefs(self) -> tuple[Scores, Scores]:
+        """Of subject and object; kept."""
+        # Not a cached_property: until Python 3.12 these let but one thread compute at a time, whatever the instance.
+        if not self._believed:
+            self._believed.append(self._believe())
+        return self._believed[0]
+
+    def _believe(self) -> tuple[Scores, Scores]:
         index = self.serving.exact(self.space)
         present = self.serving.present(self.space)
         groups = list(self.serving.layers.values())
@@ -219,13 +227,14 @@ class Ranking:
     def __init__(self, serving: Serving, terms: Sequence[Term], rows: RowIds | None) -> None:
         self._terms = terms
         self._allowed = rows
+        self._scored: tuple[Scores, RowIds] | None = None
         self._total = len(serving) if rows is None else len(rows)
 
     def best(self, count: int) -> tuple[Scores, RowIds]:
         """Scores and rows of the best `count`, ties by lower row."""
         if len(self._terms) == 1 and isinstance(self._terms[0], VectorTerm):
             return self._terms[0].best(count, self._allowed)
-        scores, rows = self._all
+        self._scored = scores, rows = self._scored or self._score_all()
         chosen = top(scores, count)
         if count < len(scores):
             chosen = np.flatnonzero(scores >= scores[chosen].min())
@@ -239,8 +248,7 @@ class Ranking:
         reasons = [term.why(rows) for term in self._terms]
         return [{key: value for part in parts for key, value in part.items()} for parts in zip(*reasons, strict=True)]
 
-    @cached_property
-    def _all(self) -> tuple[Scores, RowIds]:
+    def _score_all(self) -> tuple[Scores, RowIds]:
         rows = np.arange(self._total) if self._allowed is None else self._allowed
         return np.sum([term.scores(rows) for term in self._terms], axis=0), rows
 
