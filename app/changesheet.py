@@ -1,13 +1,15 @@
-"""Changes as text: a table, JSON, GeoJSON, GeoParquet, MapRoulette tasks. Pure: returns strings and bytes."""
+"""Changes as text: a table, JSON, GeoJSON, CSV, GeoParquet, MapRoulette tasks. Pure: returns strings and bytes."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from app.render import box_geometry
+from app.streams import cell
 from geoanchor.change import Change, ChangeList, Review
 
 if TYPE_CHECKING:
@@ -34,6 +36,22 @@ def to_geojson(found: ChangeList) -> str:
     return json.dumps({"type": "FeatureCollection", "features": features, **whole}, ensure_ascii=False, indent=1)
 
 
+def to_csv(found: ChangeList) -> str:
+    """A line each (RFC 4180), with the decision and its note; what is nested is JSON text, `tile` is "z/x/y".
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    lines = io.StringIO()
+    writer = csv.writer(lines)
+    writer.writerow([*_PROPERTIES[:-1], "decision", "note"])
+    for change in found.changes:
+        facts = feature(change)["properties"]
+        review = change.review
+        decided = (review.decision, review.note) if review else (None, None)
+        writer.writerow([cell(_flat(value)) for value in (*(facts[name] for name in _PROPERTIES[:-1]), *decided)])
+    return lines.getvalue()
+
+
 def to_geoparquet(found: ChangeList) -> bytes:
     """The same places as a GeoParquet file (EPSG:4326); what is nested is JSON text, `tile` is "z/x/y"."""
     import geopandas
@@ -45,7 +63,7 @@ def to_geoparquet(found: ChangeList) -> bytes:
     frame = pd.DataFrame(rows, columns=list(_PROPERTIES))
     frame["acquired"] = pd.to_datetime(frame["acquired"], utc=True, format="ISO8601")
     shapes = [shape(item["geometry"]) for item in features]
-    buffer = BytesIO()
+    buffer = io.BytesIO()
     geopandas.GeoDataFrame(frame, geometry=shapes, crs="EPSG:4326").to_parquet(buffer, index=False)
     return buffer.getvalue()
 
@@ -53,9 +71,9 @@ def to_geoparquet(found: ChangeList) -> bytes:
 def to_maproulette(found: ChangeList) -> str:
     """Tasks for a MapRoulette challenge: line by line, each a FeatureCollection after a record separator.
 
-    A task keeps its id from one upload to the next; what no mapper can mend (clouds) is left out.
+    A task keeps its id from one upload to the next; what no mapper can mend (clouds) and what was rejected is left out.
     """
-    tasks = (change for change in found.changes if change.cause not in _NO_TASK)
+    tasks = (change for change in found.changes if change.cause not in _NO_TASK and not _rejected(change))
     return "".join(
         _RECORD + json.dumps({"type": "FeatureCollection", "features": [_task(change)]}, ensure_ascii=False) + "\n"
         for change in tasks
@@ -103,6 +121,10 @@ def _task(change: Change) -> dict[str, Any]:
     kept = ("id", "cause", "reason", "mismatch", "tile", "acquired", "map_id", "aerial_id")
     made["properties"] = {name: made["properties"][name] for name in kept if made["properties"][name] is not None}
     return made
+
+
+def _rejected(change: Change) -> bool:
+    return change.review is not None and change.review.decision == "reject"
 
 
 def _flat(value: Any) -> Any:

@@ -17,13 +17,12 @@ from app.access import TOKEN_VARIABLE
 from app.answers import Changes, Hits
 from app.phrasing import Understood
 from app.question import Picture, Question, Where, file_bytes, region_of
-from app.rows import Row
 from app.streams import Format
 from geoanchor.change import ChangeList, Decision, Review
 from geoanchor.errors import GeoAnchorError, IndexLocked, SpaceMismatch, UsageError
 from geoanchor.image import Layer
 from geoanchor.phrase import Phrase
-from geoanchor.query import Answer, BoundsRegion, CellsRegion, Hit, Query, RadiusRegion
+from geoanchor.query import Answer, BoundsRegion, CellsRegion, Hit, Query, RadiusRegion, RowFacts
 from retrieval.phrases import Reading
 from retrieval.searcher import Description
 
@@ -120,13 +119,13 @@ class RemoteIndex:
             if len(page) < page.query.k:
                 return
 
-    def rows(self, layer: Layer | None = None) -> Iterator[Row]:
+    def rows(self, layer: Layer | None = None) -> Iterator[RowFacts]:
         """All rows of the index or of a layer, fetched page by page."""
         offset: int | None = 0
         while offset is not None:
             asked = {"offset": offset, "limit": _PAGE} | ({"layer": layer} if layer else {})
             page = self._send("GET", "/api/rows", params=asked).json()
-            yield from map(Row.model_validate, page["rows"])
+            yield from map(RowFacts.model_validate, page["rows"])
             offset = page["next"]
 
     def export(self, path: str | Path, format: Format, query: Query | None = None) -> None:
@@ -170,12 +169,14 @@ class RemoteIndex:
         k: int = 50,
         all_dates: bool = False,
         unmapped: bool = True,
+        reviewed: bool = False,
         everything: bool = False,
         max_offset: float = 0.1,
     ) -> Changes:
         """As `Index.changes`; `within` is a box or H3 cells."""
         asked = _where(within, near) | {
-            "k": k, "all_dates": all_dates, "unmapped": unmapped, "everything": everything, "max_offset": max_offset,
+            "k": k, "all_dates": all_dates, "unmapped": unmapped, "reviewed": reviewed, "everything": everything,
+            "max_offset": max_offset,
         }  # fmt: skip
         answer = self._send("GET", "/api/changes", params=asked)
         return Changes(ChangeList.model_validate_json(answer.content))

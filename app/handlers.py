@@ -15,13 +15,12 @@ from app.answers import Hits
 from app.live import LiveIndex
 from app.overlay import evidence_png
 from app.question import Question, inline_region
-from app.rows import Row
 from app.wiring import Index
 from geoanchor.change import ChangeList
 from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.image import LAYERS, Layer
 from geoanchor.picture import measure
-from geoanchor.query import Answer, Hit, ImagePart, Query
+from geoanchor.query import Answer, Hit, ImagePart, Query, RowFacts
 from geoanchor.tiling import Tile
 from retrieval.cells import CellRows
 from retrieval.searcher import Description
@@ -127,7 +126,7 @@ class Handlers:
         with self._checked(index, query):
             return index.heat(query, resolution)
 
-    def row(self, row_id: str) -> Row:
+    def row(self, row_id: str) -> RowFacts:
         """What is known of a row. Raises NotFound."""
         row = self.index.rows.one(row_id)
         if row is None:
@@ -140,17 +139,18 @@ class Handlers:
         within: str = "",
         near: str = "",
         k: int = 50,
-        offset: float = 0.1,
         all_dates: bool = False,
         unmapped: bool = True,
+        reviewed: bool = False,
         everything: bool = False,
+        max_offset: float = 0.1,
     ) -> ChangeList:
         """The worst places of a region, from the fields of a form; an empty field asks nothing."""
         if k > MAX_HITS:
             raise UsageError(f"k must be at most {MAX_HITS} here")
         return self.index.changes(
             within=inline_region(within) if within.strip() else None, near=near.strip() or None, k=k,
-            max_offset=offset, all_dates=all_dates, unmapped=unmapped, everything=everything,
+            all_dates=all_dates, unmapped=unmapped, reviewed=reviewed, everything=everything, max_offset=max_offset,
         ).answer  # fmt: skip
 
     def heat_png(self, change_id: str, max_offset: float) -> bytes:

@@ -13,7 +13,7 @@ from geoanchor.tiling import Bounds
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from app.rows import Row
+    from geoanchor.query import RowFacts
 
 JSON_FIELDS = ("id", "rank", "score", "layer", "tile", "bounds", "lng", "lat", "cell", "source", "why")
 """Fields of a hit in `--format json`, in this order; the contract that others script against."""
@@ -74,7 +74,7 @@ def to_table(answer: Answer) -> Table:
     return table
 
 
-def geometry(hit: Hit | Row) -> dict[str, Any] | None:
+def geometry(hit: RowFacts) -> dict[str, Any] | None:
     """GeoJSON of an outline, split where it crosses the antimeridian; a point where there is no outline."""
     if hit.bounds is not None:
         return box_geometry(hit.bounds)
@@ -91,7 +91,7 @@ def box_geometry(bounds: Bounds) -> dict[str, Any]:
     return {"type": "MultiPolygon", "coordinates": [[box] for box in boxes]}
 
 
-def properties(hit: Hit | Row) -> dict[str, Any]:
+def properties(hit: RowFacts) -> dict[str, Any]:
     """Everything known of a hit or a row but its outline, as JSON values."""
     facts = hit.model_dump(mode="json", exclude={"bounds"})
     return facts | {"tile": "/".join(map(str, hit.tile)) if hit.tile else None}

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from geoanchor.image import Layer
 from geoanchor.protocols import RowIds
-from geoanchor.query import hit_cell
+from geoanchor.query import RowFacts, hit_cell
 from geoanchor.tiling import Bounds
 from retrieval.cells import CellRows, by_cell
 from retrieval.serving import Serving
@@ -21,51 +19,33 @@ BATCH = 2_000
 """Rows in memory at once while all are read."""
 
 
-class Row(BaseModel):
-    """What is known of one row.
-
-    Attributes:
-        tile: (z, x, y) or None; bounds: degrees or None; lng, lat: centre or None; cell: H3 name or None.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    layer: Layer
-    tile: tuple[int, int, int] | None = None
-    bounds: Bounds | None = None
-    lng: float | None = None
-    lat: float | None = None
-    cell: str | None = None
-    source: str = ""
-    caption: str = ""
-    tags: tuple[str, ...] = ()
-    gsd_m: float | None = None
-    acquired: datetime | None = None
-    attribution: str = ""
-
-
 class Rows:
     """The rows of one version of an index, in serving order: by H3 cell, those without position first."""
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
 
-    def one(self, row_id: str) -> Row | None:
+    def one(self, row_id: str) -> RowFacts | None:
         """A row by id."""
         at = self._serving.row_of(row_id)
         return None if at is None else self._read(np.array([at]))[0]
 
-    def page(self, layer: Layer | None, offset: int, limit: int) -> tuple[Sequence[Row], int]:
+    def page(self, layer: Layer | None, offset: int, limit: int) -> tuple[Sequence[RowFacts], int]:
         """Some rows, and how many there are in all."""
         places = self._places(layer)
         return self._read(places[offset : offset + limit]), len(places)
 
-    def batches(self, layer: Layer | None) -> Iterator[Sequence[Row]]:
+    def batches(self, layer: Layer | None) -> Iterator[Sequence[RowFacts]]:
         """All rows, a few thousand at a time."""
         places = self._places(layer)
         for start in range(0, len(places), BATCH):
             yield self._read(places[start : start + BATCH])
+
+    def spread(self, count: int) -> Sequence[RowFacts]:
+        """Some rows from all over the index, of its aerial layer where it has one."""
+        aerial = self._places("aerial")
+        places = aerial if len(aerial) else self._places(None)
+        return self._read(places[np.linspace(0, max(len(places) - 1, 0), min(count, len(places)), dtype=int)])
 
     def coverage(self, layer: Layer | None, resolution: int | None) -> tuple[CellRows, ...]:
         """Rows by H3 cell, fullest first."""
@@ -78,14 +58,14 @@ class Rows:
     def _places(self, layer: Layer | None) -> RowIds:
         return np.arange(len(self._serving)) if layer is None else self._serving.layers[layer]
 
-    def _read(self, places: RowIds) -> list[Row]:
+    def _read(self, places: RowIds) -> list[RowFacts]:
         return [_row(facts) for facts in self._serving.facts(places)]
 
 
-def _row(facts: dict[str, Any]) -> Row:
+def _row(facts: dict[str, Any]) -> RowFacts:
     address = [facts[name] for name in "zxy"]
     corners = [facts[name] for name in ("west", "south", "east", "north")]
-    return Row(
+    return RowFacts(
         id=facts["id"], layer=facts["layer"], tile=None if None in address else (address[0], address[1], address[2]),
         bounds=None if None in corners else Bounds(*corners), lng=facts["lng"], lat=facts["lat"],
         cell=hit_cell(facts["cell"]), source=facts["source"] or "", caption=facts["caption"] or "",

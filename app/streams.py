@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app import render
-from app.rows import Row
-from geoanchor.query import Hit
+from geoanchor.query import Hit, RowFacts
 
 Format = Literal["geojson", "csv", "parquet"]
-Batches = Iterator[Sequence[Hit] | Sequence[Row]]
+Batches = Iterator[Sequence[RowFacts]]
 
 _ROW_COLUMNS = (
     "id", "layer", "tile", "west", "south", "east", "north", "lng", "lat", "cell", "source", "caption", "tags", "gsd_m",
@@ -55,7 +54,7 @@ def to_csv(batches: Batches, ranked: bool) -> Iterator[bytes]:
     columns = _HIT_COLUMNS if ranked else _ROW_COLUMNS
     yield _lines([columns])
     for batch in batches:
-        yield _lines([[_cell(facts[name]) for name in columns] for facts in map(_flat, batch)])
+        yield _lines([[cell(facts[name]) for name in columns] for facts in map(_flat, batch)])
 
 
 def to_parquet(batches: Batches, ranked: bool) -> Iterator[bytes]:
@@ -112,7 +111,7 @@ class _Pieces(io.RawIOBase):
         return piece
 
 
-def _flat(row: Hit | Row) -> dict[str, Any]:
+def _flat(row: RowFacts) -> dict[str, Any]:
     """Facts by column."""
     facts = row.model_dump(exclude={"bounds", "why"})
     facts["tile"] = "/".join(map(str, row.tile)) if row.tile else None
@@ -122,7 +121,8 @@ def _flat(row: Hit | Row) -> dict[str, Any]:
     return facts
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value as a CSV file holds it; no text in it is a formula."""
     if isinstance(value, tuple | list):
         value = ";".join(value)
     if isinstance(value, str) and value.startswith(_FORMULA):
@@ -148,7 +148,7 @@ def _arrow_type(column: str) -> Any:
     return pa.float64() if column in _NUMBERS else pa.string()
 
 
-def _wkb(row: Hit | Row) -> bytes | None:
+def _wkb(row: RowFacts) -> bytes | None:
     from shapely import to_wkb
     from shapely.geometry import shape
 

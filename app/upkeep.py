@@ -40,7 +40,7 @@ def doctor(folder: str | Path, *, repair: bool = False) -> list[Finding]:
     Args:
         repair: where something is wrong, first derive anew what can be derived from the tables.
     """
-    from indexer.doctor import diagnose
+    from indexer.doctor import Finding, diagnose
     from indexer.upkeep import reseal
     from retrieval.index.lance import LanceStore
 
@@ -49,7 +49,27 @@ def doctor(folder: str | Path, *, repair: bool = False) -> list[Finding]:
     if repair and any(finding.level == "error" for finding in findings):
         reseal(folder, LanceStore, derive_serving)
         findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
-    return findings + _review_findings(folder)
+    advice = zoom_advice(folder)
+    return findings + ([Finding("note", advice)] if advice else []) + _review_findings(folder)
+
+
+def zoom_advice(folder: str | Path) -> str:
+    """What to do where an index holds maps and imagery, but never at the same zoom; "" elsewhere."""
+    from app.wiring import open as open_index
+
+    zooms: dict[str, set[int]] = {"map": set(), "aerial": set()}
+    for record in read_manifest(Path(folder)).sources:
+        if record.zoom is not None and record.rows and record.layer in zooms:
+            zooms[record.layer].add(record.zoom)
+    maps, aerials = zooms["map"], zooms["aerial"]
+    extent = open_index(folder).mosaic.extent("aerial") if maps and aerials and not maps & aerials else None
+    if extent is None:
+        return ""
+    box = ",".join(f"{edge:.5f}" for edge in extent)
+    return (
+        f"the map is drawn at zoom {max(maps)} and the imagery lies at zoom {max(aerials)}: to compare them, index the "
+        f"map again with --zoom {max(aerials)} --within={box}"
+    )
 
 
 def _review_findings(folder: Path) -> list[Finding]:

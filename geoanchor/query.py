@@ -145,19 +145,15 @@ class Query(_Frozen):
         return self
 
 
-class Hit(_Frozen):
-    """One result.
+class RowFacts(_Frozen):
+    """What is known of one row.
 
     Attributes:
-        id: the row's id; rank: 1 is the best of the whole answer, not of the page; score: higher is better, always.
+        id: the row's own, unique in its index.
         tile: (z, x, y) or None; bounds: degrees or None; lng, lat: centre or None; cell: H3 name or None.
-        why: parts of the score and what explains it, e.g. {"semantic": 0.31, "relation": {...}}; "probability" 0..1 is
-            how likely the hit is right, where that can be told.
     """
 
     id: str
-    rank: int
-    score: float
     layer: Layer
     tile: tuple[int, int, int] | None = None
     bounds: Bounds | None = None
@@ -170,6 +166,19 @@ class Hit(_Frozen):
     gsd_m: float | None = None
     acquired: datetime | None = None
     attribution: str = ""
+
+
+class Hit(RowFacts):
+    """One result: a row, and why it is one.
+
+    Attributes:
+        rank: 1 is the best of the whole answer, not of the page; score: higher is better, always.
+        why: parts of the score and what explains it, e.g. {"semantic": 0.31, "relation": {...}}; "probability" 0..1 is
+            how likely the hit is right, where that can be told.
+    """
+
+    rank: int
+    score: float
     why: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from geoanchor.change import SILENT, Change, ChangeList, Decision, Review
 from geoanchor.errors import UsageError
-from geoanchor.protocols import Judgement, RowStore
+from geoanchor.protocols import Judgement, RowIds, RowStore, Vectors
 from geoanchor.query import Region
 from retrieval.heat import heat
 from retrieval.listing import tell
@@ -54,6 +54,7 @@ class ChangeFinder:
         *,
         all_dates: bool = False,
         unmapped: bool = True,
+        reviewed: bool = False,
         everything: bool = False,
         max_offset: float = MAX_OFFSET,
         progress: Progress | None = None,
@@ -63,7 +64,8 @@ class ChangeFinder:
         Args:
             all_dates: compare a map with every aerial picture of the place, not with the newest alone.
             unmapped: compare aerial pictures that no map row shows with an empty map.
-            everything: also give pairs that agree or say too little, and those that were reviewed.
+            reviewed: also give pairs that were reviewed.
+            everything: also give those, and pairs that agree or say too little.
             max_offset: how far the map may lie off, as a share of a tile's side.
 
         Raises UsageError when there is nothing to compare.
@@ -79,7 +81,9 @@ class ChangeFinder:
             )  # fmt: skip
         survey = self._last[1]
         pairs, settled = survey.pairs, self._settled(survey.pairs)
-        found = self._worst(survey, settled, max_offset, everything, k)
+        passed_over = () if reviewed or everything else settled
+        order = _order(survey.mismatch, 0.0 if everything else _FLOOR, passed_over)
+        found = self._worst(survey, settled, order, max_offset, everything, k)
         bare = int((pairs.maps == NO_MAP).sum())
         return ChangeList(
             changes=found,
@@ -152,12 +156,9 @@ class ChangeFinder:
         }
 
     def _worst(
-        self, survey: Survey, settled: dict[int, Review], max_offset: float, everything: bool, k: int
+        self, survey: Survey, settled: dict[int, Review], order: RowIds, max_offset: float, everything: bool, k: int
     ) -> tuple[Change, ...]:
-        """The second pass: worst first, ties in the order of pairs."""
-        order = np.argsort(-survey.mismatch, kind="stable")
-        if not everything:
-            order = order[(survey.mismatch[order] >= _FLOOR) & ~np.isin(order, list(settled))]
+        """The second pass, in the order given."""
         found: list[Change] = []
         for start in range(0, len(order), self._chunk):
             at = order[start : start + self._chunk]
@@ -180,6 +181,12 @@ class ChangeFinder:
         """One column of the store, by id."""
         table = self._open_store().fetch(sorted(set(ids)), ["id", column])
         return dict(zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True))
+
+
+def _order(mismatch: Vectors, floor: float, passed_over: Collection[int]) -> RowIds:
+    """Places of pairs, worst first, ties in the order of pairs; without those below the floor or passed over."""
+    order = np.argsort(-mismatch, kind="stable")
+    return order[~(mismatch[order] < floor) & ~np.isin(order, list(passed_over))]
 
 
 def _note(found: int, k: int, reviewed: int) -> str:

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
-from fastapi import Query as Field
-from pydantic import BaseModel, ConfigDict
-from pydantic import Field as Attribute
+from fastapi import Query as Parameters
+from pydantic import BaseModel, ConfigDict, Field
 
+from app import changesheet
 from app.handlers import Handlers
-from geoanchor.change import ChangeList, Decision, Review
+from geoanchor.change import Cause, ChangeList, Decision, Review
 
+Format = Literal["geojson", "csv", "parquet", "maproulette"]
 MaxOffset = Annotated[float, Field(ge=0, le=0.5, description="how far the map may lie off, of its side")]
+
+_WRITERS: Mapping[Format, tuple[str, Callable[[ChangeList], str | bytes]]] = {
+    "geojson": ("application/geo+json", changesheet.to_geojson),
+    "csv": ("text/csv; charset=utf-8", changesheet.to_csv),
+    "parquet": ("application/vnd.apache.parquet", changesheet.to_geoparquet),
+    "maproulette": ("application/geo+json-seq", changesheet.to_maproulette),
+}
+"""Format -> media type, and what writes it: the same as `geoanchor changes --format`."""
+
+
+class Asked(BaseModel):
+    """The flags of `geoanchor changes`."""
+
+    within: str = Field(default="", description="only in west,south,east,north or in H3 cells", max_length=20_000)
+    near: str = Field(default="", description="only within lat,lng,metres", max_length=100)
+    k: int = Field(default=50, ge=1, description="places")
+    all_dates: bool = Field(default=False, description="compare with every aerial picture, not the newest alone")
+    unmapped: bool = Field(default=True, description="compare pictures without a map with an empty one")
+    reviewed: bool = Field(default=False, description="also what was reviewed")
+    everything: bool = Field(default=False, description="also what agrees or was reviewed")
+    max_offset: MaxOffset = 0.1
 
 
 class Verdict(BaseModel):
@@ -20,9 +43,9 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    change: str = Attribute(max_length=1000)
+    change: str = Field(max_length=1000)
     decision: Decision
-    note: str = Attribute(default="", max_length=2000)
+    note: str = Field(default="", max_length=2000)
 
 
 def routes(handlers: Handlers) -> APIRouter:
@@ -30,24 +53,19 @@ def routes(handlers: Handlers) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["changes"])
 
     @router.get("/changes", response_model=ChangeList, summary="Where maps and imagery disagree")
-    def changes(
-        within: Annotated[
-            str, Field(description="only in west,south,east,north or in H3 cells", max_length=20_000)
-        ] = "",
-        near: Annotated[str, Field(description="only within lat,lng,metres", max_length=100)] = "",
-        k: Annotated[int, Field(ge=1, description="places")] = 50,
-        all_dates: Annotated[
-            bool, Field(description="compare with every aerial picture, not the newest alone")
-        ] = False,
-        unmapped: Annotated[bool, Field(description="compare pictures without a map with an empty one")] = True,
-        everything: Annotated[bool, Field(description="also what agrees or was reviewed")] = False,
-        max_offset: MaxOffset = 0.1,
-    ) -> ChangeList:
+    def changes(asked: Annotated[Asked, Parameters()]) -> ChangeList:
         """The flags of `geoanchor changes` as parameters; worst first, with cause and outline."""
-        return handlers.changes(
-            within=within, near=near, k=k, offset=max_offset, all_dates=all_dates, unmapped=unmapped,
-            everything=everything,
-        )  # fmt: skip
+        return handlers.changes(**asked.model_dump())
+
+    @router.get("/changes.{format}", response_class=Response, summary="The same as a file")
+    def file(format: Format, asked: Annotated[Asked, Parameters()], cause: Cause | None = None) -> Response:
+        """GeoJSON, CSV, GeoParquet or MapRoulette tasks, of all causes or of one."""
+        found = handlers.changes(**asked.model_dump())
+        if cause is not None:
+            found = found.model_copy(update={"changes": tuple(one for one in found.changes if one.cause == cause)})
+        media_type, write = _WRITERS[format]
+        headers = {"Content-Disposition": f'attachment; filename="changes.{format}"'}
+        return Response(write(found), media_type=media_type, headers=headers)
 
     @router.post("/changes", response_model=Review, summary="Accept or reject a change")
     def review(verdict: Verdict) -> Review:

@@ -9,14 +9,14 @@ from fastapi import Query as Field
 from pydantic import BaseModel
 
 from app.handlers import Handlers
-from app.rows import Row
 from geoanchor.image import Layer
+from geoanchor.query import RowFacts
 
 
 class RowPage(BaseModel):
     """Some rows, how many there are in all, and the offset of the next page, if there is one."""
 
-    rows: list[Row]
+    rows: list[RowFacts]
     total: int
     next: int | None
 
@@ -36,8 +36,8 @@ def routes(handlers: Handlers) -> APIRouter:
         end = offset + len(rows)
         return RowPage(rows=list(rows), total=total, next=end if rows and end < total else None)
 
-    @router.get("/rows/{row_id:path}", response_model=Row, summary="One row")
-    def one(row_id: str) -> Row:
+    @router.get("/rows/{row_id:path}", response_model=RowFacts, summary="One row")
+    def one(row_id: str) -> RowFacts:
         """What is known of a row, by its id."""
         return handlers.row(row_id)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.wiring import Index
     from geoanchor.change import Decision
 
-Format = Literal["table", "json", "geojson", "geoparquet", "html", "maproulette"]
+Format = Literal["table", "json", "geojson", "csv", "geoparquet", "html", "maproulette"]
 
 
 def changes(
@@ -90,8 +90,11 @@ def _print_reviews(index: Index, format: Format, out: Path | None) -> None:
 
 def _print(index: Index, found: Changes, format: Format, out: Path | None) -> None:
     from app import changesheet
+    from app.upkeep import zoom_advice
 
     say(changesheet.headline(found.answer))
+    if not found.answer.pairs and (advice := zoom_advice(index.folder)):
+        say(advice)
     match format:
         case "table":
             emit_table(changesheet.to_table(found), out)
@@ -103,6 +106,8 @@ def _print(index: Index, found: Changes, format: Format, out: Path | None) -> No
             emit(changesheet.to_json(found.answer), out)
         case "geojson":
             emit(changesheet.to_geojson(found.answer), out)
+        case "csv":
+            emit(changesheet.to_csv(found.answer), out)
         case "geoparquet":
             emit(changesheet.to_geoparquet(found.answer), out)
         case "maproulette":

@@ -99,6 +99,8 @@ def index(
         emit_json(report.model_dump(mode="json"))
     else:
         print(_summary(into, report))
+        if advice := upkeep.zoom_advice(into):
+            say(advice)
     if not report.rows:
         raise GeoAnchorError(f"{into}: the index is empty, nothing in the sources could be used")
 

@@ -178,7 +178,7 @@ def client(index: wiring.Index) -> TestClient:
 def test_rest_lists_reviews_and_draws(client: TestClient) -> None:
     found = client.get("/api/changes", params={"k": 2}).json()
     assert [change["rank"] for change in found["changes"]] == [1, 2]
-    first = found["changes"][0]
+    first, second = found["changes"]
     heat = client.get(f"/api/changes/{first['id']}/heat.png")
     assert heat.headers["content-type"] == "image/png"
     near = {"near": f"{first['lat']},{first['lng']},5"}
@@ -187,6 +187,24 @@ def test_rest_lists_reviews_and_draws(client: TestClient) -> None:
     assert answer.json()["decision"] == "reject"
     assert first["id"] not in [change["id"] for change in client.get("/api/changes").json()["changes"]]
     assert [review["change"] for review in client.get("/api/reviews").json()] == [first["id"]]
+    listed = client.get("/api/changes", params={"reviewed": True}).json()["changes"]
+    assert [(change["id"], change["review"] is not None) for change in listed[:2]] == [
+        (first["id"], True),
+        (second["id"], False),
+    ]
+
+
+def test_rest_writes_what_the_command_line_writes(
+    folder: Path, client: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for form, flag in (("geojson", "geojson"), ("csv", "csv"), ("maproulette", "maproulette")):
+        answer = client.get(f"/api/changes.{form}")
+        assert answer.text.split() == run(capsys, "changes", folder, "--format", flag)[1].split()
+        assert f'filename="changes.{form}"' in answer.headers["content-disposition"]
+    frame = geopandas.read_parquet(BytesIO(client.get("/api/changes.parquet", params={"cause": "map behind"}).content))
+    assert list(frame["cause"]) == ["map behind"]
+    assert client.get("/api/changes.pickle").status_code == 422
+    assert client.get("/api/changes.csv", params={"cause": "whim"}).status_code == 422
 
 
 @pytest.mark.parametrize(

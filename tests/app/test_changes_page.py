@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import pytest
 from browsing import chromium, faults, opened, served
 from structured import Drawing, GridEncoder, index_of, town_block
@@ -85,14 +86,18 @@ def test_a_reviewer_decides_by_keyboard_and_is_not_asked_again(page: Any, index:
     page.keyboard.press("a")
     page.locator(f'[data-change="{second}"][data-decision="accept"]').wait_for()
     files = {}
-    for label in ("GeoJSON", "CSV"):
+    for label in ("GeoJSON", "CSV", "GeoParquet", "MapRoulette"):
         with page.expect_download() as download:
-            page.get_by_role("button", name=label).click()
-        files[download.value.suggested_filename] = Path(download.value.path()).read_text()
+            page.get_by_role("button", name=label, exact=True).click()
+        files[download.value.suggested_filename] = Path(download.value.path()).read_bytes()
     features = json.loads(files["changes.geojson"])["features"]
     assert [feature["properties"]["review"]["decision"] for feature in features] == ["reject", "accept"]
-    rows = list(csv.DictReader(io.StringIO(files["changes.csv"])))
+    rows = list(csv.DictReader(io.StringIO(files["changes.csv"].decode())))
     assert [(row["id"], row["note"]) for row in rows] == [(first, "a tent, <b>no house"), (second, "")]
+    assert list(geopandas.read_parquet(io.BytesIO(files["changes.parquet"]))["id"]) == [first, second]
+    # Nobody need map what was rejected.
+    (task,) = files["changes.maproulette.geojson"].decode().strip("\n").split("\n")
+    assert json.loads(task[1:])["features"][0]["id"] == second
     page.get_by_role("button", name="Compare").click()
     page.locator(".headline", has_text="2 reviewed").wait_for()
     page.get_by_role("heading", name="Nothing to look at here").wait_for()

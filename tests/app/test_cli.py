@@ -9,6 +9,7 @@ from pathlib import Path
 import geopandas
 import pytest
 import typer
+from shapely.geometry import box, mapping
 
 from app import cli
 from geoanchor.tiling import Tile
@@ -272,6 +273,23 @@ def test_doctor_and_compact(run: Run, painted_index: Path, tmp_path: Path) -> No
     assert run("doctor", own, "--repair")[0] == 0
     assert run("compact", own)[0] == 0
     assert run("search", own, "red")[0] == 0
+
+
+def test_a_map_at_another_zoom_than_the_imagery_is_pointed_out(
+    run: Run, painted_folder: Path, painted_tiles: dict[Tile, str], tmp_path: Path
+) -> None:
+    folder, house = tmp_path / "own.index", tmp_path / "house.geojson"
+    ground = box(*next(iter(painted_tiles)).children()[0].bounds).buffer(-0.0007)
+    outline = {"type": "Feature", "properties": {"building": "yes"}, "geometry": mapping(ground)}
+    house.write_text(json.dumps({"type": "FeatureCollection", "features": [outline]}))
+    run("index", f"{painted_folder}/{{z}}/{{x}}/{{y}}.png", "--into", folder, "--model", "toy")
+    code, _, err = run("index", house, "--into", folder)
+    assert code == 0
+    advice = "drawn at zoom 17 and the imagery lies at zoom 16: to compare them, index the map again with --zoom 16"
+    assert advice in err
+    assert advice in run("doctor", folder)[1]
+    assert advice not in run("index", house, "--zoom", 16, "--into", folder)[2]
+    assert advice not in run("doctor", folder)[1]
 
 
 def test_evaluate_and_models(run: Run, painted_folder: Path, painted_tiles: dict[Tile, str], tmp_path: Path) -> None:

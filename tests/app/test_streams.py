@@ -16,8 +16,8 @@ from fastapi.testclient import TestClient
 import geoanchor
 from app.access import Access
 from app.api import create_api
-from app.rows import Row
 from app.streams import KINDS, to_csv, to_geojson
+from geoanchor.query import RowFacts
 from geoanchor.tiling import Bounds
 
 QUERY = {"parts": [{"kind": "text", "text": "red"}], "k": 100_000}
@@ -28,8 +28,10 @@ def client(painted_index: Path) -> TestClient:
     return TestClient(create_api(geoanchor.open(painted_index), Access(requests_per_s=0)))
 
 
-def _rows(count: int) -> list[Row]:
-    return [Row(id=f"row {n}", layer="map", bounds=Bounds(n, 0, n + 1, 1), lng=n + 0.5, lat=0.5) for n in range(count)]
+def _rows(count: int) -> list[RowFacts]:
+    return [
+        RowFacts(id=f"row {n}", layer="map", bounds=Bounds(n, 0, n + 1, 1), lng=n + 0.5, lat=0.5) for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize(("path", "ranked"), [("rows", False), ("search", True)])
@@ -64,7 +66,7 @@ def test_it_is_written_as_it_is_read(name: str) -> None:
     """A batch is on its way before the next one is asked for."""
     read: list[int] = []
 
-    def batches() -> Iterator[Sequence[Row]]:
+    def batches() -> Iterator[Sequence[RowFacts]]:
         for number in range(5):
             read.append(number)
             yield _rows(50)
@@ -85,14 +87,16 @@ def test_nothing_is_a_file_too(tmp_path: Path) -> None:
 
 
 def test_spreadsheets_are_given_no_formulas() -> None:
-    rows = [Row(id=text, layer="map", caption='=HYPERLINK("http://evil.example")') for text in ("+1", "-1", "@x", "a")]
+    rows = [
+        RowFacts(id=text, layer="map", caption='=HYPERLINK("http://evil.example")') for text in ("+1", "-1", "@x", "a")
+    ]
     lines = list(csv.DictReader(io.StringIO(b"".join(to_csv(iter([rows]), False)).decode())))
     assert [line["id"] for line in lines] == ["'+1", "'-1", "'@x", "a"]
     assert lines[0]["caption"].startswith("'=HYPER")
 
 
 def test_what_crosses_the_antimeridian_is_split() -> None:
-    row = Row(id="fiji", layer="map", bounds=Bounds(179.5, -18, -179.5, -17), lng=180, lat=-17.5)
+    row = RowFacts(id="fiji", layer="map", bounds=Bounds(179.5, -18, -179.5, -17), lng=180, lat=-17.5)
     found = json.loads(b"".join(to_geojson(iter([[row]]), False)))["features"][0]["geometry"]
     assert found["type"] == "MultiPolygon"
 
