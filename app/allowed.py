@@ -7,9 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.handlers import Forbidden
+from indexer.sources.registry import is_source
 
 _CITY = re.compile(r"city:\d{1,9}(/[A-Za-z]{1,8})?(@\d{1,3})?")
+_MOST_OFFERED = 200
 _SERVICE = re.compile(r"service:[A-Za-z0-9_.\- ]{1,100}")
+
+
+def offered(folders: Sequence[Path]) -> list[str]:
+    """What lies in the allowed folders and may be a source, by name; what lies deeper has to be named."""
+    return [str(path) for folder in folders for path in _listed(folder) if is_source(path)][:_MOST_OFFERED]
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
 
 
 def allowed_source(source: str, folders: Sequence[Path]) -> str:

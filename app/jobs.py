@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.access import Access
-from app.allowed import allowed_source
+from app.allowed import allowed_source, offered
 from app.handlers import Forbidden, NotFound
 from geoanchor.errors import IndexLocked, UsageError
 from geoanchor.image import Layer
@@ -26,6 +27,8 @@ FILE_NAME = "job.json"
 _KEPT = 50
 _GRACE_S = 15.0
 _LONGEST_LINE = 500
+_LINES = 4
+"""Of what a build says in the end."""
 
 State = Literal["running", "stopped", "failed", "done"]
 Degrees = Annotated[float, Field(ge=-180, le=180)]
@@ -53,7 +56,7 @@ class Job(BaseModel):
 
     Attributes:
         done, total: pictures; eta_s: seconds left, None while that cannot be told.
-        message: what the build said last: its result, or why it failed.
+        message: what the build says: last, or its result in the end, or why it failed.
     """
 
     id: str
@@ -91,6 +94,11 @@ class JobRunner:
     def folders(self) -> tuple[Path, ...]:
         """Folders from which may be indexed."""
         return self._access.folders
+
+    @property
+    def sources(self) -> list[str]:
+        """What lies in those folders, to choose from."""
+        return offered(self._access.folders)
 
     def start(self, request: JobRequest) -> Job:
         """Begin a job. Raises Forbidden, IndexLocked while another one runs."""
@@ -165,12 +173,12 @@ class _Run:
         self._reader: threading.Thread | None = None
         self._stopped = False
         self._facts: dict[str, float] = {}
-        self._message = ""
+        self._said: deque[str] = deque(maxlen=_LINES)
         self._started, self._since, self._elapsed_s = datetime.now(UTC), time.monotonic(), 0.0
 
     def start(self) -> None:
         self._file.write_text(self.request.model_dump_json(), "utf-8")
-        self.state, self._stopped, self._message, self._facts = "running", False, "", {}
+        self.state, self._stopped, self._said, self._facts = "running", False, deque(maxlen=_LINES), {}
         self._started, self._since = datetime.now(UTC), time.monotonic()
         self._process = subprocess.Popen(
             command(self.request, self._folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -199,7 +207,7 @@ class _Run:
         return Job(
             id=self.name, request=self.request, state=self.state, done=int(self._facts.get("done", 0)),
             total=int(self._facts.get("total", 0)), eta_s=eta, elapsed_s=round(elapsed, 1), started=self._started,
-            message=self._message,
+            message="; ".join(self._said if self.state == "done" else list(self._said)[-1:]),
         )  # fmt: skip
 
     def _read(self, process: subprocess.Popen[str]) -> None:
@@ -208,7 +216,7 @@ class _Run:
             if line.startswith('{"done"'):
                 self._facts = json.loads(line)
             elif line.strip():
-                self._message = line.strip()[:_LONGEST_LINE]
+                self._said.append(line.strip()[:_LONGEST_LINE])
         code = process.wait()
         process.stdout.close()
         self._elapsed_s = time.monotonic() - self._since

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 
 from app.handlers import NotFound
 from geoanchor.errors import GeoAnchorError
@@ -22,13 +22,13 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' blob:; "
     "worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-_PAGES = {"/": "page.html", "/changes": "changes_page.html"}
+_PAGES = {"/": "search_page.html", "/changes": "changes_page.html"}
 
 
 def install_pages(api: FastAPI) -> None:
     """Add the pages and /static to a service."""
     for path, name in _PAGES.items():
-        api.add_api_route(path, _page(_TEMPLATES / name), include_in_schema=False)
+        api.add_api_route(path, _page(name), include_in_schema=False)
 
     @api.get("/static/{name}", include_in_schema=False)
     def static(name: str) -> FileResponse:
@@ -38,9 +38,14 @@ def install_pages(api: FastAPI) -> None:
         return FileResponse(path, headers=_OWN_AGE if path.parent == _STATIC else _LIBRARY_AGE)
 
 
-def _page(path: Path) -> Callable[[], FileResponse]:
-    def page() -> FileResponse:
-        return FileResponse(path, headers=_OWN_AGE | {"Content-Security-Policy": _POLICY})
+def _page(name: str) -> Callable[[], HTMLResponse]:
+    from jinja2 import Environment, FileSystemLoader
+
+    templates = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    text = templates.get_template(name).render()
+
+    def page() -> HTMLResponse:
+        return HTMLResponse(text, headers=_OWN_AGE | {"Content-Security-Policy": _POLICY})
 
     return page
 

@@ -13,10 +13,11 @@ Name = Annotated[str, Path(max_length=20)]
 
 
 class Jobs(BaseModel):
-    """Whether indexing is allowed, from which folders, and the jobs, newest first."""
+    """Whether indexing is allowed, from which folders, what lies in them, and the jobs, newest first."""
 
     allowed: bool
     folders: list[str]
+    sources: list[str]
     jobs: list[Job]
 
 
@@ -27,8 +28,10 @@ def routes(runner: JobRunner) -> APIRouter:
     @router.get("", response_model=Jobs, summary="Jobs so far")
     def jobs() -> Jobs:
         """With how far they are."""
-        folders = [str(folder) for folder in runner.folders] if runner.allowed else []
-        return Jobs(allowed=runner.allowed, folders=folders, jobs=runner.all())
+        if not runner.allowed:
+            return Jobs(allowed=False, folders=[], sources=[], jobs=[])
+        folders = [str(folder) for folder in runner.folders]
+        return Jobs(allowed=True, folders=folders, sources=runner.sources, jobs=runner.all())
 
     @router.post("", response_model=Job, status_code=201, summary="Index a source")
     def start(request: JobRequest) -> Job:

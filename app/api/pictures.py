@@ -70,6 +70,11 @@ def _headers(mark: str, asked: str) -> dict[str, str]:
     return {"ETag": mark} | (_FOR_EVER if asked and asked == mark.strip('"') else _FRESH)
 
 
+def _credits(manifest: Manifest, layer: Layer) -> list[str]:
+    """Whose the pictures of a layer are."""
+    return list(dict.fromkeys(one.attribution for one in manifest.sources if one.layer == layer and one.attribution))
+
+
 def _tilejson(handlers: Handlers, layer: Layer, base: str) -> dict[str, Any]:
     index = handlers.index
     mosaic = index.mosaic
@@ -86,6 +91,6 @@ def _tilejson(handlers: Handlers, layer: Layer, base: str) -> dict[str, Any]:
         "maxzoom": zooms[1],
         "bounds": list(extent),
         "center": [(extent.west + extent.east) / 2, (extent.south + extent.north) / 2, zooms[1] - 1],
-        "attribution": html.escape(" · ".join(index.attributions)),
+        "attribution": html.escape(" · ".join(_credits(index.manifest, layer))),
         "vector_layers": [],
     }

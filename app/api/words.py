@@ -23,9 +23,10 @@ class Words(BaseModel):
 
 
 class Examples(BaseModel):
-    """Texts to try, each of which has a true hit."""
+    """Texts to try, each of which finds something, and ids of some pictures to begin with."""
 
     examples: list[str]
+    pictures: list[str]
 
 
 class Places(BaseModel):
@@ -43,10 +44,11 @@ def routes(handlers: Handlers) -> APIRouter:
         """The Query that the text asks, and chips that say which words became what."""
         return Understood.of(words.text, handlers.index.reader(words.text))
 
-    @router.get("/suggest", response_model=Examples, summary="Texts to try")
+    @router.get("/suggest", response_model=Examples, summary="Texts and pictures to try")
     def suggest(k: Annotated[int, Field(ge=1, le=50)] = 6) -> Examples:
-        """From the index's own tags, captions and names."""
-        return Examples(examples=list(handlers.index.suggest(k)))
+        """From the index's own tags, captions and names; pictures from all over it."""
+        index = handlers.index
+        return Examples(examples=list(index.suggest(k)), pictures=[row.id for row in index.rows.spread(k)])
 
     @router.get("/places", response_model=Places, summary="Places by the beginning of their names")
     def places(q: Annotated[str, Field(max_length=200)] = "", k: Annotated[int, Field(ge=1, le=100)] = 8) -> Places:

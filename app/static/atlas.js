@@ -8,8 +8,11 @@ const WARM = ["interpolate", ["linear"], ["get", "heat"], 0, "#fff3c4", 0.5, "#f
 const COOL = ["interpolate", ["linear"], ["get", "share"], 0, "#bfe3de", 1, "#0b6e66"];
 
 const NUMBER = ["concat", "pin-", ["to-string", ["get", "rank"]]];
-/* Outlines are noise under pins until there is room between them. */
-const CLOSE = (full) => ["interpolate", ["linear"], ["zoom"], 13.5, 0, 15, full];
+/* A tile on the screen is this many zooms below its own zoom when a pin with a number just fits on it. */
+const ROOMY = 4.2, USUAL_ZOOM = 17;
+/* Pins on top of each other tell nothing by their numbers, and outlines under them are noise, until there is room. */
+const numbered = (zoom) => ["step", ["zoom"], ["case", ["<=", ["get", "rank"], 12], NUMBER, "pin-"], zoom, NUMBER];
+const close = (zoom, full) => ["interpolate", ["linear"], ["zoom"], zoom, 0, zoom + 1, full];
 
 /* Events: "point" {lng, lat}, "hover" {rank or null}, "choose" {rank}, "moved". */
 export class Atlas extends EventTarget {
@@ -18,15 +21,14 @@ export class Atlas extends EventTarget {
   #lit = null;
   #there = new Map();
 
-  /* frame: where to draw. layers: [{ name, tilejson }], back to front. view: { zoom, lat, lng } or null. */
-  constructor(frame, layers, view) {
+  /* frame: where to draw. facts: { layers: [{ name, tilejson }], back to front; extent }. view: { zoom, lat, lng } or null. */
+  constructor(frame, { layers, extent }, view) {
     super();
     this.layers = layers;
-    this.extent = around(layers.flatMap(({ tilejson: { bounds } }) => boxRing(bounds)));
     this.#map = new maplibregl.Map({
       container: frame,
       style: { version: 8, sources: {}, layers: [{ id: "paper", type: "background", paint: { "background-color": paper() } }] },
-      ...(view ? { center: [view.lng, view.lat], zoom: view.zoom } : { bounds: this.extent ?? [[-180, -60], [180, 75]], fitBoundsOptions: { padding: 24 } }),
+      ...(view ? { center: [view.lng, view.lat], zoom: view.zoom } : { bounds: extent ?? [[-180, -60], [180, 75]], fitBoundsOptions: { padding: clear(frame), maxZoom: 18 } }),
       attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxZoom: 21,
       fadeDuration: 0, renderWorldCopies: true,
     });
@@ -75,6 +77,7 @@ export class Atlas extends EventTarget {
   /* Hits with rank, lng, lat, bounds or outline. */
   showHits(hits) {
     this.#hits = hits.filter(placed);
+    this.#makeRoom();
     this.#map.getSource("hits").setData({ type: "FeatureCollection", features: this.#hits.filter((hit) => hit.bounds || hit.outline).map(outlined) });
     this.#map.getSource("pins").setData({ type: "FeatureCollection", features: this.#hits.map(pinned) });
     this.light(null);
@@ -117,11 +120,20 @@ export class Atlas extends EventTarget {
   }
 
   fit(box) {
-    if (box) this.#map.fitBounds(box, { padding: 52, maxZoom: 17, duration: calm() ? 0 : 420 });
+    if (box) this.#map.fitBounds(box, { padding: clear(this.#map.getContainer()), maxZoom: 17, duration: calm() ? 0 : 420 });
   }
 
   goTo({ lng, lat }, zoom = Math.max(this.#map.getZoom(), 15)) {
     this.#map.easeTo({ center: [lng, lat], zoom, duration: calm() ? 0 : 350 });
+  }
+
+  /* Numbers and outlines from the zoom on at which there is room for them. */
+  #makeRoom() {
+    const zooms = this.#hits.filter(({ bounds }) => bounds).map(({ bounds: [west, , east] }) => Math.log2(360 / ((east - west + 360) % 360))).sort((a, b) => a - b);
+    const zoom = Math.min(20, Math.max(2, (zooms[zooms.length >> 1] ?? USUAL_ZOOM) - ROOMY));
+    this.#map.setLayoutProperty("pins", "icon-image", numbered(zoom));
+    this.#map.setPaintProperty("hit-fill", "fill-opacity", close(zoom, 0.07));
+    this.#map.setPaintProperty("hit-edge", "line-opacity", close(zoom, 1));
   }
 
   /* What lies there already is not drawn once more: a frame of the map may take longer than a search. */
@@ -144,13 +156,13 @@ export class Atlas extends EventTarget {
     drawPins(map);
     for (const layer of [
       { id: "coverage", type: "fill", source: "coverage", paint: { "fill-color": COOL, "fill-opacity": 0.45, "fill-outline-color": "#0b6e66" } },
-      { id: "heat", type: "fill", source: "heat", paint: { "fill-color": WARM, "fill-opacity": ["+", 0.1, ["*", 0.55, ["get", "heat"]]], "fill-antialias": false } },
+      { id: "heat", type: "fill", source: "heat", paint: { "fill-color": WARM, "fill-opacity": ["+", 0.08, ["*", 0.42, ["get", "heat"]]], "fill-antialias": false } },
       { id: "region", type: "line", source: "region", paint: { "line-color": "#0b6e66", "line-width": 2.5, "line-dasharray": [3, 2] } },
-      { id: "hit-fill", type: "fill", source: "hits", paint: { "fill-color": "#f97316", "fill-opacity": CLOSE(0.07) } },
-      { id: "hit-edge", type: "line", source: "hits", paint: { "line-color": "#c2410c", "line-width": 1.6, "line-opacity": CLOSE(1) } },
+      { id: "hit-fill", type: "fill", source: "hits", paint: { "fill-color": "#f97316", "fill-opacity": 0 } },
+      { id: "hit-edge", type: "line", source: "hits", paint: { "line-color": "#c2410c", "line-width": 1.6, "line-opacity": 0 } },
       { id: "hit-lit", type: "line", source: "hits", filter: lit, paint: { "line-color": "#14b8a6", "line-width": 4 } },
       { id: "point", type: "circle", source: "point", paint: { "circle-radius": 7, "circle-color": "#fff", "circle-stroke-color": "#0b6e66", "circle-stroke-width": 4 } },
-      { id: "pins", type: "symbol", source: "pins", layout: { ...pins, "icon-image": ["step", ["zoom"], ["case", ["<=", ["get", "rank"], 12], NUMBER, "pin-"], 14, NUMBER] } },
+      { id: "pins", type: "symbol", source: "pins", layout: { ...pins, "icon-image": NUMBER } },
       { id: "pin-lit", type: "symbol", source: "pins", filter: lit, layout: { ...pins, "icon-image": ["concat", "pin-", ["to-string", ["get", "rank"]], "-lit"] } },
     ]) map.addLayer(layer);
   }
@@ -189,6 +201,11 @@ function outlined({ rank, bounds, outline }) {
 
 function pinned({ rank, lng, lat }) {
   return { type: "Feature", properties: { rank }, geometry: { type: "Point", coordinates: [lng, lat] } };
+}
+
+/* Room at the edges of a map for what stands on it. */
+function clear({ clientWidth: width, clientHeight: height }) {
+  return { top: Math.min(104, 0.18 * height), right: Math.min(64, 0.16 * width), bottom: Math.min(48, 0.12 * height), left: Math.min(40, 0.1 * width) };
 }
 
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -19,6 +19,7 @@ export class Box extends EventTarget {
 
   constructor(showRegion) {
     super();
+    if (matchMedia("(max-width: 600px)").matches) this.#input.placeholder = "What to find";
     this.#handlers = { change: (part) => this.change(part), edit: (start, end) => this.#edit(start, end), showRegion };
     this.#form.addEventListener("submit", (event) => { event.preventDefault(); this.change({ text: this.#input.value }); });
     const understand = debounced(() => this.#understandTyped(), PAUSE_MS);

@@ -1,24 +1,28 @@
 /* One hit as a card: picture, how likely it is right, why, and what can be done with it. */
 
-import { icon, iconButton, make, overlay, thumbnail } from "./dom.js";
+import { icon, iconButton, make, overlay, svgTitle, thumbnail } from "./dom.js";
 import { latLng, placed } from "./geometry.js";
 import { layerWords, likely, reasons } from "./reasons.js";
 
-export function caption(hit) {
-  return hit.caption || (hit.tags ?? []).slice(0, 4).join(", ") || "no caption";
-}
+/* What the index knows of it in words; often nothing. */
+const caption = (hit) => hit.caption || (hit.tags ?? []).slice(0, 4).join(", ");
 
-/* acts: { open, like, unlike, compare }, each called with the hit. */
+/* What to call it. */
+export const title = (hit) => caption(hit) || `${layerWords(hit.layer)} ${placed(hit) ? `at ${latLng(hit)}` : fileName(hit)}`;
+
+const fileName = ({ id }) => id.split("/").at(-1);
+
+/* acts: { open, like, unlike, part, compare }, each called with the hit. */
 export function card(hit, acts) {
-  const shot = make("button", { type: "button", class: "shot", "aria-label": `Open hit ${hit.rank}: ${caption(hit)}`, onclick: () => acts.open(hit) },
-    picture(hit), segment(hit), make("b", { class: "rank" }, String(hit.rank)));
+  const shot = make("button", { type: "button", class: "shot", "aria-label": `Open hit ${hit.rank}: ${title(hit)}`, onclick: () => acts.open(hit) },
+    picture(hit), segment(hit, acts.part), make("b", { class: "rank" }, String(hit.rank)));
   return make("li", { class: "card", id: `hit-${hit.rank}`, data: { rank: hit.rank, hit: hit.id } },
     shot,
     make("div", { class: "card-facts" },
       chance(hit),
-      make("p", { class: "caption" }, caption(hit)),
+      caption(hit) && make("p", { class: "caption" }, caption(hit)),
       make("p", { class: "why" }, reasons(hit).join(" · ")),
-      make("p", { class: "where" }, placed(hit) ? latLng(hit) : "no position"),
+      make("p", { class: "where" }, placed(hit) ? latLng(hit) : fileName(hit)),
       make("div", { class: "acts" },
         iconButton("more", "More like this", () => acts.like(hit)),
         iconButton("less", "Not like this", () => acts.unlike(hit)),
@@ -33,10 +37,15 @@ export function picture(hit, eager = false) {
   return image;
 }
 
-/* The part of the picture that matched, drawn over it; its corners are shares of the picture's width and height. */
-export function segment(hit) {
+/* The part of the picture that matched, drawn over it; its corners are shares of the picture's width and height. search(hit): what a
+   click on it does; who cannot click finds the same as a button in the details. */
+export function segment(hit, search) {
   const ring = hit.why?.segment?.picture;
-  return ring?.length ? overlay(["M" + ring.map(([x, y]) => `${100 * x} ${100 * y}`).join("L") + "Z"], "segment") : null;
+  if (!ring?.length) return null;
+  const drawing = overlay(["M" + ring.map(([x, y]) => `${100 * x} ${100 * y}`).join("L") + "Z"], "segment"), outline = drawing.firstChild;
+  outline.append(svgTitle("Search for this part"));
+  outline.addEventListener("click", (event) => { event.stopPropagation(); event.preventDefault(); search(hit); });
+  return drawing;
 }
 
 export function chance(hit) {

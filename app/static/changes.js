@@ -6,11 +6,13 @@ import { icon, make, thumbnail, toast } from "./dom.js";
 import { readFacts } from "./facts.js";
 import { ringsOf } from "./geometry.js";
 import { review } from "./review.js";
-import { ask, save } from "./service.js";
+import { ask, download } from "./service.js";
 import { noMap, skeleton, trouble } from "./states.js";
 
 const form = document.querySelector("form.ask"), headline = document.querySelector(".headline"), queue = document.querySelector(".places");
 const causes = document.querySelector(".causes"), stage = document.querySelector("#review"), frame = document.querySelector(".atlas");
+
+const FORMATS = [["geojson", "GeoJSON"], ["parquet", "GeoParquet"], ["csv", "CSV"], ["maproulette", "MapRoulette"]];
 
 let found = null, cells = null, chosen = null, cause = "", within = "", shown = { heat: true, outline: true }, atlas = null, heatOn = true;
 
@@ -24,8 +26,7 @@ async function start() {
   stage.replaceChildren(skeleton(1));
   readAddress();
   try {
-    const { layers } = await readFacts();
-    atlas = await openMap(layers);
+    atlas = await openMap(await readFacts());
   } catch (error) {
     wrong(error, start);
     return;
@@ -34,10 +35,10 @@ async function start() {
 }
 
 /* null where the browser draws no map. */
-async function openMap(layers) {
+async function openMap(facts) {
   try {
-    const atlas = await new Atlas(frame, layers, null).ready;
-    const base = layers.some(({ name }) => name === "aerial") ? "aerial" : "map";
+    const atlas = await new Atlas(frame, facts, null).ready;
+    const base = facts.layers.some(({ name }) => name === "aerial") ? "aerial" : "map";
     const legend = controls(frame, atlas, base, { base: () => {}, heat: (on) => { heatOn = on; drawHeat(); legend.hidden = !on; }, coverage: null, region: inRegion }, { heatOn: true });
     legend.textContent = "agrees … disagrees";
     atlas.addEventListener("choose", ({ detail: { rank } }) => choose(listed().find((change) => change.rank === rank)));
@@ -52,7 +53,7 @@ async function openMap(layers) {
 async function compare() {
   say("Comparing map and imagery; the first time this takes a while …");
   stage.setAttribute("aria-busy", "true");
-  const given = new FormData(form), asked = new URLSearchParams({ k: given.get("k"), ...(given.has("everything") && { everything: "true" }), ...(within && { within }) });
+  const asked = new URLSearchParams({ ...region(), k: new FormData(form).get("k") });
   try {
     found = await ask("/api/changes?" + asked);
     cells = found.heat.length ? await ask(`/api/coverage?resolution=${parseInt(found.heat[0].cell[1], 16)}`) : null;
@@ -69,6 +70,9 @@ async function compare() {
   atlas?.fitHits();
 }
 
+/* Where is looked, and whether settled places are listed, too. */
+const region = () => ({ ...(new FormData(form).has("everything") && { everything: "true" }), ...(within && { within }) });
+
 /* What there is to say of the region as a whole. */
 function words({ pairs, unmapped, reviewed, registration, note }) {
   const compared = `${pairs.toLocaleString("en")} ${pairs === 1 ? "pair" : "pairs"} of map and picture compared`;
@@ -80,7 +84,8 @@ function draw() {
   causes.replaceChildren(...(counts.size < 2 ? [] : [["", found.changes.length], ...[...counts].map(([name, list]) => [name, list.length])].map(([name, count]) =>
     make("button", { type: "button", class: "button", "aria-pressed": String(cause === name), onclick: () => { cause = name; draw(); choose(listed()[0]); } }, `${name || "all"} ${count}`))));
   queue.replaceChildren(...listed().map(entry));
-  document.querySelector(".exports").replaceChildren(...(found.changes.length ? [make("span", { class: "soft" }, "Export"), exportButton("GeoJSON", geojson), exportButton("CSV", csv)] : []));
+  document.querySelector(".exports").replaceChildren(...(found.changes.length || found.reviewed ? [make("span", { class: "soft" }, "Export"), ...FORMATS.map(([format, label]) =>
+    make("button", { type: "button", class: "button", onclick: () => save(format) }, label))] : []));
   atlas?.showHits(listed().map(({ rank, lng, lat, bounds, outline }) => ({ rank, lng, lat, bounds, outline })));
   drawHeat();
 }
@@ -107,9 +112,14 @@ function choose(change, remember = true) {
   for (const item of queue.children) item.firstChild.setAttribute("aria-current", String(item.dataset.change === chosen?.id));
   if (!chosen) { stage.replaceChildren(nothingLeft()); return; }
   queue.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
-  stage.replaceChildren(...review(chosen, shown, { decide, show: (now) => { shown = now; choose(chosen, false); } }));
+  stage.replaceChildren(...review(chosen, shown, { decide, step, show: (now) => { shown = now; choose(chosen, false); } }));
   atlas?.light(chosen.rank);
   if (remember) { history.pushState(null, "", "#" + address()); atlas?.goTo(chosen); }
+}
+
+/* To the next place or the one before; the last one stays. */
+function step(by) {
+  choose(neighbour(by) ?? chosen);
 }
 
 async function decide(decision, note) {
@@ -165,22 +175,14 @@ function wrong(error, again) {
   stage.replaceChildren(trouble(error, again));
 }
 
-function exportButton(label, write) {
-  return make("button", { type: "button", class: "button", onclick: write }, label);
-}
-
-function geojson() {
-  const features = listed().map(({ outline, bounds: [west, south, east, north], ...properties }) => ({
-    type: "Feature", id: properties.id, properties, geometry: outline ?? { type: "Polygon", coordinates: [[[west, south], [east, south], [east, north], [west, north], [west, south]]] },
-  }));
-  save(new Blob([JSON.stringify({ type: "FeatureCollection", features }, null, 1)], { type: "application/geo+json" }), "changes.geojson");
-}
-
-function csv() {
-  const columns = ["rank", "id", "cause", "reason", "mismatch", "percentile", "lat", "lng", "map_id", "aerial_id", "acquired"];
-  const cell = (value) => { const text = String(value ?? ""); return /[",\n]/.test(text) || /^[=+@]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text; };
-  const rows = listed().map((change) => [...columns.map((name) => change[name]), change.review?.decision, change.review?.note]);
-  save(new Blob([[[...columns, "decision", "note"], ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n"], { type: "text/csv" }), "changes.csv");
+/* What is listed, with the decisions, also those of before, as a file of the service's making. */
+async function save(format) {
+  const asked = new URLSearchParams({ ...region(), k: Math.max(1, found.changes.length + found.reviewed), reviewed: "true", ...(cause && { cause }) });
+  try {
+    await download(`/api/changes.${format}?${asked}`, undefined, `changes.${format === "maproulette" ? "maproulette.geojson" : format}`);
+  } catch (error) {
+    toast(error.message);
+  }
 }
 
 const listed = () => (found?.changes ?? []).filter((change) => !cause || change.cause === cause);

@@ -1,6 +1,6 @@
 /* How the question was understood, piece by piece; each piece can be taken out or changed. */
 
-import { icon, make } from "./dom.js";
+import { icon, make, thumbnail } from "./dom.js";
 import { latLng } from "./geometry.js";
 import { keptPicture } from "./pictures.js";
 import { regionWords } from "./question.js";
@@ -15,8 +15,7 @@ export function chips(question, phrase, { change, edit, showRegion }) {
   return [
     ...(phrase?.chips ?? []).map((piece) => wordChip(piece, text, change, edit)),
     ...pictures.flatMap((picture) => pictureChips(picture, question, change)),
-    ...likes.map((like) => chip(like.against ? "not" : "like", like.against ? "not like" : "like", `${shortId(like.id)}${like.segment === undefined ? "" : ` part ${like.segment + 1}`}`,
-      () => change({ likes: rid(likes, like) }))),
+    ...likes.map((like) => likeChip(like, () => change({ likes: rid(likes, like) }))),
     at && chip("coordinate", "near", latLng(at), () => change({ at: null })),
     region && chip("place", "only", regionWords(region), () => change({ region: null }), { act: showRegion, words: "Show the region" }),
     layer && chip("layer", "layer", layer === "aerial" ? "imagery" : layer, () => change({ layer: "" })),
@@ -53,4 +52,10 @@ function chip(kind, lead, label, remove, edit) {
     make("button", { type: "button", class: "chip-away", "aria-label": `Remove ${lead} ${label || "picture"}`.replace(/\s+/g, " "), onclick: remove }, icon("close")));
 }
 
-const shortId = (id) => (id.length > 26 ? "…" + id.slice(-25) : id);
+/* A picture of the index says more than its id. */
+function likeChip({ id, against, segment }, remove) {
+  const made = chip(against ? "not" : "like", against ? "not like" : "like", segment === undefined ? "this picture" : `part ${segment + 1} of this picture`, remove);
+  made.title = id;
+  made.prepend(make("img", { src: thumbnail(id), alt: "", width: 26, height: 26 }));
+  return made;
+}

@@ -1,6 +1,6 @@
 /* Two hits side by side; one over the other where they show the same ground. */
 
-import { caption, chance, picture, segment } from "./card.js";
+import { chance, picture, segment, title } from "./card.js";
 import { make, openDialog, thumbnail } from "./dom.js";
 import { metresBetween, placed } from "./geometry.js";
 import { facts, where } from "./place.js";
@@ -11,10 +11,12 @@ export class Compare {
   #chosen = [];
   #tray = make("div", { class: "tray", role: "region", "aria-label": "To compare", hidden: true });
   #press;
+  #part;
 
-  /* press(id, pressed): shows on the card whether it is chosen. */
-  constructor(press) {
+  /* press(id, pressed): shows on the card whether it is chosen. part(hit): searches for its outlined part. */
+  constructor(press, part) {
     this.#press = press;
+    this.#part = part;
     document.body.append(this.#tray);
   }
 
@@ -40,8 +42,7 @@ export class Compare {
     this.#tray.hidden = !this.#chosen.length;
     this.#tray.replaceChildren(
       ...this.#chosen.map((hit) => make("img", { src: thumbnail(hit.id), alt: `hit ${hit.rank}`, width: 40, height: 40 })),
-      make("span", {}, this.#chosen.length < 2 ? "Choose another one to compare" : ""),
-      this.#chosen.length === 2 && make("button", { type: "button", class: "button main", onclick: () => this.#open() }, "Compare"),
+      this.#chosen.length < 2 ? make("span", {}, "Choose another one to compare") : make("button", { type: "button", class: "button main", onclick: () => this.#open() }, "Compare"),
       make("button", { type: "button", class: "button", onclick: () => this.clear() }, "Clear"));
   }
 
@@ -50,14 +51,15 @@ export class Compare {
     const same = left.bounds && right.bounds && left.bounds.every((edge, n) => Math.abs(edge - right.bounds[n]) < 1e-7);
     const apart = placed(left) && placed(right) && !same ? `${distanceWords(metresBetween(left, right))} apart` : "";
     const over = same && left.id !== right.id ? swipe(picture(right, true), picture(left, true), `How much of the ${layerWords(left.layer)} lies over the ${layerWords(right.layer)}`) : null;
-    openDialog("Compare", make("div", { class: "compare" },
+    const search = (hit) => { dialog.close(); this.#part(hit); };
+    const dialog = openDialog("Compare", make("div", { class: "compare" },
       over && make("div", { class: "compare-swipe" }, make("h3", {}, "The same ground"), over),
       apart && make("p", { class: "soft" }, apart),
-      make("div", { class: "compare-pair" }, side(left), side(right))));
+      make("div", { class: "compare-pair" }, side(left, search), side(right, search))));
   }
 }
 
-function side(hit) {
-  return make("section", { "aria-label": `Hit ${hit.rank}` }, make("h3", {}, `${hit.rank}. ${caption(hit)}`),
-    make("div", { class: "shot" }, picture(hit, true), segment(hit)), chance(hit), make("p", { class: "why" }, reasons(hit).join(" · ")), where(hit), facts(hit));
+function side(hit, search) {
+  return make("section", { "aria-label": `Hit ${hit.rank}` }, make("h3", {}, `${hit.rank}. ${title(hit)}`),
+    make("div", { class: "shot" }, picture(hit, true), segment(hit, search)), chance(hit), make("p", { class: "why" }, reasons(hit).join(" · ")), where(hit), facts(hit));
 }

@@ -25,7 +25,7 @@ export function controls(frame, atlas, base, acts, { heatOn = false, coverageOn 
     iconButton("box", "Draw a box to search in", () => draw("box")),
     iconButton("polygon", "Draw a polygon to search in", () => draw("polygon")),
     iconButton("view", "Search in what is seen", () => acts.region({ kind: "bounds", bounds: atlas.seen })));
-  frame.append(make("div", { class: "map-left" }, bases, overlays, legend), make("div", { class: "map-right" }, region));
+  frame.append(make("div", { class: "map-left" }, names.length > 1 && bases, overlays, legend), make("div", { class: "map-right" }, region));
   atlas.setBase(base);
   return legend;
 }

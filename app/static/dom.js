@@ -40,6 +40,13 @@ export function overlay(paths, className) {
   return drawing;
 }
 
+/* What a part of a drawing says when a pointer rests on it. */
+export function svgTitle(words) {
+  const title = document.createElementNS(SVG, "title");
+  title.textContent = words;
+  return title;
+}
+
 export const thumbnail = (id) => "/api/thumbnails/" + id.split("/").map(encodeURIComponent).join("/");
 
 /* Resolves when what was changed so far has been drawn. */

@@ -1,12 +1,13 @@
 /* What is served: names and counts, and where the tiles of each layer lie. */
 
+import { around, boxRing } from "./geometry.js";
 import { ask } from "./service.js";
 
 /* An overview tile of a large index is put together from hundreds of pictures: far out, its coverage is shown instead. */
 const LARGE = 20_000, STEPS_OUT = 3;
 const BACK_TO_FRONT = ["ground", "map", "aerial"];
 
-/* { isLarge, name, rows, layerNames, layers: [{ name, tilejson }] }; layers are those that have tiles. */
+/* { isLarge, name, rows, layerNames, layers: [{ name, tilejson }], extent }; layers are those that have tiles, extent is null where no picture has a place. */
 export async function readFacts() {
   const info = await ask("/api/info");
   const layerNames = Object.keys(info.layers ?? {});
@@ -20,5 +21,12 @@ export async function readFacts() {
   const layers = (await Promise.all(asked)).filter(Boolean);
   const isLarge = info.rows > LARGE;
   if (isLarge) for (const { tilejson } of layers) tilejson.minzoom = Math.max(tilejson.minzoom, tilejson.maxzoom - STEPS_OUT);
-  return { isLarge, name: layers[0]?.tilejson.name.split(": ")[0] ?? "this index", rows: info.rows, layerNames, layers };
+  const extent = around(layers.length ? layers.flatMap(({ tilejson: { bounds } }) => boxRing(bounds)) : await cells());
+  return { isLarge, name: layers[0]?.tilejson.name.split(": ")[0] ?? "this index", rows: info.rows, layerNames, layers, extent };
+}
+
+/* Corners of where there are pictures at all. */
+async function cells() {
+  const { features } = await ask("/api/coverage");
+  return features.flatMap(({ geometry: { coordinates } }) => coordinates[0]);
 }

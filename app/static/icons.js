@@ -5,6 +5,8 @@ const SHAPES = {
   search: '<circle cx="10.5" cy="10.5" r="6.5"/><path d="m15.5 15.5 5 5"/>',
   picture: '<rect x="3.5" y="5" width="17" height="14" rx="2"/><circle cx="9" cy="10" r="1.6"/><path d="m4 17 5-4.5 3.5 3 3.5-4 4.5 5"/>',
   close: '<path d="M6 6l12 12M18 6 6 18"/>',
+  back: '<path d="m14.5 5.500-6.500 6.500 6.500 6.500"/>',
+  next: '<path d="m9.500 5.500 6.500 6.500-6.500 6.500"/>',
   more: '<path d="M12 5v14M5 12h14"/>',
   less: '<path d="M5 12h14"/>',
   compare: '<rect x="3.5" y="5" width="7" height="14" rx="1.5"/><rect x="13.5" y="5" width="7" height="14" rx="1.5"/>',

@@ -3,9 +3,9 @@
 import { icon, make, openDialog } from "./dom.js";
 import { ask } from "./service.js";
 
-const PAUSE_MS = 700;
+const PAUSE_MS = 400;
 
-/* Whether the service lets this page index, and from which folders; null where it does not. */
+/* { folders, sources } that the service lets this page index; null where it does not. */
 export async function indexingAllowed() {
   try {
     const state = await ask("/api/jobs");
@@ -15,11 +15,11 @@ export async function indexingAllowed() {
   }
 }
 
-/* done(): called when a job has added something. */
-export function openJobs(folders, done) {
-  const list = make("ul", { class: "jobs", "aria-live": "polite" });
+/* grown(): called at the end when a job has added something. */
+export function openJobs(allowed, grown) {
+  const none = make("li", { class: "soft" }, "None yet."), list = make("ul", { class: "jobs", "aria-live": "polite" }, none);
   const said = make("p", { class: "said-wrong", role: "alert" });
-  const form = jobForm(folders);
+  const form = jobForm(allowed);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const given = Object.fromEntries(new FormData(form));
@@ -27,8 +27,8 @@ export function openJobs(folders, done) {
     await act(() => ask("/api/jobs", { body }));
   });
   const dialog = openDialog("Add data", make("div", {}, form, said, make("h3", {}, "Jobs"), list), "narrow");
-  const seen = new Map();
-  let timer;
+  const shown = new Map();
+  let timer, isGrown = false;
 
   async function act(run) {
     said.textContent = "";
@@ -44,11 +44,7 @@ export function openJobs(folders, done) {
     clearTimeout(timer);
     try {
       const { jobs } = await ask("/api/jobs");
-      list.replaceChildren(...(jobs.length ? jobs.map((job) => jobItem(job, act)) : [make("li", { class: "soft" }, "None yet.")]));
-      for (const { id, state } of jobs) {
-        if (state === "done" && seen.get(id) === "running") done();
-        seen.set(id, state);
-      }
+      jobs.reverse().forEach(draw);
       if (dialog.open && jobs.some(({ state }) => state === "running")) timer = setTimeout(refresh, PAUSE_MS);
     } catch (error) {
       said.textContent = error.message;
@@ -56,32 +52,55 @@ export function openJobs(folders, done) {
     }
   }
 
-  dialog.addEventListener("close", () => clearTimeout(timer));
+  /* The same node while a state lasts, so that a button that is about to be pressed stays where it is. */
+  function draw(job) {
+    const { id, state } = job, old = shown.get(id);
+    if (old?.state === state) { tell(old.node, job); return; }
+    const node = jobItem(job, act);
+    old ? old.node.replaceWith(node) : list.prepend(node);
+    shown.set(id, { state, node });
+    none.hidden = true;
+    isGrown ||= state === "done" && old?.state === "running";
+  }
+
+  dialog.addEventListener("close", () => { clearTimeout(timer); if (isGrown) grown(); });
   refresh();
 }
 
-function jobForm(folders) {
+function jobForm({ folders, sources }) {
   const layers = [["", "as the source says"], ["aerial", "imagery"], ["map", "map"], ["ground", "ground photos"]];
   const known = folders.length ? `A file or folder below ${folders.join(", ")}, or city:7 for a drawn town.` : "city:7 for a drawn town; no folder of this machine is allowed.";
   return make("form", { class: "job-form" },
-    make("label", { class: "field" }, "Source", make("input", { name: "source", required: true, maxlength: 2000, placeholder: folders[0] ? `${folders[0]}/…` : "city:7", "aria-describedby": "source-help" })),
+    make("label", { class: "field" }, "Source", make("input", { name: "source", list: "sources", required: true, autofocus: true, maxlength: 2000, autocomplete: "off", placeholder: sources[0] ?? "city:7", "aria-describedby": "source-help" })),
+    make("datalist", { id: "sources" }, ...[...sources, "city:7"].map((value) => make("option", { value }))),
     make("p", { id: "source-help", class: "soft" }, known),
     make("div", { class: "row" },
       make("label", { class: "field" }, "It shows", make("select", { name: "layer" }, ...layers.map(([value, words]) => make("option", { value }, words)))),
-      make("label", { class: "field" }, "Zoom", make("input", { name: "zoom", type: "number", min: 0, max: 24, placeholder: "its own" }))),
+      make("label", { class: "field" }, "Zoom", make("input", { name: "zoom", type: "number", min: 0, max: 24, placeholder: "as it suits" }))),
     make("button", { class: "button main" }, icon("data"), "Index"));
 }
 
 function jobItem(job, act) {
-  const { id, state, done, total, message, request } = job;
+  const { id, state, request } = job;
   const post = (verb) => act(() => ask(`/api/jobs/${encodeURIComponent(id)}/${verb}`, { method: "POST" }));
-  const bar = make("progress", { max: total || 1, value: done, "aria-label": `Progress of ${request.source}` });
-  return make("li", { data: { state } },
-    make("div", { class: "job-head" }, make("strong", {}, request.source), make("span", { class: "soft" }, words(job))),
-    (state === "running" || state === "stopped") && bar,
-    message && make("p", { class: state === "failed" ? "said-wrong" : "soft" }, message),
-    state === "running" && make("button", { type: "button", class: "button", onclick: () => post("cancel") }, "Cancel"),
-    (state === "stopped" || state === "failed") && make("button", { type: "button", class: "button", onclick: () => post("resume") }, "Resume"));
+  const button = (verb, label) => make("button", { type: "button", class: "button", onclick: () => post(verb) }, label);
+  const node = make("li", { data: { state } },
+    make("div", { class: "job-head" }, make("strong", {}, request.source), make("span", { class: "soft pace" })),
+    (state === "running" || state === "stopped") && make("progress", { "aria-label": `Progress of ${request.source}` }),
+    make("p", { class: state === "failed" ? "said-wrong" : "soft message" }),
+    state === "running" && button("cancel", "Cancel"),
+    (state === "stopped" || state === "failed") && button("resume", "Resume"));
+  tell(node, job);
+  return node;
+}
+
+/* How far a job is. */
+function tell(node, job) {
+  const bar = node.querySelector("progress"), message = node.querySelector("p");
+  node.querySelector(".pace").textContent = words(job);
+  if (bar) [bar.max, bar.value] = [job.total || 1, job.done];
+  message.textContent = job.message;
+  message.hidden = !job.message;
 }
 
 function words({ state, done, total, eta_s: left }) {

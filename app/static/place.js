@@ -1,21 +1,23 @@
 /* One place in full: its picture, what is known of it, and in what words the index would describe it. */
 
-import { caption, chance, picture, segment } from "./card.js";
+import { chance, picture, segment, title } from "./card.js";
 import { copy, icon, make, openDialog } from "./dom.js";
 import { latLng, osmAddress, placed } from "./geometry.js";
 import { reasons } from "./reasons.js";
 import { ask } from "./service.js";
 
-/* acts: { like, unlike }, called with the hit. */
+/* acts: { like, unlike, part }, called with the hit. */
 export function openPlace(hit, acts) {
   const words = make("ol", { class: "said" }, make("li", { class: "soft" }, "Reading the picture …"));
-  const act = (sign, label, run) => make("button", { type: "button", class: "button", onclick: () => { dialog.close(); run(hit); } }, icon(sign), label);
-  const dialog = openDialog(`${hit.rank}. ${caption(hit)}`, make("div", { class: "place" },
-    make("div", { class: "shot" }, picture(hit, true), segment(hit)),
+  const leave = (run) => () => { dialog.close(); run(hit); };
+  const act = (sign, label, run) => make("button", { type: "button", class: "button", onclick: leave(run) }, icon(sign), label);
+  const dialog = openDialog(`${hit.rank}. ${title(hit)}`, make("div", { class: "place" },
+    make("div", { class: "shot" }, picture(hit, true), segment(hit, leave(acts.part))),
     make("div", { class: "place-facts" },
       chance(hit),
       make("p", { class: "why" }, reasons(hit).join(" · ")),
-      make("div", { class: "row" }, act("more", "More like this", acts.like), act("less", "Not like this", acts.unlike)),
+      make("div", { class: "row" }, act("more", "More like this", acts.like), act("less", "Not like this", acts.unlike),
+        hit.why?.segment && act("polygon", "Like the outlined part", acts.part)),
       where(hit),
       make("h3", {}, "In words"), words,
       facts(hit))));

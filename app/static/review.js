@@ -1,6 +1,6 @@
 /* One place where map and imagery disagree: both pictures, one over the other, why, and the reviewer's decision. */
 
-import { icon, make, overlay, thumbnail } from "./dom.js";
+import { icon, iconButton, make, overlay, thumbnail } from "./dom.js";
 import { pathsOver, ringsOf } from "./geometry.js";
 import { where } from "./place.js";
 import { swipe } from "./swipe.js";
@@ -8,7 +8,7 @@ import { swipe } from "./swipe.js";
 export const KEYS = [["j", "next"], ["k", "back"], ["a", "accept"], ["r", "reject"], ["h", "heat"], ["o", "outline"], ["n", "note"]];
 const DONE = { accept: "accepted", reject: "rejected" };
 
-/* shown: { heat, outline }, what lies over the pictures. acts: { decide(decision, note), show(shown) }. */
+/* shown: { heat, outline }, what lies over the pictures. acts: { decide(decision, note), show(shown), step(by) }. */
 export function review(change, shown, acts) {
   const note = make("input", { name: "note", placeholder: "Note", "aria-label": "Note", maxlength: 2000, value: change.review?.note ?? "" });
   const button = (decision, words, sign, kind) => make("button", { type: "button", class: `button ${kind}`, data: { decision }, onclick: () => acts.decide(decision, note.value) },
@@ -18,7 +18,8 @@ export function review(change, shown, acts) {
     make("div", { class: "over-tools" },
       make("span", { class: "side-name" }, "map"), tick("heat", "Heat", "h", shown, acts), tick("outline", "Outline", "o", shown, acts), make("span", { class: "side-name" }, imageryWords(change))),
     make("div", { class: "review-facts" },
-      make("h2", {}, make("b", { class: "rank-badge" }, String(change.rank)), change.cause, change.review && make("span", { class: "decided", data: { decision: change.review.decision } }, DONE[change.review.decision])),
+      make("h2", {}, make("b", { class: "rank-badge" }, String(change.rank)), change.cause, change.review && make("span", { class: "decided", data: { decision: change.review.decision } }, DONE[change.review.decision]),
+        make("span", { class: "steps" }, iconButton("back", "Back", () => acts.step(-1)), iconButton("next", "Next", () => acts.step(1)))),
       make("p", { class: "reason" }, change.reason),
       make("p", { class: "soft" }, `Mismatch ${change.mismatch.toFixed(2)}; ${change.percentile >= 99.5 ? "worse than nearly all of the region" : `worse than ${Math.floor(change.percentile)} % of the region`}.`),
       where(change),

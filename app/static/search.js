@@ -19,15 +19,15 @@ const LIKELY_ENOUGH = 0.1, FEW = 12, SKELETON_MS = 180;
 const stage = document.querySelector(".stage"), note = document.querySelector(".note"), bar = document.querySelector(".tools");
 const frame = document.querySelector(".atlas");
 
-let question = NOTHING, query = null, answer = null, shown = [], examples = [], facts = null, atlas = null, base = "", heatOn = false, legend = null;
+let question = NOTHING, query = null, answer = null, shown = [], ideas = { examples: [], pictures: [] }, facts = null, atlas = null, base = "", heatOn = false, legend = null;
 let running = new AbortController(), opening = null;
 
 const box = new Box(() => atlas?.fitRegion(question.region));
 const gallery = new Gallery({
-  open: (hit) => openPlace(hit, { like, unlike }), like, unlike, compare: (hit) => compare.toggle(hit),
+  open: (hit) => openPlace(hit, { like, unlike, part }), like, unlike, part, compare: (hit) => compare.toggle(hit),
   hover: (rank) => { gallery.light(rank); atlas?.light(rank); },
 });
-const compare = new Compare((id, pressed) => gallery.press(id, pressed));
+const compare = new Compare((id, pressed) => gallery.press(id, pressed), part);
 
 box.addEventListener("asked", ({ detail }) => { performance.mark("asked"); go(detail); });
 addEventListener("popstate", () => { atlas?.look(viewOf(location.hash)); go(fromHash(location.hash), { remember: false }); });
@@ -42,8 +42,10 @@ async function start() {
     return;
   }
   document.querySelector("#to-changes").hidden = !["map", "aerial"].every((name) => facts.layerNames.includes(name));
-  ask("/api/suggest?k=8").then((found) => { examples = found.examples; new Ideas(box.input, examples, (text) => box.change({ text })); }).catch(() => new Ideas(box.input, [], (text) => box.change({ text })))
-    .finally(() => { if (isEmpty(question)) drawEmpty(); });
+  ask("/api/suggest?k=8").then((found) => { ideas = found; }).catch(() => {}).finally(() => {
+    new Ideas(box.input, ideas.examples, (text) => box.change({ text }));
+    if (isEmpty(question)) drawEmpty();
+  });
   indexingAllowed().then((state) => offerIndexing(state));
   document.querySelector(".tool-buttons").replaceChildren(...tools(facts.layerNames, () => question, { change: (part) => box.change(part), save }));
   opening = openMap();
@@ -52,9 +54,11 @@ async function start() {
 }
 
 async function openMap() {
+  document.body.classList.toggle("mapless", !facts.extent);
+  if (!facts.extent) return;
   const seen = viewOf(location.hash);
   try {
-    atlas = await new Atlas(frame, facts.layers, seen).ready;
+    atlas = await new Atlas(frame, facts, seen).ready;
   } catch {
     frame.replaceChildren(noMap());
     return;
@@ -112,7 +116,7 @@ function drawEmpty() {
   say("");
   atlas?.showHits([]);
   atlas?.showHeat(null);
-  if (facts) stage.replaceChildren(welcome(facts, examples, (text) => box.change({ text })));
+  if (facts) stage.replaceChildren(welcome(facts, ideas, (part) => box.change(part)));
 }
 
 function drawTrouble(error) {
@@ -197,9 +201,12 @@ function unlike(hit) {
 
 /* The ranking is updated at once; a later word on the same hit counts. */
 function learn(hit, against) {
-  const segment = hit.why?.segment?.number;
-  const likes = [...question.likes.filter(({ id }) => id !== hit.id), { id: hit.id, against, ...(segment !== undefined && !against && { segment }) }];
-  box.change({ likes });
+  box.change({ likes: [...question.likes.filter(({ id }) => id !== hit.id), { id: hit.id, against }] });
+}
+
+/* A new question: what looks like the outlined part of a hit. */
+function part(hit) {
+  box.change({ text: "", pictures: [], at: null, likes: [{ id: hit.id, against: false, segment: hit.why.segment.number }] });
 }
 
 async function save(format) {
@@ -239,7 +246,7 @@ function tellLegend(kind) {
 function offerIndexing(state) {
   const button = document.querySelector("#add-data");
   button.hidden = !state;
-  if (state) button.addEventListener("click", () => openJobs(state.folders, async () => { toast("The index has grown"); facts = await readFacts(); if (isEmpty(question)) drawEmpty(); }));
+  if (state) button.addEventListener("click", () => openJobs(state, () => location.reload()));
 }
 
 function hash() {

@@ -1,18 +1,22 @@
 /* What stands where the hits would: nothing asked yet, working, nothing found, something wrong. */
 
-import { icon, make } from "./dom.js";
+import { icon, make, thumbnail } from "./dom.js";
 import { enter } from "./service.js";
 
-export function welcome(facts, examples, ask) {
-  const tries = examples.length ? make("div", { class: "tries" }, ...examples.map((text) => make("button", { type: "button", class: "button", onclick: () => ask(text) }, text))) : null;
+/* ideas: { examples: [text], pictures: [id] }. ask(part of a question) is called with what was chosen. */
+export function welcome(facts, { examples, pictures }, ask) {
+  const tries = examples.length > 0 && make("div", { class: "tries" }, ...examples.map((text) => make("button", { type: "button", class: "button", onclick: () => ask({ text }) }, text)));
+  const looks = pictures.length > 0 && make("div", { class: "looks" }, ...pictures.map((id, n) =>
+    make("button", { type: "button", "aria-label": `What looks like picture ${n + 1}`, onclick: () => ask({ likes: [{ id, against: false }] }) }, make("img", { src: thumbnail(id), alt: "", width: 88, height: 88 }))));
   return make("div", { class: "panel welcome" },
     make("h2", {}, "Find a place"),
     make("p", {}, `${facts.rows.toLocaleString("en")} pictures of ${facts.name} can be searched by what they show.`),
     tries && make("h3", {}, "Try"), tries,
+    looks && make("h3", {}, tries ? "Or what looks like one of these" : "Begin with what looks like one of these"), looks,
     make("ul", { class: "hints" },
       hint("picture", "Drop or paste an aerial crop, a map tile or a street photo."),
-      hint("pin", "Click the map to ask for that spot, or type a coordinate: 48.19, 15.39."),
-      hint("box", "Draw a box or polygon on the map to search only there."),
+      facts.extent && hint("pin", "Click the map to ask for that spot, or type a coordinate: 48.19, 15.39."),
+      facts.extent && hint("box", "Draw a box or polygon on the map to search only there."),
       hint("less", "Put a minus before what you do not want: stadium -parking.")));
 }
 

@@ -85,6 +85,11 @@ def open_source(uri: str, options: SourceOptions) -> TileSource:
     return source
 
 
+def is_source(path: Path) -> bool:
+    """Whether some reader takes files or folders of such a name; nothing is opened."""
+    return any(kind.matches(str(path)) for kind in _KINDS)
+
+
 def _kind(uri: str) -> _Kind:
     for kind in _KINDS:
         if kind.matches(uri):

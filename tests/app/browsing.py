@@ -89,6 +89,11 @@ def ids(page: Any) -> list[str]:
     return page.locator(".card[data-hit]").evaluate_all("cards => cards.map(card => card.dataset.hit)")
 
 
+def chip(page: Any, words: str) -> Any:
+    """Pieces of how the question was understood that hold some words."""
+    return page.locator(".chip", has_text=words)
+
+
 def start_anew(page: Any) -> None:
     """Ask nothing; weak matches are not hidden."""
     page.evaluate("document.querySelector('dialog')?.close(); location.hash = 'weak=1'")

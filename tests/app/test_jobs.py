@@ -49,7 +49,10 @@ def _until(client: TestClient, job: str, *states: str) -> dict[str, Any]:
 
 
 def test_a_folder_is_indexed_and_found_at_once(client: TestClient, pictures: Path) -> None:
-    assert client.get("/api/jobs").json() == {"allowed": True, "folders": [str(pictures)], "jobs": []}
+    (zoom,) = pictures.iterdir()
+    (pictures / "notes.txt").touch()
+    allowed = {"allowed": True, "folders": [str(pictures)], "sources": [str(zoom)]}
+    assert client.get("/api/jobs").json() == allowed | {"jobs": []}
     answer = client.post("/api/jobs", json={"source": str(pictures), "layer": "ground"})
     assert (answer.status_code, answer.json()["state"]) == (201, "running")
     second = client.post("/api/jobs", json={"source": str(pictures), "layer": "ground"})
@@ -104,7 +107,7 @@ def test_a_source_that_cannot_be_used_is_said_in_a_sentence(client: TestClient, 
 
 def test_only_where_the_service_was_started_so(folder: Path, pictures: Path) -> None:
     client = TestClient(create_api(geoanchor.open(folder), Access(folders=(pictures,))))
-    assert client.get("/api/jobs").json() == {"allowed": False, "folders": [], "jobs": []}
+    assert client.get("/api/jobs").json() == {"allowed": False, "folders": [], "sources": [], "jobs": []}
     answer = client.post("/api/jobs", json={"source": "city:7"})
     assert answer.status_code == 403
     assert "--allow-indexing" in answer.json()["error"]

@@ -11,7 +11,7 @@ from typing import Any
 import geopandas
 import numpy as np
 import pytest
-from browsing import ask, chromium, drawn, ids, opened, served, start_anew
+from browsing import ask, chip, chromium, drawn, ids, opened, served, start_anew
 from PIL import Image
 
 import geoanchor
@@ -46,10 +46,6 @@ def red(painted_tiles: dict[Tile, str]) -> Tile:
     return next(tile for tile, colour in painted_tiles.items() if colour == "red")
 
 
-def chip(page: Any, words: str) -> Any:
-    return page.locator(".chip", has_text=words)
-
-
 def test_words_give_cards_and_pins(page: Any, red: Tile) -> None:
     ask(page, "red")
     assert page.locator(".card").count() == 32
@@ -80,6 +76,13 @@ def test_a_chip_leads_to_its_words(page: Any) -> None:
         )
         == "-red"
     )
+
+
+def test_a_coordinate_is_typed(page: Any, red: Tile) -> None:
+    lng, lat = red.center
+    ask(page, f"{lat:.5f}, {lng:.5f}")
+    assert chip(page, "at").get_attribute("data-kind") == "coordinate"
+    assert {str(red) in name for name in ids(page)[:2]} == {True}
 
 
 def test_a_click_on_the_map_asks_for_that_spot(page: Any, red: Tile) -> None:

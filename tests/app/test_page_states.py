@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import pytest
-from browsing import ask, chromium, drawn, ids, opened, served, start_anew
+from browsing import ask, chip, chromium, drawn, faults, ids, opened, served, start_anew
+from shapely.geometry import box
 
 import geoanchor
 from app.access import Access
@@ -41,8 +43,10 @@ def page(opened_page: Any) -> Any:
     return opened_page
 
 
-def test_the_first_look_offers_questions(page: Any) -> None:
-    page.route("**/api/suggest?*", lambda route: route.fulfill(json={"examples": ["red", "blue or green"]}))
+def test_the_first_look_offers_questions(page: Any, painted_index: Path) -> None:
+    some = [geoanchor.open(painted_index).search("red", k=1)[0].id]
+    ideas = {"examples": ["red", "blue or green"], "pictures": some}
+    page.route("**/api/suggest?*", lambda route: route.fulfill(json=ideas))
     page.reload()
     assert "32 pictures" in page.locator(".welcome").inner_text()
     page.locator(".tries .button").first.wait_for()
@@ -51,6 +55,45 @@ def test_the_first_look_offers_questions(page: Any) -> None:
     drawn(page, first.click)
     assert page.get_by_label("What to find").input_value() == words
     assert ids(page)
+    start_anew(page)
+    drawn(page, page.get_by_label("What looks like picture 1").click)
+    assert len(ids(page)) == 31
+    assert chip(page, "like this picture").count() == 1
+
+
+def test_pictures_without_places_leave_no_room_for_a_map(browser: Any, painted_folder: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, path in enumerate(sorted(painted_folder.rglob("*.png"))):
+        (photos / f"{number}.png").write_bytes(path.read_bytes())
+    geoanchor.build(str(photos), tmp_path / "i", model="toy")
+    with served(geoanchor.open(tmp_path / "i")) as address, opened(browser, address, "/#q=red&weak=1") as page:
+        page.locator(".card[data-hit]").first.wait_for()
+        assert page.locator("#ground").is_hidden()
+        assert page.locator(".card .where").first.inner_text().endswith(".png")
+
+
+def test_a_place_of_the_index_is_a_region(browser: Any, tmp_path: Path) -> None:
+    _town(tmp_path / "town.geojson")
+    geoanchor.build(str(tmp_path / "town.geojson"), tmp_path / "i", model="toy", zoom=17)
+    with served(geoanchor.open(tmp_path / "i")) as address, opened(browser, address, "/#weak=1") as page:
+        page.locator(".map-left").wait_for()
+        ask(page, "building")
+        everywhere = len(ids(page))
+        page.get_by_label("What to find").fill("building near odo")
+        drawn(page, page.get_by_role("option", name="building near Odonburg").click)
+        region = page.locator('.chip[data-kind="place"]')
+        assert "Odonburg (town)" in region.inner_text()
+        assert 0 < len(ids(page)) < everywhere
+        drawn(page, region.locator(".chip-away").click)
+        assert len(ids(page)) == everywhere
+
+
+def _town(path: Path) -> None:
+    """A named town of a few houses, and one house ten kilometres away."""
+    houses = [box(10 + step, 48, 10.0002 + step, 48.0002) for step in (0, 0.002, 0.004, 0.14)]
+    tags = {"building": ["yes"] * 4, "name": ["Odonburg", None, None, None], "place": ["town", None, None, None]}
+    geopandas.GeoDataFrame(tags, geometry=houses, crs="EPSG:4326").to_file(path)
 
 
 def test_nothing_matches_and_the_nearest_misses(page: Any) -> None:
@@ -158,3 +201,18 @@ def test_ideas_while_typing(page: Any) -> None:
     drawn(page, lambda: page.keyboard.press("Enter"))
     assert page.get_by_label("What to find").input_value() == "park near Krems"
     assert page.get_by_role("option").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Any, address: str, scheme: str) -> None:
+    with opened(browser, address, "/#weak=1", color_scheme=scheme, bypass_csp=True) as page:
+        page.locator(".map-left").wait_for()
+        assert faults(page) == []
+        ask(page, "red -blue")
+        page.get_by_role("button", name="Filters").click()
+        assert faults(page) == []
+        page.keyboard.press("Escape")
+        page.locator(".card").first.get_by_label("Compare").click()
+        page.locator(".card .shot").first.click()
+        page.wait_for_function("() => !document.querySelector('.said').innerText.includes('Reading')")
+        assert faults(page) == []

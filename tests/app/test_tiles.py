@@ -54,6 +54,16 @@ def test_tilejson_leads_to_the_tiles(client: TestClient, painted_tiles: dict[Til
     assert client.get("/tiles/ground.json").status_code == 404
 
 
+def test_each_layer_names_its_own_sources(painted_index: Path) -> None:
+    index = geoanchor.open(painted_index)
+    first, second = index.manifest.sources
+    sources = (first.model_copy(update={"attribution": "<b>Me"}), second)
+    index.manifest = index.manifest.model_copy(update={"sources": sources})
+    client = TestClient(create_api(index))
+    assert client.get(f"/tiles/{first.layer}.json").json()["attribution"] == "&lt;b&gt;Me"
+    assert client.get(f"/tiles/{second.layer}.json").json()["attribution"] == ""
+
+
 def test_a_tile_is_sent_once(client: TestClient, painted_tiles: dict[Tile, str]) -> None:
     tile = next(iter(painted_tiles))
     first = client.get(f"/tiles/map/{tile}.png")

@@ -12,6 +12,9 @@ import geoanchor
 from app.upkeep import compact, doctor, remove
 from geoanchor.feature import Feature
 from indexer.names import read_names, refresh_names
+from retrieval.gazetteer import Gazetteer
+from retrieval.serving import Serving
+from retrieval.suggestions import suggestions
 
 TOWN = "Sankt Ödön"
 
@@ -113,8 +116,12 @@ def test_names_of_real_extracts(shared_data: Path, tmp_path: Path, file: str, zo
     assert place.name == name
     found = index.search(text, k=50)
     assert 0 < found.total < len(index) or file.startswith("banepa")
-    assert len(index.suggest(6)) >= 4
-    assert all(index.parse(suggested).query is not None for suggested in index.suggest(6))
+    serving = Serving.open(tmp_path / "i", index.manifest)
+    texts = suggestions(serving, Gazetteer.of(serving), 16)
+    assert len(texts) >= 4
+    assert all(index.parse(suggested).query is not None for suggested in texts)
+    # Of these are offered only those that the model knows.
+    assert set(index.suggest(6)) <= {text for text in texts if index.search(text).answer.verdict == "found"}
     if "monaco" in file:
         assert {"Place du Casino", "Casino de Monte Carlo"} <= {place.name for place in index.places("casino", 9)}
         assert index.parse("casino").query == geoanchor.Query(parts=[{"kind": "text", "text": "casino"}])
