@@ -1,15 +1,8 @@
-"""The store of record: the LanceDB tables `tiles` and `texts` of one index folder; the only file that knows LanceDB.
-
-Writing goes through LanceDB. Reading goes through Lance, the format below it: it loads three times faster, and a search
-that only needs a thumbnail should not wait for more.
-"""
+"""The store of record: the LanceDB tables `tiles` and `texts` of one index folder."""
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
+from geoanchor.errors import NotAnIndex, UsageError
 from geoanchor.protocols import Row, RowVectors, Vectors
 from geoanchor.space import EmbeddingSpace
 from retrieval.index.renewed import with_columns
 from retrieval.index.segment_columns import SEGMENT_COLUMNS, segment_arrays
-
-ROWS_PER_CHUNK = 4096
-"""Rows in memory at once while a table is rewritten."""
+from retrieval.index.table import Table
 
 _FACTS: tuple[tuple[str, pa.DataType, Callable[[Row], Any]], ...] = (
     ("id", pa.string(), lambda row: row.image.id),
@@ -71,7 +62,7 @@ class LanceStore:
     Rows keep the order in which they were appended until `compact` sorts them by (cell, layer, id).
     """
 
-    def __init__(self, folder: Path, tiles: _Table, texts: _Table) -> None:
+    def __init__(self, folder: Path, tiles: Table, texts: Table) -> None:
         self.folder = folder
         self._tiles = tiles
         self._texts = texts
@@ -85,8 +76,8 @@ class LanceStore:
         folder.mkdir(parents=True, exist_ok=True)
         vectors = [(vector_column(name), pa.list_(_NUMBERS[space.number], space.dim)) for name, space in spaces.items()]
         # `tiles` last: its presence means that both are there.
-        texts = _Table.create(folder, "texts", pa.schema([*_TEXT_FACTS, *vectors]))
-        tiles = _Table.create(
+        texts = Table.create(folder, "texts", pa.schema([*_TEXT_FACTS, *vectors]))
+        tiles = Table.create(
             folder, "tiles", pa.schema([*((name, kind) for name, kind, _ in _FACTS), *SEGMENT_COLUMNS, *vectors])
         )
         return cls(folder, tiles, texts)
@@ -99,7 +90,7 @@ class LanceStore:
         """
         if not (folder / "tiles.lance").exists():
             raise NotAnIndex(f"{folder}: there is no index; make one with `geoanchor index SOURCE --into {folder}`")
-        store = cls(folder, _Table(folder, "tiles", version), _Table(folder, "texts"))
+        store = cls(folder, Table(folder, "tiles", version), Table(folder, "texts"))
         _ = store._tiles.dataset, store._texts.dataset
         return store
 
@@ -234,128 +225,6 @@ class LanceStore:
             arrays.append(_vector_array([row.vectors.get(space) for row in rows], self._vector_type(space)))
             names.append(vector_column(space))
         return pa.table(arrays, schema=pa.schema([self._tiles.schema.field(name) for name in names]))
-
-
-class _Table:
-    """One LanceDB table, read at a fixed version or at the newest one that this object knows of."""
-
-    def __init__(self, folder: Path, name: str, version: int | None = None) -> None:
-        self._folder = folder
-        self._name = name
-        self._path = folder / f"{name}.lance"
-        self._at = version
-        self._dataset: Any = None
-        self._handle: Any = None
-        self._cached: dict[str, pa.ChunkedArray] = {}
-
-    @classmethod
-    def create(cls, folder: Path, name: str, schema: pa.Schema) -> _Table:
-        import lancedb  # 2 s to load, and only a build needs it
-
-        # Only a build that was killed between the two tables leaves one of them.
-        mode = "overwrite" if (folder / f"{name}.lance").exists() else "create"
-        lancedb.connect(folder).create_table(name, schema=schema, mode=mode)
-        return cls(folder, name)
-
-    @property
-    def dataset(self) -> Any:
-        if self._dataset is None:
-            import lance
-
-            try:
-                self._dataset = lance.dataset(self._path, version=self._at)
-            except (ValueError, OSError) as error:
-                at = "" if self._at is None else f" version {self._at}"
-                reason = f"{self._path}: cannot read the table{at}; run `geoanchor doctor {self._folder}`"
-                raise IndexCorrupt(reason) from error
-        return self._dataset
-
-    @property
-    def version(self) -> int:
-        return int(self.dataset.version)
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self.dataset.schema
-
-    def refresh(self) -> bool:
-        """Turn to the newest version; whether there was a newer one, and this table is not held at a version."""
-        if self._at is not None:
-            return False
-        former = self.version
-        self._dataset = None
-        self._cached.clear()
-        return self.version > former
-
-    def columns(self, names: Sequence[str]) -> pa.Table:
-        unknown = set(names) - set(self.schema.names)
-        if unknown:
-            raise UsageError(
-                f"{self._path}: no column {', '.join(sorted(unknown))}; it has {', '.join(self.schema.names)}"
-            )
-        return self.dataset.to_table(list(names))
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """One whole column, kept until the next write."""
-        if name not in self._cached:
-            self._cached[name] = self.columns([name])[name]
-        return self._cached[name]
-
-    def take(self, positions: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        if not positions:
-            return pa.schema([self.schema.field(name) for name in columns]).empty_table()
-        return self.dataset.take(list(positions), list(columns))
-
-    def chunks(self, order: Any) -> Iterator[pa.RecordBatch]:
-        for start in range(0, len(order), ROWS_PER_CHUNK):
-            yield from self.dataset.take(order[start : start + ROWS_PER_CHUNK].tolist()).to_batches()
-
-    def add(self, rows: pa.Table) -> None:
-        with self._writing() as table:
-            # One after the other, so that rows keep their order.
-            table.add(rows, write_parallelism=1)
-
-    def upsert(self, rows: pa.Table, key: str) -> None:
-        with self._writing() as table:
-            table.merge_insert(key).when_matched_update_all().when_not_matched_insert_all().execute(rows)
-
-    def delete(self, predicate: str) -> None:
-        with self._writing() as table:
-            table.delete(predicate)
-
-    def replace(self, batches: Iterator[pa.RecordBatch]) -> None:
-        """Put these rows in the place of all others, in one commit: a reader sees the old rows or the new ones."""
-        import lance
-
-        with self._writing():
-            reader = pa.RecordBatchReader.from_batches(self.schema, batches)
-            lance.write_dataset(reader, self._path, mode="overwrite")
-
-    def restore(self, version: int) -> None:
-        """Make an earlier version the newest."""
-        with self._writing() as table:
-            table.restore(version)
-
-    def drop_old_versions(self) -> None:
-        """Delete the files that only older versions use, and those that a killed writer left."""
-        with self._writing():
-            self.dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
-
-    @contextmanager
-    def _writing(self) -> Iterator[Any]:
-        if self._handle is None:
-            import lancedb
-
-            self._handle = lancedb.connect(self._folder).open_table(self._name)
-        self._handle.checkout_latest()
-        try:
-            yield self._handle
-        except RuntimeError as error:  # Lance's word for whatever the file system refused
-            code = errno.ENOSPC if "No space left" in str(error) else errno.EIO
-            raise OSError(code, str(error).splitlines()[0], str(self._path)) from error
-        finally:
-            self._dataset = self._at = None
-            self._cached.clear()
 
 
 def _vector_array(vectors: Sequence[RowVectors | None], kind: pa.FixedSizeListType) -> pa.Array:
