@@ -15,7 +15,8 @@ from indexer.sources.grid import in_box
 from indexer.sources.identity import plain_name, source_name
 from indexer.sources.raster import NOT_PLACED, RasterTiles, check_bands
 from indexer.sources.registry import SourceOptions
-from indexer.sources.scene import Scene, decode_raster, open_scene
+from indexer.sources.scene import Scene, open_scene
+from indexer.sources.scenereader import decode_raster
 from indexer.sources.sidecar import read_sidecars, sidecars
 from indexer.sources.vrt import refuse_remote_parts
 

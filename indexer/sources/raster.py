@@ -23,7 +23,8 @@ from indexer.sources.georeference import Georeference
 from indexer.sources.grid import in_box
 from indexer.sources.identity import joint_stamp, source_name
 from indexer.sources.registry import SourceOptions
-from indexer.sources.scene import Reader, Rgba, Scene, open_scene
+from indexer.sources.scene import Rgba, Scene, open_scene
+from indexer.sources.scenereader import Reader
 from indexer.sources.vrt import refuse_remote_parts
 
 NOT_PLACED = "has no georeference; assign one with gdal_edit -a_srs -a_ullr"
