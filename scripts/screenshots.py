@@ -25,7 +25,7 @@ _SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-sw
 _SETTLE_MS = 3000
 _HITS = "/#q=stadium+-parking&layer=aerial&base=map"
 SHOTS: tuple[tuple[str, str, dict[str, int], str, str], ...] = (
-    ("page-start", "/", _DESK, "light", ".tries"),
+    ("page-start", "/", _DESK, "light", ".looks img"),
     ("page-search", _HITS, _DESK, "light", ".card img"),
     ("page-search-dark", _HITS, _DESK, "dark", ".card img"),
     ("page-search-phone", _HITS, _PHONE, "light", ".card img"),

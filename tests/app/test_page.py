@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from browsing import ask, chip, chromium, drawn, ids, opened, served, start_anew
 from PIL import Image
 
 import geoanchor
-from geoanchor.tiling import Tile
+from geoanchor.tiling import Tile, tile_at
 
 pytestmark = pytest.mark.browser
 _CLIPBOARD = ["clipboard-read", "clipboard-write"]
@@ -97,19 +98,25 @@ def test_a_click_on_the_map_asks_for_that_spot(page: Any, red: Tile) -> None:
 
 
 def middle(page: Any) -> tuple[float, float]:
-    """Pixels of the map's middle, which is the painted square's once a query has been answered."""
-    box = page.locator(".atlas canvas").bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    """Pixels of the painted square's middle, where the map has it now."""
+    page.wait_for_function("() => location.hash.includes('map=')")
+    # The address follows the map a quarter of a second later.
+    page.wait_for_timeout(400)
+    zoom, lat, lng = map(float, page.evaluate("() => location.hash.match(/map=([^&]+)/)[1]").split("/"))
+    first = tile_at(10.0, 48.0, 16)
+    across = (first.x + 2) / 2**16 - (lng + 180) / 360
+    down = (first.y + 2) / 2**16 - (1 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2
+    box, world = page.locator(".atlas canvas").bounding_box(), 512 * 2**zoom
+    return box["x"] + box["width"] / 2 + across * world, box["y"] + box["height"] / 2 + down * world
 
 
 def test_hovering_a_card_lights_its_pin_and_the_other_way_round(page: Any) -> None:
     ask(page, "red")
     page.locator(".card").last.hover()
     assert page.locator(".card.lit").get_attribute("data-rank") == "32"
-    page.wait_for_function("() => location.hash.includes('map=')")
+    left, top = middle(page)
     zoom = float(page.evaluate("() => location.hash.match(/map=([\\d.]+)/)[1]"))
     half_a_tile = 512 * 2 ** (zoom - 16) / 2
-    left, top = middle(page)
     # The map draws its pins when it finds the time to; over one the cursor is a hand.
     for step in range(100):
         page.mouse.move(left + half_a_tile, top + half_a_tile + step % 2)
