@@ -264,5 +264,6 @@ def test_shipped_bundles_are_whole_small_and_have_a_card() -> None:
         assert read_bundle(folder) == manifest
         assert file_sha256(folder / WEIGHTS_NAME) == manifest.weights_sha256
         assert (folder / CARD_NAME).is_file()
+        assert '"/' not in (folder / MANIFEST_NAME).read_text("utf-8"), "a path of the machine it was made on"
         assert sum(path.stat().st_size for path in folder.iterdir()) <= 25_000_000
         assert set(load_bundle(manifest.name).spaces) == set(manifest.spaces)

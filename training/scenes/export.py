@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from geoanchor.protocols import RowVectors
 from models.bundle import BundleManifest, SpaceSpec
@@ -21,6 +22,11 @@ LIMITS = (
     "Text is English; words for things that the captions never name are guesses of the sentence encoder.",
     "The real captions repeat themselves (a quarter are distinct), so fine differences of one kind of scene are weak.",
 )
+_PATHS: Any = {
+    "base": True, "start": True, "data": {"osm_folder", "workers"}, "pairs": {"path"},
+    "scenes": {"pictures", "captions"},
+}  # fmt: skip
+"""What a recipe says of one machine only."""
 
 
 def export_scenes(recipe: ScenesRecipe, model: SceneModel, maps: MapModel, fusion: FusionScorer, folder: Path) -> Path:
@@ -46,10 +52,7 @@ def describe(recipe: ScenesRecipe, base: BundleManifest, weights_sha256: str) ->
           if recipe.pairs else []),
     )  # fmt: skip
     kept = tuple(line for line in base.training_data if line.startswith("structure: "))
-    own = recipe.model_dump(
-        mode="json",
-        exclude={"data": {"osm_folder", "workers"}, "pairs": {"path"}, "scenes": {"pictures", "captions"}},
-    )
+    own = recipe.model_dump(mode="json", exclude=_PATHS)
     branches = base.branches | {"aerial": aerial_branch(recipe), "map": branch_of(recipe.map_tower)}
     return base.model_copy(
         update={

@@ -19,7 +19,7 @@ from training.export import write_bundle
 from training.structure.coarse import DIM
 from training.structure.recipe import StructureRecipe
 
-_PATHS: Any = {"data": {"osm_folder", "workers"}, "pairs": {"path"}}
+_PATHS: Any = {"base": True, "data": {"osm_folder", "workers"}, "pairs": {"path"}}
 """What a recipe says of one machine only."""
 
 
@@ -79,12 +79,7 @@ def describe(recipe: StructureRecipe, base: BundleManifest, weights_sha256: str)
             "structure": StructureSpec(widths=decoder.widths, pyramid=decoder.pyramid, size_px=decoder.size_px),
             "weights_sha256": weights_sha256,
             "training_data": (*earlier, *learned),
-            "recipe": base.recipe
-            | {
-                "structure": recipe.model_dump(
-                    mode="json", exclude={"data": {"osm_folder", "workers"}, "pairs": {"path"}}
-                )
-            },
+            "recipe": base.recipe | {"structure": recipe.model_dump(mode="json", exclude=_PATHS)},
         }
     )
 
