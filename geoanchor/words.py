@@ -16,6 +16,7 @@ _EMPTY = frozenset({
 """Words that say nothing of what is seen."""
 
 
+@lru_cache(maxsize=8_192)
 def tag_phrase(tag: str) -> str:
     """A tag as words: "leisure=sports_centre" -> "sports centre", "building=yes" -> "building"."""
     key, _, value = tag.partition("=")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from geoanchor.places import fold
+from geoanchor.protocols import RowIds
 from geoanchor.words import stems
 from retrieval.serving import Serving
 
@@ -59,19 +59,23 @@ class Naming:
 
     def _rows_with(self, tag: str) -> Mask:
         out = np.zeros(len(self._serving), bool)
-        numbers, codes, rows = self._tagged
-        if tag in numbers:
-            out[rows[codes == numbers[tag]]] = True
+        bearers, rows = self._tagged
+        out[rows[bearers.get(tag, slice(0))]] = True
         return out
 
     @cached_property
-    def _tagged(self) -> tuple[dict[str, int], NDArray[Any], NDArray[Any]]:
-        """Number of each tag; and of every tag that a row bears its number and the row."""
+    def _tagged(self) -> tuple[dict[str, slice], RowIds]:
+        """Rows of every tag, those of one after those of another; and where each tag's lie."""
         column = self._serving.rows.column("tags")
         tags = pc.list_flatten(column).dictionary_encode()
-        numbers = {tag: number for number, tag in enumerate(tags.dictionary.to_pylist())}
+        codes = tags.indices.to_numpy(zero_copy_only=False)
+        ends = np.cumsum(np.bincount(codes, minlength=len(tags.dictionary))).tolist()
+        bearers = {
+            tag: slice(start, end)
+            for tag, start, end in zip(tags.dictionary.to_pylist(), [0, *ends], ends, strict=False)
+        }
         rows = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
-        return numbers, tags.indices.to_numpy(zero_copy_only=False), rows
+        return bearers, rows[np.argsort(codes, kind="stable")]
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -180,17 +181,19 @@ class Relevance:
         if bearing is not None:
             out[:, 0] = bearing[rows].mean(axis=1)
             out[:, 1] = 1 - out[:, 0]
-        for i, fact in enumerate(facts):
-            texts = [fact["caption"] or "", *(tag_phrase(tag) for tag in fact["tags"] or ())]
-            held = len(wanted & frozenset().union(*map(stems, texts))) / max(len(wanted), 1)
-            out[i, 2:] = held, held == 1.0, self._alike(asked.vector, texts)
+        texts = [[fact["caption"] or "", *map(tag_phrase, fact["tags"] or ())] for fact in facts]
+        held = [len(wanted & frozenset().union(*map(stems, some))) / max(len(wanted), 1) for some in texts]
+        out[:, 2:] = np.column_stack([held, np.equal(held, 1.0), self._alike(asked.vector, texts)])
         return out
 
-    def _alike(self, vector: Vectors | None, texts: list[str]) -> float:
-        """The greatest likeness of a row's texts to the query, among the texts that the index has vectors of."""
+    def _alike(self, vector: Vectors | None, texts: list[list[str]]) -> list[float]:
+        """The greatest likeness of each row's texts to the query, among the texts that the index has vectors of."""
         at, matrix = self._texts
-        places = [at[text] for text in texts if text in at]
-        return float((matrix[places] @ vector).max()) if places and vector is not None else 0.0
+        places = [[at[text] for text in some if text in at] for some in texts]
+        if vector is None or not any(places):
+            return [0.0] * len(texts)
+        scores = iter((matrix[list(chain.from_iterable(places))] @ vector).tolist())
+        return [max(islice(scores, len(some)), default=0.0) for some in places]
 
     @cached_property
     def _naming(self) -> Naming:
