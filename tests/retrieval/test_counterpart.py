@@ -24,6 +24,7 @@ from indexer.render import render_map
 from models.bundle import load_bundle
 from retrieval.counterpart import CounterpartTerm
 from retrieval.index.lance import LanceStore
+from retrieval.interpreter import Interpreter
 from retrieval.searcher import Searcher
 from retrieval.serving import Serving, derive_serving
 
@@ -150,19 +151,24 @@ def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_onl
     assert "structure" not in hits[0].why
 
 
+def counterpart(searcher: Searcher, query: Query) -> CounterpartTerm | None:
+    terms = Interpreter(searcher._serving, lambda: searcher.encoder).terms(query)
+    return next((term for term in terms if isinstance(term, CounterpartTerm)), None)
+
+
 def test_words_and_mixtures_are_not_compared_cell_by_cell(both: Searcher) -> None:
     for parts in (
         (TextPart(text="houses"),),
         (ImagePart(data=png(picture(TILES[0], "map")), layer="map"), TextPart(text="houses")),
         (LikePart(id=f"map/{TILES[0]}"),),
     ):
-        assert both._counterpart_term(Query(parts=parts)) is None
-    assert both._counterpart_term(asked("map", 0, spaces=("semantic",))) is None
-    assert both._counterpart_term(asked("map", 0)) is not None
+        assert counterpart(both, Query(parts=parts)) is None
+    assert counterpart(both, asked("map", 0, spaces=("semantic",))) is None
+    assert counterpart(both, asked("map", 0)) is not None
 
 
 def test_rows_of_the_picture_s_own_layer_count_as_usual(both: Searcher) -> None:
-    term = both._counterpart_term(asked("map", 3))
+    term = counterpart(both, asked("map", 3))
     assert isinstance(term, CounterpartTerm)
     serving = both._serving
     scores = term.scores(np.arange(len(serving)))
@@ -180,7 +186,7 @@ def test_of_many_rows_only_the_best_by_coarse_vectors_are_compared(
 ) -> None:
     monkeypatch.setattr("retrieval.counterpart._COMPARED", 4)
     for number in (0, 6, 11):
-        term = both._counterpart_term(asked("map", number))
+        term = counterpart(both, asked("map", number))
         assert isinstance(term, CounterpartTerm)
         scores = term.scores(np.arange(len(both._serving)))
         assert (scores > 0).sum() <= 4

@@ -202,8 +202,7 @@ def test_a_coordinate_gives_the_tile_that_holds_it_then_the_nearest(searcher: Se
 
 
 def test_like_a_row_leaves_it_out_and_needs_no_encoder(tmp_path: Path, rows: list[dict]) -> None:
-    searcher = make_searcher(tmp_path, rows)
-    searcher._open_encoder = lambda: pytest.fail("the encoder was opened")
+    searcher = Searcher(make_searcher(tmp_path, rows)._serving, lambda: pytest.fail("the encoder was opened"))
     hits = searcher.search(Query(parts=(LikePart(id=rows[5]["id"]),), k=1000)).hits
     assert rows[5]["id"] not in {hit.id for hit in hits}
     own = np.array(rows[5][vector_column("semantic")])
@@ -237,8 +236,7 @@ def test_a_broken_picture_is_one_sentence(searcher: Searcher, data: bytes) -> No
 
 
 def test_another_model_of_the_same_dimension_is_refused(tmp_path: Path, rows: list[dict]) -> None:
-    searcher = make_searcher(tmp_path, rows)
-    searcher._open_encoder = lambda: ToyEncoder(salt="other")
+    searcher = Searcher(make_searcher(tmp_path, rows)._serving, lambda: ToyEncoder(salt="other"))
     with pytest.raises(SpaceMismatch, match="open it with the model it was built with"):
         searcher.search(red_query())
     with pytest.raises(SpaceMismatch):

@@ -1,0 +1,186 @@
+"""What a query means: its parts as terms that rank the rows of an index, by way of the encoder where that is needed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
+from geoanchor.picture import read_rgb
+from geoanchor.protocols import Encoder, RowVectors, Vectors
+from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart
+from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
+from retrieval.matching import RowMatcher
+from retrieval.relations import Relation, parse_relation
+from retrieval.remembered import TextMemory
+from retrieval.serving import Serving
+from retrieval.terms import FusedTerm, PointTerm, RelationTerm, Term, VectorTerm
+
+VectorPart = TextPart | ImagePart | LikePart
+
+
+class Interpreter:
+    """Turns queries into terms over an opened index.
+
+    Args:
+        serving: the index's snapshot.
+        open_encoder: gives the encoder that the index was built with; called once, when first needed.
+    """
+
+    def __init__(self, serving: Serving, open_encoder: Callable[[], Encoder]) -> None:
+        self._serving = serving
+        self._open_encoder = open_encoder
+        self._texts = TextMemory(lambda texts: self.encoder.encode(texts, "text", "query"))
+        self._seen: tuple[ImagePart, Mapping[str, RowVectors]] | None = None
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder that the index was built with, opened on first use."""
+        return self._open_encoder()
+
+    def require(self, space: str) -> None:
+        """Raise SpaceMismatch unless the encoder makes vectors of this very space."""
+        mine, theirs = self._serving.manifest.spaces[space], self.encoder.spaces.get(space)
+        if theirs is None:
+            raise SpaceMismatch(
+                f"{self._serving.folder} holds vectors of space {space!r}, which model {self.encoder.name!r} does not "
+                "make: open it with the model it was built with"
+            )
+        mine.require(theirs, where=str(self._serving.folder))
+
+    def terms(self, query: Query) -> list[Term]:
+        """What ranks the rows; see `Searcher.search` for what is raised."""
+        points = [part for part in query.parts if isinstance(part, PointPart)]
+        others: list[VectorPart] = [part for part in query.parts if not isinstance(part, PointPart)]
+        terms: list[Term] = []
+        for part in list(others):
+            if relation := _relation_of(part, query):
+                terms.append(self._relation_term(relation, part, query))
+                others.remove(part)
+        by_space = self._by_space(others, query)
+        vectors = [VectorTerm(self._serving, space, parts) for space, parts in by_space.items()]
+        counterpart = self._counterpart_term(query)
+        if vectors:
+            alone = len(vectors) == 1 and counterpart is None
+            terms.append(vectors[0] if alone else FusedTerm(self._serving, vectors))
+        if counterpart is not None:
+            terms.append(counterpart)
+        if points:
+            terms.append(PointTerm(self._serving, points, holding_first=not terms))
+        return terms
+
+    def row(self, part: LikePart) -> int:
+        """The row that more like it is asked for. Raises UsageError where the index has none of that id."""
+        row = self._serving.row_of(part.id)
+        if row is None:
+            raise UsageError(f"{self._serving.folder}: no row has the id {part.id!r}")
+        return row
+
+    def _said(self, texts: Sequence[str], space: str) -> Vectors:
+        """Query vectors (n, d) of texts in a space of the index. Raises SpaceMismatch when the encoder's is another."""
+        self.require(space)
+        return self._texts.vectors(texts, space)
+
+    def _counterpart_term(self, query: Query) -> CounterpartTerm | None:
+        """For a map or an aerial picture alone, where the index can tell what the other layer shows of it."""
+        part = query.parts[0]
+        if len(query.parts) > 1 or query.spaces or not isinstance(part, ImagePart) or part.layer not in OTHER:
+            return None
+        spaces = self._serving.manifest.spaces
+        if part.weight <= 0 or COARSE not in spaces or not len(self._serving.layers[OTHER[part.layer]]):
+            return None
+        if (matcher := self.encoder.matcher) is None or not set(matcher.spaces) <= set(spaces):
+            return None
+        return CounterpartTerm(
+            self._serving, RowMatcher(self._serving, self.encoder), part.layer, self._picture_vectors(part)
+        )
+
+    def _picture_vectors(self, part: ImagePart) -> Mapping[str, RowVectors]:
+        """Vectors (1, d) of a picture by space; the last picture's are kept, since several terms ask for them."""
+        seen = self._seen
+        if seen is None or seen[0] is not part:
+            pixels = read_rgb(part.data, f"the {part.layer} picture of the query")
+            self._seen = seen = part, self.encoder.encode([pixels], part.layer, "query")
+        return seen[1]
+
+    def _relation_term(self, relation: Relation, part: VectorPart, query: Query) -> RelationTerm:
+        space = self._spaces_for([part], query)[0]
+        subject, thing = self._said([relation.subject, relation.object], space)
+        return RelationTerm(self._serving, space, relation, subject, thing, part.weight)
+
+    def _by_space(self, parts: Sequence[VectorPart], query: Query) -> dict[str, list[tuple[Part, Vectors]]]:
+        """The parts' vectors by space."""
+        found: dict[str, list[tuple[Part, Vectors]]] = defaultdict(list)
+        for space in self._spaces_for(parts, query):
+            for part in parts:
+                if self._knows(space, part):
+                    found[space].append((part, self._vector(part, space)))
+        return found
+
+    def _spaces_for(self, parts: Sequence[VectorPart], query: Query) -> Sequence[str]:
+        """The spaces asked for; else the first that knows every part; else all that are needed to know each."""
+        spaces = self._serving.manifest.spaces
+        known = [name for name, space in spaces.items() if space.searchable]
+        unknown = [name for name in query.spaces if name not in known]
+        if unknown:
+            raise UsageError(f"{self._serving.folder}: no space {unknown[0]!r} to search; it has {', '.join(known)}")
+        names = query.spaces or tuple(known)
+        for part in parts:
+            if not any(self._knows(name, part) for name in names):
+                raise UnsupportedModality(
+                    f"{self._serving.folder}: no space knows {_modality(part)}; "
+                    + "; ".join(f"{name} knows {', '.join(spaces[name].modalities)}" for name in names)
+                )
+        if query.spaces or not parts:
+            return query.spaces if parts else ()
+        whole = next((name for name in names if all(self._knows(name, part) for part in parts)), None)
+        first = {next(name for name in names if self._knows(name, part)) for part in parts}
+        return (whole,) if whole else sorted(first)
+
+    def _knows(self, space: str, part: VectorPart) -> bool:
+        modality = _modality(part)
+        if isinstance(part, LikePart) and part.segment is not None:
+            return self._part_space(part) == space
+        if isinstance(part, LikePart):
+            present = self._serving.present(space)
+            return present is None or self.row(part) in present
+        return modality in self._serving.manifest.spaces[space].modalities
+
+    def _vector(self, part: VectorPart, space: str) -> Vectors:
+        match part:
+            case TextPart(text=text):
+                return np.asarray(self._said([text], space)[0])
+            case ImagePart():
+                self.require(space)
+                return np.asarray(self._picture_vectors(part)[space][0])
+            case LikePart(segment=int(number)) if self._serving.segments is not None:
+                return self._serving.segments.vector(self.row(part), number)
+            case LikePart():
+                return self._serving.vector(space, self.row(part))
+
+    def _part_space(self, part: LikePart) -> str:
+        """The space that holds the segment of a row. Raises UsageError where the index has no segments."""
+        record = self._serving.manifest.segments
+        if record is None:
+            raise UsageError(
+                f"{self._serving.folder}: has no segments, so segment {part.segment} of {part.id!r} cannot be asked for"
+            )
+        return record.space
+
+
+def _relation_of(part: VectorPart, query: Query) -> Relation | None:
+    wanted = query.relations and isinstance(part, TextPart) and part.weight > 0
+    return parse_relation(part.text) if wanted and isinstance(part, TextPart) else None
+
+
+def _modality(part: VectorPart) -> str:
+    match part:
+        case TextPart():
+            return "text"
+        case ImagePart(layer=layer):
+            return layer
+        case LikePart(id=row_id):
+            return f"a vector of row {row_id!r}"
