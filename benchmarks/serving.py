@@ -132,6 +132,7 @@ async def _steady(service: Service) -> dict[str, Any]:
         f"{who} cores that the server got": round(cpu / elapsed, 2),
         "memory but for files, MB, warm and then twelve times": " ".join(f"{own:.0f}" for _, own in memory),
         "memory but for files, growth from warm to the end, MB": round(memory[-1][1] - memory[0][1], 1),
+        "memory but for files, growth from warm to the end, %": round(100 * (memory[-1][1] / memory[0][1] - 1), 1),
         "memory in all, MB, warm and at the end": f"{memory[0][0]:.0f} {memory[-1][0]:.0f}",
     }
 
