@@ -16,7 +16,7 @@ from benchmarks.large import PLACE
 
 NAMES = (
     "build", "search", "startup", "relations", "changes", "matching", "updates", "paraphrases", "transfer", "segments",
-    "segments_recall", "serving", "relevance", "page",
+    "segments_recall", "segments_match", "serving", "relevance", "page",
 )  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 
