@@ -90,6 +90,8 @@ class _Crowd:
     async def stay(self) -> None:
         until = time.perf_counter() + self.seconds
         await asyncio.gather(*(self._client(number, until) for number in range(CLIENTS)))
+        if not self.answers:
+            raise SystemExit(f"no request was answered: {self.errors[0]}")
 
     async def _client(self, number: int, until: float) -> None:
         asked = texts(int(1000 * time.time()) % 1_000_000 + number)
@@ -100,6 +102,10 @@ class _Crowd:
                     self.answers.append((start, time.perf_counter(), answer.raise_for_status().json()["total"]))
                 except httpx.HTTPError as error:
                     self.errors.append(repr(error))
+
+    def failed(self) -> str:
+        """How many requests, and why the first."""
+        return f"{len(self.errors)}: {self.errors[0]}" if self.errors else "0"
 
     @property
     def waited(self) -> list[float]:
@@ -124,7 +130,7 @@ async def _steady(service: Service) -> dict[str, Any]:
     return {
         f"{who} seconds": round(elapsed),
         f"{who} answers": len(crowd.answers),
-        f"{who} errors (limit 0)": len(crowd.errors),
+        f"{who} errors (limit 0)": crowd.failed(),
         f"{who} p50 ms": round(percentile_ms(crowd.waited, 0.5)),
         f"{who} p95 ms (limit 1500)": round(percentile_ms(crowd.waited, 0.95)),
         f"{who} longest ms": round(1000 * max(crowd.waited)),
@@ -155,7 +161,7 @@ async def _swapped(service: Service, rows: int, commit: Any) -> dict[str, Any]:
     return {
         f"{who} answers": len(crowd.answers),
         f"{who} of them from the new version": len(new),
-        f"{who} requests dropped (limit 0)": len(crowd.errors),
+        f"{who} requests dropped (limit 0)": crowd.failed(),
         f"{who} old answers to questions asked after its first": late,
         f"{who} first answer from it, seconds after the commit": round(first - committed, 1),
         f"{who} p95 ms (limit 1500)": round(percentile_ms(crowd.waited, 0.95)),
