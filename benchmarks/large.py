@@ -180,7 +180,7 @@ def texts(seed: int) -> Iterator[str]:
     rng = np.random.default_rng(seed)
 
     def one(of: Sequence[str]) -> str:
-        return of[rng.integers(len(of))]
+        return of[int(rng.integers(len(of)))]
 
     while True:
         yield f"{one(_HOW)}{one(_THINGS)}{one(_WHERE)} {rng.integers(1000)}"
