@@ -157,8 +157,8 @@ class DomainRecipe(Strict):
 
 
 SMOKE = (
-    "grounds.source={cities = {A = [1000, 1009]}, tiles_per_city = 8}",
-    "grounds.target={cities = {B = [1010, 1019]}, tiles_per_city = 8}",
+    "grounds.source={cities = {A = [1000, 1004]}, tiles_per_city = 8}",
+    "grounds.target={cities = {B = [1010, 1014]}, tiles_per_city = 8}",
     "source=source",
     "target=target",
     "transfers=[['source', 'target']]",
