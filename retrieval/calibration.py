@@ -19,16 +19,20 @@ FILE_NAME = "relevance.json"
 """In a bundle's folder."""
 Scores = NDArray[np.float64]
 Features = NDArray[np.float64]
-Kind = Literal["words", "pictures", "plain"]
-"""Rows that bear tags or a caption; rows that do not; scores of which nothing but their background is known."""
+Kind = Literal["named", "words", "pictures", "plain"]
+"""Rows that bear tags or a caption, asked for by a name whose tags are known, or by other words; rows that bear none;
+scores of which nothing but their background is known."""
 
 _SEEN = ("height", "lead", "apart", "top", "shelf", "passed", "crowd")
-_WORDS = ("named", "unnamed", "said", "all_said", "alike")
-FEATURES: Mapping[Kind, tuple[str, ...]] = {"words": (*_SEEN, *_WORDS), "pictures": _SEEN, "plain": ("tail",)}
+_WORDS = ("said", "all_said", "alike")
+FEATURES: Mapping[Kind, tuple[str, ...]] = {
+    "named": (*_SEEN, *_WORDS, "named"), "words": (*_SEEN, *_WORDS), "pictures": _SEEN, "plain": ("tail",),
+}  # fmt: skip
 """What each kind of row is judged by; see `retrieval.relevance.Relevance.evidence`."""
 _WHOLE = ("few", "all", "height", "shelf")
 ANSWER_FEATURES: Mapping[Kind, tuple[str, ...]] = {
-    "words": (*_WHOLE, "any_named", "none_named", "known", "alike_any"), "pictures": _WHOLE, "plain": ("few", "all"),
+    "named": (*_WHOLE, "known", "alike_any", "any_named"), "words": (*_WHOLE, "known", "alike_any"),
+    "pictures": _WHOLE, "plain": ("few", "all"),
 }  # fmt: skip
 """What a whole answer is judged by; see `retrieval.relevance.together`."""
 

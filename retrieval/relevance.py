@@ -103,8 +103,7 @@ class Relevance:
         # Rows with words tell the most, then the layer that most of the rows are of.
         some = min(found, key=lambda some: (list(FEATURES).index(some.kind), -len(some.at)))
         judge = self.calibration.judge(some.domain, some.kind)
-        known = self.known(asked, allowed) if some.kind == "words" else ()
-        whole = together(some.kind, judge.hit, some.features, known)
+        whole = together(some.kind, judge.hit, some.features, self.known(some.kind, asked, allowed))
         return float(judge.answer.probability(whole[None], ANSWER_FEATURES[some.kind])[0]) - judge.found
 
     def evidence(self, asked: Asked, rows: RowIds) -> list[Evidence]:
@@ -112,9 +111,8 @@ class Relevance:
 
         tail: how far the score stands above the query's median over the layer, in units of its lower spread, less what
         the best of so many rows reaches by chance; height .. crowd: see `Standing.of`.
-        named: share of the things the query names whose map tags the row bears, unnamed: that it does not bear; both 0
-        where it names nothing with tags. said: share of the query's words that the row's own words hold; all_said:
-        whether all; alike: likeness of the row's words to the query's.
+        said: share of the query's words that the row's own words hold; all_said: whether all; alike: likeness of the
+        row's words to the query's; named: share of the things the query names whose map tags the row bears.
         """
         scores, found = asked.scores(rows), []
         fitted = bool(asked.text and self.space and asked.space == self.space)
@@ -132,23 +130,29 @@ class Relevance:
             if not worded.all():
                 found.append(Evidence("pictures", standing.domain, at[~worded], seen[~worded]))
             if worded.any():
-                told = self._told(asked, rows[at[worded]], [fact for fact in facts if fact["tags"] or fact["caption"]])
-                found.append(Evidence("words", standing.domain, at[worded], np.hstack([seen[worded], told])))
+                told = self._told(asked, [fact for fact in facts if fact["tags"] or fact["caption"]])
+                bearing = self._naming.bearing(asked.text)
+                kind: Kind = "words" if bearing is None else "named"
+                if bearing is not None:
+                    told = np.column_stack([told, bearing[rows[at[worded]]].mean(axis=1)])
+                found.append(Evidence(kind, standing.domain, at[worded], np.hstack([seen[worded], told])))
         return found
 
-    def known(self, asked: Asked, allowed: RowIds | None = None) -> tuple[float, ...]:
+    def known(self, kind: Kind, asked: Asked, allowed: RowIds | None = None) -> tuple[float, ...]:
         """What the words of a whole index say of a question; in the order of ANSWER_FEATURES, beyond the hits.
 
-        any_named: share of the things the query names whose map tags any allowed row bears; none_named: that none does;
-        known: share of the query's words that any row holds; alike_any: the greatest likeness to a text of the index.
+        known: share of the query's words that any row holds; alike_any: the greatest likeness to a text of the index;
+        any_named: share of the things the query names whose map tags any allowed row bears.
         """
-        bearing, any_named, none_named = self._naming.bearing(asked.text), 0.0, 0.0
-        if bearing is not None:
-            any_named = float((bearing if allowed is None else bearing[allowed]).any(axis=0).mean())
-            none_named = 1 - any_named
+        if kind not in ("named", "words"):
+            return ()
         wanted = stems(asked.text)
         nearest = float((self._texts[1] @ asked.vector).max()) if len(self._texts[0]) else 0.0
-        return any_named, none_named, len(wanted & self._vocabulary) / max(len(wanted), 1), nearest
+        held = len(wanted & self._vocabulary) / max(len(wanted), 1)
+        bearing = self._naming.bearing(asked.text) if kind == "named" else None
+        if bearing is None:
+            return held, nearest
+        return held, nearest, float((bearing if allowed is None else bearing[allowed]).any(axis=0).mean())
 
     def _standing(self, layer: Layer) -> Standing:
         """Of the domain whose pictures are most like a layer's."""
@@ -174,17 +178,12 @@ class Relevance:
             self._pools[space, layer] = np.asarray(self._serving.exact(space).vectors[some])
         return self._pools[space, layer]
 
-    def _told(self, asked: Asked, rows: RowIds, facts: list[dict[str, Any]]) -> Features:
-        """named, unnamed, said, all_said and alike of rows with words."""
-        wanted, bearing = stems(asked.text), self._naming.bearing(asked.text)
-        out = np.zeros((len(facts), 5))
-        if bearing is not None:
-            out[:, 0] = bearing[rows].mean(axis=1)
-            out[:, 1] = 1 - out[:, 0]
+    def _told(self, asked: Asked, facts: list[dict[str, Any]]) -> Features:
+        """said, all_said and alike of rows with words."""
+        wanted = stems(asked.text)
         texts = [[fact["caption"] or "", *map(tag_phrase, fact["tags"] or ())] for fact in facts]
         held = [len(wanted & frozenset().union(*map(stems, some))) / max(len(wanted), 1) for some in texts]
-        out[:, 2:] = np.column_stack([held, np.equal(held, 1.0), self._alike(asked.vector, texts)])
-        return out
+        return np.column_stack([held, np.equal(held, 1.0), self._alike(asked.vector, texts)])
 
     def _alike(self, vector: Vectors | None, texts: list[list[str]]) -> list[float]:
         """The greatest likeness of each row's texts to the query, among the texts that the index has vectors of."""

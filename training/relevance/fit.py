@@ -90,7 +90,7 @@ def banked(encoder: Encoder) -> Calibration:
 def samples(
     cases: Iterable[Case], gallery: Gallery, indexes: Indexes, calibration: Calibration, words: Mapping[str, Vectors]
 ) -> Iterator[Sample]:
-    """Evidence of the best hits of each case: once of all there is, once as if only the background were known.
+    """Evidence of the best hits of each case: all of it, as if no name were known, as if only the background were.
 
     Args:
         words: vector of each case's text.
@@ -102,9 +102,10 @@ def samples(
         _, found = serving.exact(_SPACE).search(words[case.text][None], DEPTH)
         rows = found[0][found[0] >= 0]
         right = np.array([case.right[numbers[fact["id"]]] for fact in serving.facts(rows)])
-        known = relevance.known(asked)
-        for some in (*relevance.evidence(asked, rows), *relevance.evidence(replace(asked, text=""), rows)):
-            told = known if some.kind == "words" else ()
+        nameless = Relevance(serving, calibration.model_copy(update={"called": {}}))
+        ways = {some.kind: some for judged in (relevance, nameless) for some in judged.evidence(asked, rows)}
+        for some in (*ways.values(), *relevance.evidence(replace(asked, text=""), rows)):
+            told = relevance.known(some.kind, asked)
             yield Sample(some.kind, some.features, right[some.at], case.answerable, told)
 
 
