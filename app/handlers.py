@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from app import render
 from app.answers import Hits
@@ -175,16 +174,6 @@ class Handlers:
     def geojson(self, answer: Answer) -> str:
         """Hits as a FeatureCollection."""
         return render.to_geojson(answer)
-
-    def map_view(self) -> dict[str, Any]:
-        """What a map needs to begin with: the extent and the zooms of each layer that has tiles."""
-        mosaic = self.index.mosaic
-        extent = mosaic.extent()
-        return {
-            "extent": list(extent) if extent else None,
-            "layers": {layer: mosaic.zooms(layer) for layer in mosaic.layers},
-            "attribution": " · ".join(self.index.attributions),
-        }
 
     def _ask(self, query: Query, index: Index | None = None) -> Hits:
         index = index or self.index
