@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from slowly import take_time
 
 import geoanchor
 from app.access import Access
@@ -72,14 +73,16 @@ def test_a_folder_is_indexed_and_found_at_once(client: TestClient, pictures: Pat
 
 
 def test_a_job_is_cancelled_and_resumed_even_by_another_server(
-    client: TestClient, folder: Path, pictures: Path
+    client: TestClient, folder: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    take_time(monkeypatch)
     rng = np.random.default_rng(0)
     for number in range(500):
         Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(pictures / f"{number}.png")
     client.post("/api/jobs", json={"source": str(pictures), "layer": "ground"})
     deadline = time.monotonic() + 60
-    while not client.get("/api/jobs/1").json()["done"] and time.monotonic() < deadline:
+    while not client.get("/api/jobs/1").json()["done"]:
+        assert time.monotonic() < deadline
         time.sleep(0.02)
     stopped = client.post("/api/jobs/1/cancel").json()
     assert stopped["state"] == "stopped", stopped

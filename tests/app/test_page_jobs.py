@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from browsing import ask, chromium, ids, opened, served
 from PIL import Image
+from slowly import take_time
 
 import geoanchor
 from app.access import Access
 
 pytestmark = pytest.mark.browser
-_COUNT = 1500
-"""Pictures: enough to be stopped in the middle."""
+_COUNT = 700
 _WATCH = """() => {
   window.said = [];
   new MutationObserver(() => window.said.push(document.querySelector(".jobs")?.innerText ?? ""))
@@ -52,7 +52,10 @@ def job(page: Any, state: str) -> Any:
     return found
 
 
-def test_a_source_is_indexed_cancelled_resumed_and_found(browser: Any, folder: Path, photos: Path) -> None:
+def test_a_source_is_indexed_cancelled_resumed_and_found(
+    browser: Any, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_time(monkeypatch)
     access = Access(requests_per_s=0, indexing=True, folders=(photos.parent,))
     with (
         served(geoanchor.open(folder), access) as address,
