@@ -29,7 +29,7 @@ from models.bundle import load_bundle
 from retrieval.index.flat import FlatIndex
 from retrieval.matching import RowMatcher
 from retrieval.mismatch import ChangeFinder
-from retrieval.serving import Serving
+from retrieval.serving import ROW_COLUMNS, Serving
 from retrieval.survey import CHUNK
 
 PAIRS, MANY_PAIRS, ROUNDS = 20_000, 100_000, 2
@@ -151,7 +151,8 @@ def _batch(places: list[tuple[int, int, int]]) -> pa.RecordBatch:
         "acquired": pa.nulls(len(tiles), pa.timestamp("us", "UTC")),
         "attribution": [""] * len(tiles),
     }
-    return pa.RecordBatch.from_pydict(columns)
+    unasked = {name: pa.nulls(len(tiles)) for name in ROW_COLUMNS if name not in columns}
+    return pa.RecordBatch.from_pydict(columns | unasked)
 
 
 def _forget_peak() -> None:
