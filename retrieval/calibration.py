@@ -24,6 +24,8 @@ Kind = Literal["named", "words", "pictures", "plain"]
 scores of which nothing but their background is known."""
 
 _SEEN = ("height", "lead", "apart", "top", "shelf", "passed", "crowd")
+HEIGHTS = _SEEN[:5]
+"""Those in standard deviations of a text's scores over the reference pictures."""
 _WORDS = ("said", "all_said", "alike")
 FEATURES: Mapping[Kind, tuple[str, ...]] = {
     "named": (*_SEEN, *_WORDS, "named"), "words": (*_SEEN, *_WORDS), "pictures": _SEEN, "plain": ("tail",),
@@ -50,9 +52,14 @@ class Model(BaseModel):
         weights = np.array([self.weights.get(name, 0.0) for name in names])
         return np.asarray(np.clip(self.bias + features @ weights, -12, 12))
 
-    def probability(self, features: Features, names: tuple[str, ...]) -> Scores:
-        """The same as probabilities."""
-        return np.asarray(1 / (1 + np.exp(-self.log_odds(features, names))))
+    def probability(self, features: Features, names: tuple[str, ...], unsure: float = 0.0) -> Scores:
+        """The same as probabilities.
+
+        Args:
+            unsure: standard deviation of an error that all of `HEIGHTS` share (MacKay 1992, moderated outputs).
+        """
+        swing = unsure * sum(self.weights.get(name, 0.0) for name in HEIGHTS)
+        return np.asarray(1 / (1 + np.exp(-self.log_odds(features, names) / np.sqrt(1 + np.pi / 8 * swing**2))))
 
 
 class Judge(BaseModel):

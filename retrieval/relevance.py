@@ -38,6 +38,8 @@ from retrieval.standing import Standing
 
 DEPTH = 10
 """The verdict looks at so many of the best hits."""
+_STRANGE = 0.4
+"""Strangeness of a layer from which its pictures are taken for another kind of imagery than any that was fitted on."""
 _BACKGROUND = 4_096
 """Rows, evenly spread over a layer, that say what is usual for a query."""
 
@@ -62,12 +64,14 @@ class Evidence:
 
     Attributes:
         at: their places among the rows asked for; features: (n, f) in the order of FEATURES.
+        unsure: standard deviation of the error of their heights, because the imagery is of no kind that was fitted on.
     """
 
     kind: Kind
     domain: Domain
     at: NDArray[np.intp]
     features: Features
+    unsure: float = 0.0
 
 
 class Relevance:
@@ -84,13 +88,14 @@ class Relevance:
         self.space = spaces.get(self.calibration.space, "")
         self._pools: dict[tuple[str, Layer], Vectors] = {}
         self._domains: dict[Layer, Standing] = {}
+        self._unsure: dict[Layer, float] = {}
 
     def probability(self, asked: Asked, rows: RowIds) -> Scores:
         """(n,) 0..1 for rows."""
         out = np.zeros(len(rows))
         for some in self.evidence(asked, rows):
             judge = self.calibration.judge(some.domain, some.kind)
-            out[some.at] = judge.hit.probability(some.features, FEATURES[some.kind])
+            out[some.at] = judge.hit.probability(some.features, FEATURES[some.kind], some.unsure)
         return out
 
     def answer(self, asked: Asked, best: RowIds, allowed: RowIds | None = None) -> float:
@@ -102,6 +107,9 @@ class Relevance:
         found = self.evidence(asked, best)
         # Rows with words tell the most, then the layer that most of the rows are of.
         some = min(found, key=lambda some: (list(FEATURES).index(some.kind), -len(some.at)))
+        if some.unsure:
+            # Pictures of another kind of imagery: that nothing matches is more than they can tell.
+            return 0.0
         judge = self.calibration.judge(some.domain, some.kind)
         whole = together(some.kind, judge.hit, some.features, self.known(some.kind, asked, allowed))
         return float(judge.answer.probability(whole[None], ANSWER_FEATURES[some.kind])[0]) - judge.found
@@ -128,7 +136,7 @@ class Relevance:
             facts = self._serving.facts(rows[at], ["tags", "caption"])
             worded = np.array([bool(fact["tags"] or fact["caption"]) for fact in facts])
             if not worded.all():
-                found.append(Evidence("pictures", standing.domain, at[~worded], seen[~worded]))
+                found.append(Evidence("pictures", standing.domain, at[~worded], seen[~worded], self._unsure[layer]))
             if worded.any():
                 told = self._told(asked, [fact for fact in facts if fact["tags"] or fact["caption"]])
                 bearing = self._naming.bearing(asked.text)
@@ -162,7 +170,9 @@ class Relevance:
             near = [domain.reference(len(middle)) for domain in self.calibration.domains]
             away = [float(np.linalg.norm(some.mean(axis=0) - middle)) for some in near]
             nearest = int(np.argmin(away))
-            self._domains[layer] = Standing(self.calibration.domains[nearest], near[nearest], bank)
+            self._domains[layer] = standing = Standing(self.calibration.domains[nearest], near[nearest], bank)
+            strange = standing.strangeness(self._pool(self.space, layer))
+            self._unsure[layer] = strange if strange > _STRANGE else 0.0
         return self._domains[layer]
 
     def _background(self, asked: Asked, layer: Layer) -> Scores:

@@ -25,6 +25,15 @@ class Standing:
         self._bank = bank
         self._usual = _usual((reference @ bank.T).astype(np.float64))
 
+    def strangeness(self, pictures: Vectors) -> float:
+        """How far pictures (n, d), taken together, depart from the reference: root mean square, over the bank's texts,
+        of their mean height. 0.04 where they are of the same kind, 0.2 for a single town, 0.5 for another continent."""
+        middle, spread, _ = self._usual
+        if not len(middle):
+            return 0.0
+        heights = ((pictures @ self._bank.T).mean(axis=0, dtype=np.float64) - middle) / spread
+        return float(np.sqrt((heights**2).mean()))
+
     def of(self, vector: Vectors, scores: Scores, pictures: Vectors, background: Scores) -> Features:
         """(n, 7) of pictures (n, d) that a query's vector (d,) scores so (n,), and a layer of them `background` (m,).
 

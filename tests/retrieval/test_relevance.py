@@ -11,7 +11,17 @@ import geoanchor
 from geoanchor.errors import BadInput
 from geoanchor.query import Query
 from geoanchor.words import stems, tag_phrase
-from retrieval.calibration import UNFITTED, Calibration, Domain, Judge, Model, packed, read_calibration, unpacked
+from retrieval.calibration import (
+    FEATURES,
+    UNFITTED,
+    Calibration,
+    Domain,
+    Judge,
+    Model,
+    packed,
+    read_calibration,
+    unpacked,
+)
 from retrieval.relevance import Asked, Relevance
 from retrieval.serving import Serving
 
@@ -122,6 +132,35 @@ def test_a_layer_is_judged_as_the_imagery_that_it_is_most_like(painted_index: Pa
     relevance = Relevance(serving, calibration)
     asked = Asked("red", lambda rows: serving.exact("semantic").rescore(vectors[0], rows), vectors[0], "semantic")
     assert {some.domain.name for some in relevance.evidence(asked, serving.layers["aerial"])} == {"near"}
+
+
+def test_imagery_of_no_kind_that_was_fitted_on_is_judged_unsurely_and_never_as_nothing(painted_index: Path) -> None:
+    serving = Serving.open(painted_index, geoanchor.open(painted_index).manifest)
+    rows = serving.layers["aerial"]
+    vectors = serving.exact("semantic").vectors[rows]
+    asked = Asked("red", lambda rows: serving.exact("semantic").rescore(vectors[0], rows), vectors[0], "semantic")
+    strict = Judge(hit=Model(weights={"height": 3.0}, bias=-9.0), answer=Model(weights={}, bias=-9.0), found=0.5)
+
+    def judged(reference: np.ndarray) -> Relevance:
+        domain = Domain(name="some", reference_vectors=packed(reference), judges={"pictures": strict, "words": strict})
+        space = serving.manifest.spaces["semantic"].fingerprint
+        bank = {"bank": tuple("abc"), "bank_vectors": packed(vectors[:3])}
+        return Relevance(serving, Calibration(space=space, domains=(domain,), **bank))  # type: ignore[arg-type]
+
+    rng = np.random.default_rng(0)
+    alike, strange = judged(vectors), judged(rng.normal(0, 0.05, vectors.shape).astype(np.float32) - vectors)
+    seen = {name: made.evidence(asked, rows) for name, made in (("alike", alike), ("strange", strange))}
+    assert {some.kind for some in seen["alike"]} == {"pictures"}
+    assert all(some.unsure == 0 for some in seen["alike"])
+    assert all(some.unsure > 0.4 for some in seen["strange"])
+    assert alike.answer(asked, rows) < 0
+    assert strange.answer(asked, rows) == 0
+    features = seen["strange"][0].features
+    sure = strict.hit.probability(features, FEATURES["pictures"])
+    unsure = strange.probability(asked, rows)
+    assert ((unsure - 0.5) * (sure - 0.5) >= 0).all()
+    assert (np.abs(unsure - 0.5) <= np.abs(sure - 0.5)).all()
+    assert (np.abs(unsure - 0.5) < np.abs(sure - 0.5) - 0.01).any()
 
 
 def test_a_kind_of_row_that_a_domain_never_saw_is_judged_as_in_another() -> None:

@@ -45,3 +45,14 @@ def test_scale_and_offset_of_a_text_s_scores_do_not_count() -> None:
     vector = DICE.normal(size=6).astype(np.float32)
     pictures = DICE.normal(size=(5, 6)).astype(np.float32)
     assert features(3 * vector, pictures) == pytest.approx(features(vector, pictures), abs=1e-3)
+
+
+def test_imagery_is_as_strange_as_its_mean_heights_are_large() -> None:
+    standing = Standing(UNFITTED.domains[0], REFERENCE, BANK)
+    assert standing.strangeness(REFERENCE) == pytest.approx(0, abs=1e-5)
+    moved = REFERENCE + np.array((2, 0, 0, 0, 0, 0), np.float32)
+    own = REFERENCE @ BANK.T
+    heights = ((moved @ BANK.T).mean(axis=0) - own.mean(axis=0)) / own.std(axis=0)
+    assert standing.strangeness(moved) == pytest.approx(np.sqrt((heights**2).mean()), rel=1e-4)
+    assert standing.strangeness(REFERENCE + 4) > standing.strangeness(REFERENCE + 1) > 0.4
+    assert Standing(UNFITTED.domains[0], REFERENCE, BANK[:0]).strangeness(moved) == 0
