@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import threading
@@ -188,12 +187,15 @@ class _Run:
         self._reader.start()
 
     def stop(self) -> None:
-        """As Ctrl+C does; killed when it takes too long, which the index survives, too."""
+        """End the process, which the index survives at any moment; killed when it takes too long.
+
+        Not as Ctrl+C does: what a shell starts in the background, and its children, may be deaf to that.
+        """
         process, reader = self._process, self._reader
         if self.state != "running" or process is None or reader is None:
             return
         self._stopped = True
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         try:
             process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:

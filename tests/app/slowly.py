@@ -10,9 +10,11 @@ import pytest
 from app import jobs
 
 _PROGRAM = """
-import runpy, sys, time
+import runpy, signal, time
 from models.toy import ToyEncoder
 
+# As what a shell starts in the background.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 plain = ToyEncoder.encode
 
 def slow(*args, **kwargs):
