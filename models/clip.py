@@ -27,6 +27,7 @@ from geoanchor.protocols import Encoder, Matcher, Role, Vectors
 from geoanchor.settings import Settings
 from geoanchor.space import EmbeddingSpace, Modality
 from models.bundle import sha256_of
+from models.precision import quick_bfloat16
 from models.slices import in_slices
 from models.text import file_sha256
 
@@ -187,7 +188,7 @@ def _quick_products() -> Iterator[None]:
     """Multiply float32 matrices as bfloat16 and add up in float32, where the processor does that in hardware."""
     matmul = cast(Any, torch.backends.mkldnn).matmul
     former = matmul.fp32_precision
-    if torch.cpu.get_capabilities().get("amx_bf16", False):
+    if quick_bfloat16():
         matmul.fp32_precision = "bf16"
     try:
         yield

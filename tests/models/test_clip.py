@@ -16,6 +16,7 @@ from geoanchor.errors import BadInput, ModelNotFound, OfflineError
 from geoanchor.settings import Settings
 from models.bundle import PRESETS, load_bundle
 from models.clip import _PRESETS, resize
+from models.precision import quick_bfloat16
 
 TINY = {
     "embed_dim": 24,
@@ -64,7 +65,7 @@ def test_vectors_are_open_clips_own(weights: Path, file: str, monkeypatch: pytes
     assert encoder.encode([], "text")["semantic"].shape == (0, 24)
 
 
-@pytest.mark.skipif(not torch.cpu.get_capabilities().get("amx_bf16"), reason="this processor has no matrix tiles")
+@pytest.mark.skipif(not quick_bfloat16(), reason="this processor is not quicker with bfloat16")
 def test_quick_products_change_no_answer_and_nobody_elses_arithmetic(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from training.scenes.model import Memory, SceneLoss
 from training.scenes.pictures import ScenePictures, part_of
 from training.scenes.recipe import Objective, ScenesRecipe, is_scenes_recipe, load_scenes_recipe
 from training.scenes.views import view
+from training.validate import vectors_of
 
 RECIPES = Path(__file__).resolve().parents[2] / "training" / "recipes"
 RECIPE = RECIPES / "mini_scenes.toml"
@@ -178,14 +179,55 @@ def test_views_keep_the_whole_range_and_leave_oriented_pictures_upright() -> Non
     assert 0.2 < float((north > south).float().mean()) < 0.8
 
 
-def test_targets_are_shares_and_alike_captions_get_some() -> None:
-    mean = np.eye(4, 384, dtype=np.float32)
+def test_targets_are_shares_and_alike_captions_get_some(run: Path) -> None:
+    scenes, mean = ScenePictures(run / "scenes", "train"), np.eye(4, 384, dtype=np.float32)
     mean[1] = 0.9 * mean[0] + np.sqrt(1 - 0.81) * mean[1]
-    loss = SceneLoss(Objective(soft=0.4), mean)
+    scenes.mean = mean
+    loss = SceneLoss(Objective(soft=0.4), scenes)
     targets = loss.targets(torch.tensor([0, 2]), torch.tensor([0, 1, 2, 3]))
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(2))
     assert targets[0, 0] > targets[0, 1] > 10 * targets[0, 3]
     assert targets[1, 2] > 0.99
+
+
+def test_with_a_bank_a_picture_is_asked_for_its_captions_among_all_that_were_told(
+    settings: list[str], run: Path, tmp_path: Path
+) -> None:
+    alone = ("objective.mixed=0.0", "objective.drawn=0.0", "objective.keyword=0.0", "objective.kind=0.0")
+    among_few, among_all = (
+        session(settings, run, tmp_path, *alone, f"objective.bank={share}") for share in ("0.0", "1.0")
+    )
+    scenes, batch = ScenePictures(run / "scenes", "train"), among_all._batches(0)
+    model = among_all.model.eval()
+    told = [caption for own in scenes.captions for caption in own]
+    with torch.no_grad():
+        pictures = model.aerial(batch.views)[: len(batch.rows)]
+        texts = model.words(torch.from_numpy(scenes.sentences))[told]  # one as often as it was told
+        beliefs = (model.scene_scale() * pictures @ texts.T).log_softmax(dim=1)
+        # Told by three pictures or by one: a caption's belief is shared out among its copies.
+        copies = [np.flatnonzero(np.array(told) == caption) for caption in range(len(scenes.sentences))]
+        whole = torch.stack([beliefs[:, own].logsumexp(dim=1) for own in copies], dim=1)
+        expected = -np.mean([whole[n, scenes.captions[row]].mean() for n, row in enumerate(batch.rows.tolist())])
+        own_way = 2 * float(among_all._loss(model, batch, Memory(0, 32)))
+        other_half = 2 * float(among_few._loss(model, batch, Memory(0, 32)))
+        few = (model.scene_scale() * pictures @ model.words(batch.told).T).log_softmax(dim=1)
+        target = among_few._loss.targets(batch.rows, batch.rows)
+    assert own_way - other_half == pytest.approx(expected + float((target * few).sum(dim=1).mean()), abs=1e-4)
+
+
+def test_a_bundle_is_learned_on_from(settings: list[str], run: Path, encoder: Encoder, tmp_path: Path) -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    later = session(settings, run, tmp_path, f"start={run / 'bundle'}", "objective.memory=1", "objective.mixed=0.0")
+    branch = Branch(architecture="mobilenetv4_conv_small_050", size_px=64, views=4)
+    taken = vectors_of(later.average.aerial, picture[None], branch)
+    np.testing.assert_allclose(taken, encoder.encode([picture], "aerial")["semantic"], atol=5e-3)
+    later.model.eval()
+    loss = float(later.loss(0).detach())
+    later.settle()
+    assert float(later.loss(0).detach()) < loss
+    np.testing.assert_array_equal(vectors_of(later.average.aerial, picture[None], branch), taken)
+    with pytest.raises(UsageError, match="another network"):
+        session(settings, run, tmp_path, f"start={run / 'bundle'}", "towers.hidden=48")
 
 
 def test_the_memory_forgets_the_oldest() -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from geoanchor.errors import UsageError
 from geoanchor.protocols import Vectors
-from models.bundle import Branch
+from models.bundle import WEIGHTS_NAME, Branch, read_bundle
+from models.weights import Weights
 from retrieval import metrics
 from training.checkpoint import Stateful, load_checkpoint
 from training.data import TilePairs
@@ -20,9 +22,11 @@ from training.scenes.batches import SceneBatches
 from training.scenes.model import Memory, SceneLoss, SceneModel
 from training.scenes.pictures import ScenePictures
 from training.scenes.recipe import ScenesRecipe, aerial_branch
+from training.structure.export import base_folder
 from training.validate import vectors_of
 
 CHECKPOINT = "checkpoint.pt"
+_SETTLING_STEPS, _SETTLING_RATE = 60, 0.05
 
 
 class ScenesSession(Fitting[SceneModel]):
@@ -35,15 +39,44 @@ class ScenesSession(Fitting[SceneModel]):
         schedule = recipe.schedule.model_copy(update={"steps": sum(stage.steps for stage in recipe.stages)})
         super().__init__(SceneModel(recipe.towers, len(scenes.kinds)), schedule, run / CHECKPOINT, run / "log.jsonl")
         if recipe.start:
-            self._start_from(recipe.start)
+            self._start_from(Path(recipe.start))
         self._branch, self._held_out = aerial_branch(recipe), held_out
         self._memory = Memory(recipe.objective.memory, recipe.towers.dim)
         self._batches = ReadAhead(SceneBatches(scenes, drawn, recipe))
-        self._loss = SceneLoss(recipe.objective, scenes.mean)
+        self._loss = SceneLoss(recipe.objective, scenes)
 
-    def _start_from(self, checkpoint: Path) -> None:
-        load_checkpoint(checkpoint, {"average": self.model})
+    def _start_from(self, start: Path) -> None:
+        if start.is_file():
+            load_checkpoint(start, {"average": self.model})
+        else:
+            self._take(base_folder(str(start)))
         self.average.load_state_dict(self.model.state_dict())
+
+    def _take(self, bundle: Path) -> None:
+        """A bundle's aerial tower and words. Raises UsageError when they are of another shape."""
+        weights = Weights(bundle / WEIGHTS_NAME, read_bundle(bundle).weights_sha256)
+        parts: dict[str, nn.Module] = {"aerial": self.model.aerial, "text": self.model.text}
+        for name, part in parts.items():
+            try:
+                part.load_state_dict({key: torch.from_numpy(value) for key, value in weights.read(name).items()})
+            except RuntimeError as error:
+                raise UsageError(f"{bundle}: its {name} branch is another network than the recipe's") from error
+
+    def settle(self) -> None:
+        """Heads and scales that no bundle keeps learn by themselves, the tower and the words held still."""
+        model = self.model.eval()
+        kept = [p for name, p in model.named_parameters() if name.partition(".")[0] not in ("aerial", "text")]
+        optimiser = torch.optim.Adam(kept, lr=_SETTLING_RATE)
+        model.requires_grad_(False)
+        for parameter in kept:
+            parameter.requires_grad_(True)
+        for step in range(_SETTLING_STEPS):
+            optimiser.zero_grad()
+            self.loss(step).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            model.clamp()
+        model.requires_grad_(True)
+        self.average.load_state_dict(model.state_dict())
 
     def loss(self, step: int) -> Tensor:
         """The objective of one batch, which the memory takes in."""

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from geoanchor.protocols import Vectors
 from models.text import MINILM_DIM
 from models.towers import Head, ImageTower
 from training.losses import Scale, info_nce, sigmoid_contrast
 from training.recipe import Towers
 from training.scenes.batches import Batch
+from training.scenes.pictures import ScenePictures
 from training.scenes.recipe import Objective
 
 
@@ -63,16 +63,31 @@ class Memory(nn.Module):
             setattr(self, name, torch.cat([new.to(held.dtype), held])[: len(held)])
 
 
-class SceneLoss:
-    """The objective of a scenes recipe.
+class Bank:
+    """All captions that are learned from, each as often as it was told.
 
-    Args:
-        mean: (p, 384) unit vectors of the mean caption of every picture, by which captions are alike.
+    Attributes:
+        sentences: (t, 384) of the distinct ones. often: (t,) logarithm of how often each was told.
     """
 
-    def __init__(self, objective: Objective, mean: Vectors) -> None:
+    def __init__(self, scenes: ScenePictures) -> None:
+        self.sentences = torch.from_numpy(scenes.sentences)
+        self._own = [torch.from_numpy(own) for own in scenes.captions]
+        self.often = torch.bincount(torch.cat(self._own), minlength=len(self.sentences)).float().log()
+
+    def own(self, rows: Tensor) -> Tensor:
+        """(n, t) the share of each caption among those of pictures (n,)."""
+        told = [torch.bincount(self._own[row], minlength=len(self.sentences)) for row in rows.tolist()]
+        return torch.stack([counts / counts.sum() for counts in told])
+
+
+class SceneLoss:
+    """The objective of a scenes recipe over its pictures."""
+
+    def __init__(self, objective: Objective, scenes: ScenePictures) -> None:
         self._objective = objective
-        self._mean = torch.from_numpy(mean)
+        self._mean = torch.from_numpy(scenes.mean)
+        self._bank = Bank(scenes) if objective.bank else None
 
     def __call__(self, model: SceneModel, batch: Batch, memory: Memory) -> Tensor:
         """A scalar; the memory takes the batch in."""
@@ -94,7 +109,7 @@ class SceneLoss:
         return total
 
     def _contrast(self, model: SceneModel, pictures: Tensor, batch: Batch, memory: Memory) -> Tensor:
-        """Each picture among the captions of batch and memory, each caption among their pictures."""
+        """Each picture among the captions of batch, memory and bank, each caption among the pictures."""
         held = memory.rows >= 0
         rows = torch.cat([batch.rows, memory.rows[held]])
         texts = model.words(torch.cat([batch.told, memory.told[held]]))
@@ -102,6 +117,10 @@ class SceneLoss:
         target = self.targets(batch.rows, rows)
         scale = model.scene_scale()
         to_text = cross_entropy(scale * pictures @ texts.T, batch.mix @ target)
+        if self._bank:
+            all_told = scale * pictures @ model.words(self._bank.sentences).T + self._bank.often
+            among_all = cross_entropy(all_told, batch.mix @ self._bank.own(batch.rows))
+            to_text = to_text.lerp(among_all, self._objective.bank)
         mixed = target.clone()
         mixed[:, : len(pictures)] = target[:, : len(pictures)] @ batch.mix.T
         mixed = mixed / mixed.sum(dim=1, keepdim=True)

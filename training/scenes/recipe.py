@@ -44,6 +44,8 @@ class Objective(Strict):
         blended: share of steps' captions that are mixtures of a picture's own.
         mixed: share of batches whose pictures are mixtures of two.
         memory: pictures of earlier steps that are kept as negatives.
+        bank: share of the pictures' half that asks among all captions learned from, each as often as it was told,
+            instead of those of batch and memory: what a picture meets when it is asked for its captions.
     """
 
     scenes: float = Field(default=1.0, ge=0)
@@ -55,6 +57,7 @@ class Objective(Strict):
     blended: float = Field(default=0.5, ge=0, le=1)
     mixed: float = Field(default=0.4, ge=0, le=1)
     memory: int = Field(default=1024, ge=0)
+    bank: float = Field(default=0.0, ge=0, le=1)
 
 
 class ScenesSchedule(Schedule):
@@ -68,7 +71,8 @@ class ScenesRecipe(Strict):
 
     Attributes:
         base: the bundle whose other parts are kept. start: checkpoint of an earlier run whose average is learned on
-            from; from nothing where there is none. views: mirrored copies of an aerial picture that are averaged.
+            from, or a bundle whose aerial tower and words are; from nothing where there is none.
+        views: mirrored copies of an aerial picture that are averaged.
         matched: places of the training split whose wrong maps the matcher learns from; real pairs come on top.
     """
 
@@ -76,7 +80,7 @@ class ScenesRecipe(Strict):
     description: str
     licence: str
     base: str = "mini"
-    start: Path | None = None
+    start: str | None = None
     data: Data
     pairs: Pairs | None = None
     scenes: Scenes

@@ -54,6 +54,8 @@ def train_scenes(
     session = ScenesSession(plan, scenes, ScenePictures(run / "scenes", "validation"), TilePairs(tiles, "train"), run)
     if resume:
         session.load()
+    elif plan.start and not Path(plan.start).is_file():
+        session.settle()
     model = session.fit(log)
     maps = _map_tower(plan, model, tiles, run, log)
     return export_scenes(plan, model, maps, _fusion(plan, model, maps, tiles, run, log), run / "bundle")
