@@ -217,7 +217,8 @@ def test_with_a_bank_a_picture_is_asked_for_its_captions_among_all_that_were_tol
 
 def test_a_bundle_is_learned_on_from(settings: list[str], run: Path, encoder: Encoder, tmp_path: Path) -> None:
     picture = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
-    later = session(settings, run, tmp_path, f"start={run / 'bundle'}", "objective.memory=1", "objective.mixed=0.0")
+    naming = ("objective.scenes=0.0", "objective.drawn=0.0", "objective.keyword=0.0")
+    later = session(settings, run, tmp_path, f"start={run / 'bundle'}", *naming)
     branch = Branch(architecture="mobilenetv4_conv_small_050", size_px=64, views=4)
     taken = vectors_of(later.average.aerial, picture[None], branch)
     np.testing.assert_allclose(taken, encoder.encode([picture], "aerial")["semantic"], atol=5e-3)
