@@ -33,7 +33,7 @@ from models.text import file_sha256
 
 MODALITIES: tuple[Modality, ...] = ("aerial", "map", "ground", "segment", "text")
 SPACE = "semantic"
-ARITHMETIC = "pictures: bfloat16 products where the processor has matrix tiles for them, float32 sums; else float32"
+ARITHMETIC = "pictures: bfloat16 products where the processor has them, float32 sums; else float32"
 """Part of the fingerprint; the same on every machine, because the vectors may be compared (docs/decisions/004)."""
 _ONE_ARITHMETIC = Lock()
 """Held while a network runs: how torch multiplies is a setting of the whole process."""
