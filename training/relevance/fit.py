@@ -32,6 +32,8 @@ from training.relevance.indexes import Indexes
 
 _SPACE = "semantic"
 _RIDGE = 1.0
+_INDEXED = 900
+"""Pictures of an index that is fitted on, about; a small gallery makes two."""
 _MISSED, _INVENTED = 0.05, 0.10
 """What may go wrong: answerable questions called unanswered, unanswerable ones called answered."""
 _PLAIN_TEXTS = (
@@ -164,22 +166,25 @@ def _threshold(answered: NDArray[np.float64], answerable: NDArray[np.bool_]) -> 
 def fit(encoder: Encoder, galleries: Sequence[Gallery], folder: Path) -> Calibration:
     """A calibration with a domain of each gallery.
 
-    One half of a gallery's pictures serves as reference and the other as an index, then the other way round; the first
-    half stays as the domain's reference.
+    A gallery's pictures are dealt into parts; each serves as an index once, with the next as its reference. The first
+    stays as the domain's reference.
 
     Args:
         folder: for the files of passing indexes.
     """
     calibration, domains = banked(encoder), []
     for gallery in galleries:
-        halves, found = (gallery.part(slice(0, None, 2)), gallery.part(slice(1, None, 2))), []
-        for number, (reference, rest) in enumerate((halves, halves[::-1])):
+        count = max(2, round(len(gallery) / _INDEXED))
+        parts = [gallery.part(slice(number, None, count)) for number in range(count)]
+        found: list[Sample] = []
+        for number, rest in enumerate(parts):
+            reference = parts[(number + 1) % count]
             domain = Domain(name=gallery.name, reference_vectors=packed(reference.vectors), judges={})
             alone = calibration.model_copy(update={"domains": (domain,)})
             for some in [rest, rest.wordless()] if any(rest.captions) else [rest]:
                 words = "told" if any(some.captions) else "untold"
                 found += _asked_all(some, encoder, alone, folder / f"{gallery.name}-{number}-{words}")
-        reference_vectors = packed(halves[0].vectors)
+        reference_vectors = packed(parts[0].vectors)
         domains.append(Domain(name=gallery.name, reference_vectors=reference_vectors, judges=judges(found)))
     return calibration.model_copy(update={"domains": tuple(domains)})
 

@@ -29,7 +29,7 @@ SEEDS: dict[Half, range] = {"fit": range(3001, 3009), "judge": range(101, 109)}
 """City seeds; no recipe draws either, and what is judged on is never fitted on."""
 _TILES: dict[Half, int] = {"fit": 96, "judge": 48}
 """Tiles drawn at random of each city."""
-_SHARE = 4
+_SHARE = 2
 """One in so many of RSICD's training pictures is fitted on."""
 _ENCODED_AT_ONCE = 32
 
