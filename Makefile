@@ -7,6 +7,7 @@ READY := .venv/ready
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
+	@echo "installing all packages into .venv: some minutes and 7.5 GB, quietly"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,dev]"
 	touch $(READY)

@@ -30,6 +30,8 @@ from retrieval.survey import CHUNK, MAX_OFFSET, Progress, Survey, survey_pairs
 
 _FLOOR = 0.1
 """Mismatch below which a pair is not looked into."""
+_SHOWN = 64
+"""Pairs judged again at once for the list, which seldom needs many more than it shows."""
 
 
 class ChangeFinder:
@@ -160,8 +162,9 @@ class ChangeFinder:
     ) -> tuple[Change, ...]:
         """The second pass, in the order given."""
         found: list[Change] = []
-        for start in range(0, len(order), self._chunk):
-            at = order[start : start + self._chunk]
+        step = min(self._chunk, _SHOWN)
+        for start in range(0, len(order), step):
+            at = order[start : start + step]
             pairs = survey.pairs.take(at)
             names = self._serving.rows.column("id").take(pairs.aerials).to_pylist()
             nodata, judged = self._details(names, "nodata"), self._matcher.judge(pairs, max_offset, survey.expected(at))
