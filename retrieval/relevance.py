@@ -40,6 +40,9 @@ DEPTH = 10
 """The verdict looks at so many of the best hits."""
 _STRANGE = 0.4
 """Strangeness of a layer from which its pictures are taken for another kind of imagery than any that was fitted on."""
+_WORDED: frozenset[Kind] = frozenset({"named", "words"})
+_EVEN = 0.5
+"""A row with words that is likelier right than wrong is an answer. Pictures alone are not sure enough of themselves."""
 _BACKGROUND = 4_096
 """Rows, evenly spread over a layer, that say what is usual for a query."""
 
@@ -112,7 +115,12 @@ class Relevance:
             return 0.0
         judge = self.calibration.judge(some.domain, some.kind)
         whole = together(some.kind, judge.hit, some.features, self.known(some.kind, asked, allowed))
-        return float(judge.answer.probability(whole[None], ANSWER_FEATURES[some.kind])[0]) - judge.found
+        sure = float(judge.answer.probability(whole[None], ANSWER_FEATURES[some.kind])[0]) - judge.found
+        if some.kind in _WORDED:
+            # One tile whose own words are right is an answer, however little the other nine have to do with it.
+            likeliest = float(judge.hit.probability(some.features, FEATURES[some.kind]).max())
+            sure = max(sure, likeliest - _EVEN)
+        return sure
 
     def evidence(self, asked: Asked, rows: RowIds) -> list[Evidence]:
         """What is known of each row, by layer and kind.
@@ -152,7 +160,7 @@ class Relevance:
         known: share of the query's words that any row holds; alike_any: the greatest likeness to a text of the index;
         any_named: share of the things the query names whose map tags any allowed row bears.
         """
-        if kind not in ("named", "words"):
+        if kind not in _WORDED:
             return ()
         wanted = stems(asked.text)
         nearest = float((self._texts[1] @ asked.vector).max()) if len(self._texts[0]) else 0.0

@@ -17,12 +17,13 @@ from retrieval.calibration import (
     Calibration,
     Domain,
     Judge,
+    Kind,
     Model,
     packed,
     read_calibration,
     unpacked,
 )
-from retrieval.relevance import Asked, Relevance
+from retrieval.relevance import Asked, Evidence, Relevance
 from retrieval.serving import Serving
 
 
@@ -161,6 +162,28 @@ def test_imagery_of_no_kind_that_was_fitted_on_is_judged_unsurely_and_never_as_n
     assert ((unsure - 0.5) * (sure - 0.5) >= 0).all()
     assert (np.abs(unsure - 0.5) <= np.abs(sure - 0.5)).all()
     assert (np.abs(unsure - 0.5) < np.abs(sure - 0.5) - 0.01).any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "answered"),
+    [("words", "said", 1.0, True), ("words", "said", 0.0, False), ("pictures", "height", 1.0, False)],
+)
+def test_one_row_whose_words_are_likely_right_is_an_answer(
+    painted_index: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, name: str, value: float, answered: bool
+) -> None:
+    serving = Serving.open(painted_index, geoanchor.open(painted_index).manifest)
+    judge = Judge(hit=Model(weights={name: 4.0}, bias=-3.0), answer=Model(weights={}, bias=-9.0), found=0.5)
+    domain = Domain(name="some", judges={kind: judge})
+    vector = serving.exact("semantic").vectors[0]
+    relevance = Relevance(
+        serving, Calibration(space=serving.manifest.spaces["semantic"].fingerprint, domains=(domain,))
+    )
+    features = np.zeros((10, len(FEATURES[kind])))
+    features[7, FEATURES[kind].index(name)] = value
+    found = [Evidence(kind, domain, np.arange(10), features)]
+    monkeypatch.setattr(relevance, "evidence", lambda asked, rows: found)
+    asked = Asked("red", lambda rows: np.zeros(len(rows)), vector, "semantic")
+    assert (relevance.answer(asked, np.arange(10)) >= 0) == answered
 
 
 def test_a_kind_of_row_that_a_domain_never_saw_is_judged_as_in_another() -> None:
