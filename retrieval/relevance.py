@@ -104,6 +104,8 @@ class Relevance:
     def answer(self, asked: Asked, best: RowIds, allowed: RowIds | None = None) -> float:
         """How likely one of the best rows is right, less the least that counts as an answer: from 0 on it is one.
 
+        Of rows with words one that is by itself likelier right than wrong is enough.
+
         Args:
             best: at least one row; allowed: those that could have been among them, None for all.
         """
@@ -117,7 +119,7 @@ class Relevance:
         whole = together(some.kind, judge.hit, some.features, self.known(some.kind, asked, allowed))
         sure = float(judge.answer.probability(whole[None], ANSWER_FEATURES[some.kind])[0]) - judge.found
         if some.kind in _WORDED:
-            # One tile whose own words are right is an answer, however little the other nine have to do with it.
+            # However little the other nine have to do with the question.
             likeliest = float(judge.hit.probability(some.features, FEATURES[some.kind]).max())
             sure = max(sure, likeliest - _EVEN)
         return sure
