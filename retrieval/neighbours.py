@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
 
 from geoanchor.protocols import RowIds
 
 _STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1))
+_SHARE = 0.2
+"""Of its neighbours' scores that a tile is given: a stadium or a river lies on several tiles, noise does not."""
 
 
 def tile_neighbours(
@@ -36,14 +39,18 @@ def tile_neighbours(
     return found
 
 
-def blend(scores: NDArray[np.float64], neighbours: NDArray[np.int64], share: float) -> NDArray[np.float64]:
-    """Scores (g,) with `share` of each neighbour's added, brought back to the spread that independent ones had."""
-    beyond = np.append(scores, 0.0)  # -1 is its last
-    total, count = np.zeros(len(scores)), np.zeros(len(scores))
-    for column in neighbours.T:
-        total += beyond[column]
-        count += column >= 0
-    return np.asarray((scores + share * total) / np.sqrt(1 + share**2 * count))
+def spill(neighbours: NDArray[np.int64]) -> csr_array:
+    """(g, g): times scores (g,) it adds to each a share of its neighbours', and brings the sum back to the spread that
+    independent scores had.
+
+    Args:
+        neighbours: (g, 4) rows, -1 where there is none.
+    """
+    there = neighbours >= 0
+    within = 1 / np.sqrt(1 + _SHARE**2 * there.sum(axis=1))
+    rows = np.repeat(np.arange(len(neighbours)), there.sum(axis=1))
+    shares = csr_array((_SHARE * within[rows], (rows, neighbours[there])), (len(within), len(within)))
+    return csr_array(shares + diags_array(within))
 
 
 def _key(z: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:

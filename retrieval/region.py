@@ -89,11 +89,10 @@ class Places:
         Returns:
             near: (m,) rows, those of one row after those of another; apart: (m,) metres; starts: (n,) of each.
         """
-        chord = 2 * math.sin(min(radius_m * _ROUNDING / MEAN_EARTH_RADIUS_M, math.pi) / 2)
         placed = rows >= self._first
         found: list[Any] = [[int(row)] for row in rows]
         points = unit_vectors(self.lng[rows[placed]], self.lat[rows[placed]])
-        lists = self._tree.query_ball_point(points, chord, return_sorted=True) if placed.any() else []
+        lists = self._tree.query_ball_point(points, _chord(radius_m), return_sorted=True) if placed.any() else []
         for at, near in zip(np.flatnonzero(placed).tolist(), lists, strict=True):
             found[at] = near
         sizes = np.fromiter(map(len, found), np.int64, len(found))
@@ -103,6 +102,20 @@ class Places:
         kept = apart <= radius_m
         left = np.bincount(np.repeat(np.arange(len(rows)), sizes)[kept], minlength=len(rows))
         return near[kept], apart[kept], np.cumsum(left) - left
+
+    def has_near(self, rows: RowIds, others: RowIds, radius_m: float) -> Mask:
+        """For each of some rows (n,) whether one of the others lies within a great-circle distance, or a hair beyond
+        it; a row without position is near itself alone."""
+        from scipy.spatial import cKDTree
+
+        found = np.isin(rows, others)
+        placed, there = rows >= self._first, others[others >= self._first]
+        points = np.asarray(self._tree.data)
+        apart, _ = cKDTree(points[there - self._first]).query(
+            points[rows[placed] - self._first], distance_upper_bound=_chord(radius_m)
+        )
+        found[placed] |= np.isfinite(apart)
+        return found
 
     def _apart_m(self, rows: RowIds, others: RowIds) -> Degrees:
         """Great-circle distances in metres between rows that have a position; 0 from any row to itself."""
@@ -172,6 +185,11 @@ def distances_m(lng: float | Degrees, lat: float | Degrees, lngs: Degrees, lats:
     phi, phis = np.radians(lat), np.radians(lats)
     half = np.sin((phis - phi) / 2) ** 2 + np.cos(phi) * np.cos(phis) * np.sin(np.radians(lngs - lng) / 2) ** 2
     return np.asarray(2 * MEAN_EARTH_RADIUS_M * np.arcsin(np.minimum(1.0, np.sqrt(half))))
+
+
+def _chord(radius_m: float) -> float:
+    """Straight distance through a sphere of radius 1 between points that lie so far apart, or a hair more."""
+    return 2 * math.sin(min(radius_m * _ROUNDING / MEAN_EARTH_RADIUS_M, math.pi) / 2)
 
 
 def disc_bounds(lng: float, lat: float, radius_m: float) -> Bounds:

@@ -18,10 +18,10 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from geoanchor.protocols import RowIds
-from retrieval.index.flat import top
-from retrieval.neighbours import blend
+from retrieval.index.flat import best_first, top
 from retrieval.region import Places
 
 DEFAULT_DECAY_M = 300.0
@@ -29,13 +29,13 @@ Scores = NDArray[np.float64]
 
 _CANDIDATES = 2_000
 """Rows with the strongest subject whose surroundings are looked at; the others keep their rank by subject, below."""
+_FIRST = 256
+"""Candidates that set the score to beat where only the best are asked for."""
 _REACH = 2.5
 """Decay lengths after which a neighbour counts for nothing."""
 _HALF, _LEAST_Z, _STEEPNESS = 0.6, 1.5, 4.0
 """Belief is one half at this share of the strongest score's distance from the background, but at least at this many
 standard deviations; and how steeply it turns there."""
-_SPILL = 0.2
-"""Share of its neighbours' scores that a tile is given: a stadium or a river lies on several tiles, noise does not."""
 _ALONE = 0.02
 """What is left of the subject's belief where no object is in reach: enough to keep an order, below every true match."""
 _UNITS = {"m": 1.0, "meter": 1.0, "metre": 1.0, "meters": 1.0, "metres": 1.0, "km": 1000.0, "kilometers": 1000.0,
@@ -98,11 +98,11 @@ def _relation(match: re.Match[str], decay_m: float) -> Relation | None:
     return Relation(subject, thing, decay_m)
 
 
-def beliefs(scores: Scores, groups: Iterable[RowIds], neighbours: NDArray[np.int64]) -> Scores:
+def beliefs(scores: Scores, groups: Iterable[RowIds], spill: csr_array) -> Scores:
     """How far a phrase's scores (g,) say that the thing is there, 0..1, calibrated within each group of rows (a layer).
 
     Args:
-        neighbours: (g, 4) rows of adjacent tiles, -1 for none.
+        spill: (g, g) what each row is given of its neighbours' scores; see `retrieval.neighbours.spill`.
 
     A thing that fills few tiles shows as scores far out of the background's spread, so the middle between the
     background and the strongest score is where belief is one half.
@@ -112,7 +112,7 @@ def beliefs(scores: Scores, groups: Iterable[RowIds], neighbours: NDArray[np.int
     for rows in groups:
         own = scores[rows]
         z[rows] = (own - np.median(own)) / (own.std() + 1e-9)
-    z = blend(z, neighbours, _SPILL)
+    z = spill @ z
     for rows in groups:
         out[rows] = _belief(z[rows])
     return out
@@ -151,9 +151,32 @@ def match_relation(subject: Scores, thing: Scores, decay_m: float, places: Place
     near, apart, starts = places.around(rows[strongest], _REACH * decay_m)
     worth = thing[near] * np.exp(-((apart / decay_m) ** 2) / 2)
     best = _first_best(worth, starts)
-    found.scores[strongest] = subject[rows[strongest]] * (_ALONE + (1 - _ALONE) * worth[best])
+    found.scores[strongest] = _score(subject[rows[strongest]], worth[best])
     found.partner[strongest], found.distance_m[strongest] = near[best], apart[best]
     return found
+
+
+def best_matches(
+    subject: Scores, thing: Scores, decay_m: float, places: Places, rows: RowIds, count: int
+) -> tuple[Scores, RowIds]:
+    """The best `count` of some rows as `match_relation` scores them, best first, ties by lower row: scores and rows.
+
+    The strongest subjects set a score to beat; of the others only those are scored that have an object near enough and
+    likely enough to reach it.
+    """
+    strongest = rows[_strongest(subject[rows])]
+    first, rest = _parted(strongest, subject[strongest], max(_FIRST, count))
+    scores = match_relation(subject, thing, decay_m, places, first).scores
+    to_beat = scores[top(scores, count)].min() if len(first) >= count and len(rest) else 0.0
+    # What an object must be worth beside the strongest of the others; a little less, for rounding.
+    least = (to_beat / subject[rest].max() - _ALONE) / (1 - _ALONE) * (1 - 1e-9) if to_beat else 0.0
+    if least <= 0:
+        return best_first(match_relation(subject, thing, decay_m, places, rows).scores, rows, count)
+    likely = np.flatnonzero(thing >= least)
+    reach = min(_REACH, np.sqrt(2 * np.log(max(1.0, thing.max() / least))) + 1e-9)
+    others = rest[places.has_near(rest, likely, reach * decay_m)]
+    scores = np.append(scores, match_relation(subject, thing, decay_m, places, others).scores)
+    return best_first(scores, np.append(first, others), count)
 
 
 def likely_partners(thing: Scores, decay_m: float, places: Places, rows: RowIds, count: int) -> RowIds:
@@ -167,6 +190,11 @@ def likely_partners(thing: Scores, decay_m: float, places: Places, rows: RowIds,
         best = np.argsort(-worth[first:end], kind="stable")[:count]
         found[i, : len(best)] = near[first:end][best]
     return found
+
+
+def _score(subject: Scores, worth: Scores) -> Scores:
+    """Of beliefs in a subject, and in objects near them less what the distance takes."""
+    return subject * (_ALONE + (1 - _ALONE) * worth)
 
 
 def _strongest(belief: Scores) -> RowIds:
@@ -183,3 +211,11 @@ def _first_best(worth: Scores, starts: RowIds) -> RowIds:
     sizes = np.diff(np.append(starts, len(worth)))
     is_best = worth == np.repeat(np.maximum.reduceat(worth, starts), sizes)
     return np.asarray(np.minimum.reduceat(np.where(is_best, np.arange(len(worth)), len(worth)), starts))
+
+
+def _parted(rows: RowIds, worth: Scores, count: int) -> tuple[RowIds, RowIds]:
+    """The best `count` of some rows, and the others."""
+    if count >= len(rows):
+        return rows, rows[:0]
+    order = np.argpartition(-worth, count)
+    return rows[order[:count]], rows[order[count:]]

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from geoanchor.errors import IndexCorrupt
 from geoanchor.image import LAYERS, Layer
@@ -32,7 +33,7 @@ from geoanchor.protocols import RowColumns, RowIds, VectorIndex, Vectors
 from geoanchor.space import EmbeddingSpace
 from retrieval.index.flat import FlatIndex
 from retrieval.index.lance import vector_column
-from retrieval.neighbours import tile_neighbours
+from retrieval.neighbours import spill, tile_neighbours
 from retrieval.region import Places
 from retrieval.segments import SegmentGallery, write_segments
 
@@ -121,7 +122,7 @@ class Serving:
 
     def load(self) -> None:
         """Open every file now, so that the snapshot can be read to its end even when its folder is gone."""
-        _ = self.places, self.layers, self.acquired_us, self.neighbours, self.names
+        _ = self.places, self.layers, self.acquired_us, self.spill, self.names
         for name, space in self.manifest.spaces.items():
             if not space.searchable:
                 self.codes(name)
@@ -143,12 +144,10 @@ class Serving:
         return {layer: np.flatnonzero(pc.equal(column, layer).to_numpy(zero_copy_only=False)) for layer in LAYERS}
 
     @cached_property
-    def neighbours(self) -> NDArray[np.int64]:
-        """Rows (g, 4) of the adjacent tiles of the same layer, -1 where there is none."""
+    def spill(self) -> csr_array:
+        """What each row is given of the scores of the adjacent tiles of its layer; see `retrieval.neighbours.spill`."""
         z, x, y = (self.numbers(name) for name in ("z", "x", "y"))
-        found = [tile_neighbours(z, x, y, rows) for rows in self.layers.values()]
-        # Column by column, as it is read.
-        return np.asfortranarray(np.max(found, axis=0))
+        return spill(np.max([tile_neighbours(z, x, y, rows) for rows in self.layers.values()], axis=0))
 
     @cached_property
     def acquired_us(self) -> NDArray[np.int64]:

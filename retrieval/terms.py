@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from geoanchor.protocols import RowIds, Vectors
 from geoanchor.query import LikePart, Part, PointPart, TextPart
-from retrieval.index.flat import top
+from retrieval.index.flat import best_first
 from retrieval.region import distances_m
-from retrieval.relations import Matches, Relation, beliefs, likely_partners, match_relation
+from retrieval.relations import Matches, Relation, beliefs, best_matches, likely_partners, match_relation
 from retrieval.serving import Serving
 
 Scores = NDArray[np.float64]
@@ -168,6 +168,13 @@ class RelationTerm:
     weight: float = 1.0
     _believed: list[tuple[Scores, Scores]] = field(default_factory=list, init=False, repr=False)
 
+    def best(self, count: int, rows: RowIds | None) -> tuple[Scores, RowIds]:
+        """The best `count` of the allowed rows, without looking around each."""
+        subject, thing = self._beliefs
+        rows = np.arange(len(subject)) if rows is None else rows
+        scores, found = best_matches(subject, thing, self.relation.decay_m, self.serving.places, rows, count)
+        return self.weight * scores, found
+
     def scores(self, rows: RowIds) -> Scores:
         """Belief in both, 0..1."""
         return self.weight * self._matches(rows).scores
@@ -210,7 +217,7 @@ class RelationTerm:
         if present is not None:
             groups = [np.intersect1d(rows, present, assume_unique=True) for rows in groups]
         first, second = (
-            beliefs(scores.astype(np.float64), groups, self.serving.neighbours)
+            beliefs(scores.astype(np.float64), groups, self.serving.spill)
             for scores in index.scores(np.stack([self.subject, self.thing]))
         )
         return first, second
@@ -232,14 +239,10 @@ class Ranking:
 
     def best(self, count: int) -> tuple[Scores, RowIds]:
         """Scores and rows of the best `count`, ties by lower row."""
-        if len(self._terms) == 1 and isinstance(self._terms[0], VectorTerm):
+        if len(self._terms) == 1 and isinstance(self._terms[0], VectorTerm | RelationTerm):
             return self._terms[0].best(count, self._allowed)
         self._scored = scores, rows = self._scored or self._score_all()
-        chosen = top(scores, count)
-        if count < len(scores):
-            chosen = np.flatnonzero(scores >= scores[chosen].min())
-        order = chosen[np.lexsort((chosen, -scores[chosen]))][:count]
-        return scores[order], rows[order]
+        return best_first(scores, rows, count)
 
     def why(self, rows: RowIds) -> list[dict[str, Any]]:
         """What explains the score of each of some rows."""

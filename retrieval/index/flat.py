@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.protocols import RowIds, Vectors
+
+Score = TypeVar("Score", np.float32, np.float64)
 
 _BRIDGE = 32
 """Rows between two wanted ones that are cheaper to score along with them than to jump over."""
@@ -77,9 +80,7 @@ class FlatIndex:
 
     def best(self, vector: Vectors, k: int, candidates: RowIds) -> tuple[Vectors, RowIds]:
         """The k best of some candidate rows, by final score, ties by lower row: scores (<=k,), rows (<=k,)."""
-        exact = self.rescore(vector, candidates)
-        order = np.lexsort((candidates, -exact))[:k]
-        return exact[order], candidates[order]
+        return best_first(self.rescore(vector, candidates), candidates, k)
 
     def slack(self, vector: Vectors) -> float:
         """How far a score in single precision may be off."""
@@ -121,3 +122,12 @@ def top(scores: NDArray[np.floating], k: int) -> RowIds:
     if k >= len(scores):
         return np.arange(len(scores))
     return np.argpartition(scores, len(scores) - k)[len(scores) - k :]
+
+
+def best_first(scores: NDArray[Score], rows: RowIds, k: int) -> tuple[NDArray[Score], RowIds]:
+    """The k best of some rows, best first, ties by lower row: scores (<=k,), rows (<=k,)."""
+    chosen = top(scores, k)
+    if k < len(scores):
+        chosen = np.flatnonzero(scores >= scores[chosen].min())
+    order = chosen[np.lexsort((rows[chosen], -scores[chosen]))][:k]
+    return scores[order], rows[order]

@@ -38,3 +38,15 @@ def test_around_is_near_for_each(places: Places, radius_m: float) -> None:
 def test_around_nothing(places: Places) -> None:
     near, apart, starts = places.around(np.empty(0, np.int64), 500.0)
     assert len(near) == len(apart) == len(starts) == 0
+
+
+@pytest.mark.parametrize("radius_m", [0.0, 90.0, 750.0])
+@pytest.mark.parametrize("count", [0, 1, 60])
+def test_has_near_is_whether_any_is_around(places: Places, radius_m: float, count: int) -> None:
+    random = np.random.default_rng(count)
+    rows = np.append([0, 4], random.permutation(len(places.cells))[:300])
+    others = np.sort(np.append(random.choice(np.arange(5, len(places.cells)), count, replace=False), 4))
+    near, _, starts = places.around(rows, radius_m)
+    found = [bool(np.isin(some, others).any()) for some in np.split(near, starts[1:])]
+    assert places.has_near(rows, others, radius_m).tolist() == found
+    assert not places.has_near(rows, others[:0], radius_m).any()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from geoanchor.tiling import Tile, cell_at, distance_m, tile_at
-from retrieval.neighbours import tile_neighbours
+from retrieval.neighbours import spill, tile_neighbours
 from retrieval.region import Places
-from retrieval.relations import Relation, beliefs, likely_partners, match_relation, parse_relation
+from retrieval.relations import Relation, beliefs, best_matches, likely_partners, match_relation, parse_relation
 
 
 @pytest.mark.parametrize(("text", "subject", "thing", "decay_m"), [
@@ -105,12 +105,30 @@ def test_the_object_may_lie_outside_the_rows_that_are_scored() -> None:
     assert found.scores[0] > 0.5
 
 
+@pytest.mark.parametrize("count", [1, 20, 300, 5_000])
+@pytest.mark.parametrize("decay_m", [150.0, 400.0])
+def test_the_best_are_those_of_all_matches(count: int, decay_m: float) -> None:
+    random = np.random.default_rng(count)
+    lng, lat = 14.5 + 0.1 * random.random(4_000), 48.2 + 0.1 * random.random(4_000)
+    cells = np.array([cell_at(*point, 10) for point in zip(lng, lat, strict=True)], np.uint64)
+    order = np.argsort(cells)
+    places = Places(cells[order], lng[order], lat[order])
+    # Rounded, so that many are equal.
+    subject, thing = (np.round(random.random(4_000) ** 6, 2) for _ in range(2))
+    rows = np.sort(random.choice(4_000, 3_500, replace=False))
+    scores, found = best_matches(subject, thing, decay_m, places, rows, count)
+    every = match_relation(subject, thing, decay_m, places, rows).scores
+    right = np.lexsort((rows, -every))[:count]
+    assert found.tolist() == rows[right].tolist()
+    np.testing.assert_array_equal(scores, every[right])
+
+
 def test_beliefs_find_the_rare_strong_scores_of_each_group() -> None:
     random = np.random.default_rng(0)
     scores = np.concatenate([random.normal(0.2, 0.02, 500), random.normal(0.6, 0.05, 500)])
     scores[[10, 11]], scores[[700, 701]] = 0.4, 1.1
     alone = np.full((1000, 4), -1)
-    found = beliefs(scores, [np.arange(500), np.arange(500, 1000)], alone)
+    found = beliefs(scores, [np.arange(500), np.arange(500, 1000)], spill(alone))
     assert (found[[10, 11, 700, 701]] > 0.7).all()
     assert np.sort(found)[-5] < 0.5
     order = np.argsort(scores[:500])
@@ -122,7 +140,7 @@ def test_a_thing_on_two_tiles_is_believed_before_a_lone_outlier() -> None:
     scores[[50, 51, 300]] = 6.0
     neighbours = np.full((400, 4), -1)
     neighbours[1:, 0], neighbours[:-1, 1] = np.arange(399), np.arange(1, 400)
-    found = beliefs(scores, [np.arange(400)], neighbours)
+    found = beliefs(scores, [np.arange(400)], spill(neighbours))
     assert min(found[50], found[51]) > found[300] > np.delete(found, [50, 51, 300]).max()
 
 
@@ -142,5 +160,5 @@ def test_neighbours_are_the_tiles_that_share_an_edge() -> None:
 
 
 def test_beliefs_of_a_phrase_that_fits_nothing_in_particular_are_finite() -> None:
-    assert np.isfinite(beliefs(np.full(5, 0.3), [np.arange(5)], np.full((5, 4), -1))).all()
-    assert beliefs(np.empty(0), [np.empty(0, np.int64)], np.empty((0, 4), np.int64)).shape == (0,)
+    assert np.isfinite(beliefs(np.full(5, 0.3), [np.arange(5)], spill(np.full((5, 4), -1)))).all()
+    assert beliefs(np.empty(0), [np.empty(0, np.int64)], spill(np.empty((0, 4), np.int64))).shape == (0,)
