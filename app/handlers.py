@@ -80,6 +80,7 @@ class Handlers:
         offset: int = 0,
         suppress: float = 0.0,
         relations: bool = True,
+        tags: bool = True,
         image: bytes | None = None,
         map: bytes | None = None,
         ground: bytes | None = None,
@@ -93,7 +94,7 @@ class Handlers:
             text=q.strip() or None, not_=not_.strip() or None, at=at.strip() or None, like=like.strip() or None,
             near=near.strip() or None, within=inline_region(within) if within.strip() else None,
             layer=self._layer(layer), since=since.strip() or None, until=until.strip() or None, k=k, offset=offset,
-            suppress=suppress, relations=relations, image=image, map=map, ground=ground,
+            suppress=suppress, relations=relations, tags=tags, image=image, map=map, ground=ground,
         )  # fmt: skip
         index = self.index
         return self._ask(question.query(index.reader), index)

@@ -54,7 +54,7 @@ class Question:
         image, map, ground: pictures taken as aerial image, map image, street photo.
         at: (lat, lng) in degrees; like: id of a row, of which `segment` may take one part, by number.
         within: where to search; near: (lat, lng, metres); only one of the two.
-        layer, since, until, k, offset, relations, suppress, min_probability: as in Query.
+        layer, since, until, k, offset, relations, tags, suppress, min_probability: as in Query.
         weights: kind -> weight, over the defaults 1 and -0.5 (not).
     """
 
@@ -74,6 +74,7 @@ class Question:
     k: int = 10
     offset: int = 0
     relations: bool = True
+    tags: bool = True
     suppress: float = 0.0
     spaces: Sequence[str] = ()
     rerank: str | None = None
@@ -104,6 +105,7 @@ class Question:
                 offset=self.offset,
                 spaces=tuple(self.spaces),
                 relations=self.relations and all(said.relations for said in readings),
+                tags=self.tags,
                 suppress_m=self.suppress,
                 rerank=self.rerank,
                 min_probability=self.min_probability,

@@ -88,6 +88,7 @@ class Index:
         k: int = 10,
         offset: int = 0,
         relations: bool = True,
+        tags: bool = True,
         suppress: float = 0.0,
         spaces: Sequence[str] = (),
         rerank: str | None = None,
@@ -104,7 +105,8 @@ class Index:
         question = Question(
             text=text, image=image, map=map, ground=ground, at=at, like=like, segment=segment, not_=not_,
             within=within, near=near, layer=layer, since=since, until=until, k=k, offset=offset, relations=relations,
-            suppress=suppress, spaces=spaces, rerank=rerank, min_probability=min_probability, weights=weights,
+            tags=tags, suppress=suppress, spaces=spaces, rerank=rerank, min_probability=min_probability,
+            weights=weights,
         )  # fmt: skip
         return self.query(question.query(None if literal else self.reader))
 

@@ -119,6 +119,7 @@ class Query(_Frozen):
         k: hits on a page; offset: how many of the best to pass over first.
         spaces: names of the embedding spaces to ask; empty leaves the choice to the planner.
         relations: read "A by B" in the text and score the two things and their distance apart.
+        tags: rows whose map tags say what the text names come first.
         suppress_m: of hits nearer to each other than this many metres only the best is kept; 0 keeps all.
         rerank: name of a reranker, or None.
         min_probability: hits that are less likely to be right than this are left out of the page, and counted; 0 hides
@@ -134,6 +135,7 @@ class Query(_Frozen):
     offset: int = Field(default=0, ge=0)
     spaces: tuple[str, ...] = ()
     relations: bool = True
+    tags: bool = True
     suppress_m: float = Field(default=0.0, ge=0)
     rerank: str | None = None
     min_probability: float = Field(default=0.0, ge=0, le=1)

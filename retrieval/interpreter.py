@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,7 @@ from geoanchor.protocols import Encoder, RowVectors, Vectors
 from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart
 from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
 from retrieval.matching import RowMatcher
+from retrieval.naming import Naming, Scores
 from retrieval.relations import Relation, parse_relation
 from retrieval.remembered import TextMemory
 from retrieval.serving import Serving
@@ -28,10 +30,14 @@ class Interpreter:
     Args:
         serving: the index's snapshot.
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
+        open_naming: gives what tells the rows that bear what a text names.
     """
 
-    def __init__(self, serving: Serving, open_encoder: Callable[[], Encoder]) -> None:
+    def __init__(
+        self, serving: Serving, open_encoder: Callable[[], Encoder], open_naming: Callable[[], Naming]
+    ) -> None:
         self._serving = serving
+        self._open_naming = open_naming
         self._open_encoder = open_encoder
         self._texts = TextMemory(lambda texts: self.encoder.encode(texts, "text", "query"))
         self._seen: tuple[ImagePart, Mapping[str, RowVectors]] | None = None
@@ -63,9 +69,10 @@ class Interpreter:
         by_space = self._by_space(others, query)
         vectors = [VectorTerm(self._serving, space, parts) for space, parts in by_space.items()]
         counterpart = self._counterpart_term(query)
-        if vectors:
-            alone = len(vectors) == 1 and counterpart is None
-            terms.append(vectors[0] if alone else FusedTerm(self._serving, vectors))
+        if len(vectors) == 1 and counterpart is None:
+            terms.append(replace(vectors[0], borne=self._borne(vectors[0].words, query)))
+        elif vectors:
+            terms.append(FusedTerm(self._serving, vectors))
         if counterpart is not None:
             terms.append(counterpart)
         if points:
@@ -109,7 +116,13 @@ class Interpreter:
     def _relation_term(self, relation: Relation, part: VectorPart, query: Query) -> RelationTerm:
         space = self._spaces_for([part], query)[0]
         subject, thing = self._said([relation.subject, relation.object], space)
-        return RelationTerm(self._serving, space, relation, subject, thing, part.weight)
+        borne = self._borne(relation.subject, query), self._borne(relation.object, query)
+        return RelationTerm(self._serving, space, relation, subject, thing, part.weight, borne)
+
+    def _borne(self, text: str, query: Query) -> Scores | None:
+        """Share (g,) of what a text names whose tags each row bears. None where that does not count: who asks for a
+        reranker asks for another order."""
+        return self._open_naming().share(text) if text and query.tags and not query.rerank else None
 
     def _by_space(self, parts: Sequence[VectorPart], query: Query) -> dict[str, list[tuple[Part, Vectors]]]:
         """The parts' vectors by space."""

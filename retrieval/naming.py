@@ -16,6 +16,7 @@ from geoanchor.words import stems
 from retrieval.serving import Serving
 
 Mask = NDArray[np.bool_]
+Scores = NDArray[np.float64]
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -50,6 +51,11 @@ class Naming:
         """Rows (g, t) that bear the tags of each thing named, None where the text names nothing."""
         named = self.things(text)
         return np.column_stack([self._any_of(tags) for tags in named]) if named else None
+
+    def share(self, text: str) -> Scores | None:
+        """(g,) share of the things that a text names whose tags each row bears; None where no row bears any."""
+        found = self.bearing(text)
+        return found.mean(axis=1) if found is not None and found.any() else None
 
     def _any_of(self, tags: tuple[str, ...]) -> Mask:
         out = np.zeros(len(self._serving), bool)

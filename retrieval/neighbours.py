@@ -27,12 +27,12 @@ def tile_neighbours(
         return found
     zoom, column, line = (values[rows].astype(np.int64) for values in (z, x, y))
     side = np.int64(1) << zoom
-    keys = _key(zoom, column, line)
+    keys = tile_keys(zoom, column, line)
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     for at, (right, down) in enumerate(_STEPS):
         there = (line + down >= 0) & (line + down < side)
-        wanted = _key(zoom, (column + right) % side, line + down)
+        wanted = tile_keys(zoom, (column + right) % side, line + down)
         place = np.minimum(np.searchsorted(ordered, wanted), len(rows) - 1)
         there &= ordered[place] == wanted
         found[rows[there], at] = rows[order[place[there]]]
@@ -53,6 +53,6 @@ def spill(neighbours: NDArray[np.int64]) -> csr_array:
     return csr_array(shares + diags_array(within))
 
 
-def _key(z: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One number for a tile address, unique over all zooms to 30."""
+def tile_keys(z: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One number for each tile address, unique over all zooms to 30."""
     return ((np.int64(1) << (2 * z)) - 1) // 3 + (y << z) + x

@@ -118,6 +118,12 @@ def beliefs(scores: Scores, groups: Iterable[RowIds], spill: csr_array) -> Score
     return out
 
 
+def grounded(belief: Scores, borne: Scores | None) -> Scores:
+    """Beliefs (g,) where map tags have a say: rows that bear them all (1 of `borne`, (g,)) are believed before all that
+    bear none, and each kind among itself by how it looks. None: tags say nothing, beliefs stay as they are."""
+    return belief if borne is None else (belief + borne) / 2
+
+
 def _belief(z: Scores) -> Scores:
     strongest = float(z.max())
     threshold = max(_LEAST_Z, _HALF * strongest)

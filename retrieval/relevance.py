@@ -149,7 +149,7 @@ class Relevance:
                 found.append(Evidence("pictures", standing.domain, at[~worded], seen[~worded], self._unsure[layer]))
             if worded.any():
                 told = self._told(asked, [fact for fact in facts if fact["tags"] or fact["caption"]])
-                bearing = self._naming.bearing(asked.text)
+                bearing = self.naming.bearing(asked.text)
                 kind: Kind = "words" if bearing is None else "named"
                 if bearing is not None:
                     told = np.column_stack([told, bearing[rows[at[worded]]].mean(axis=1)])
@@ -167,7 +167,7 @@ class Relevance:
         wanted = stems(asked.text)
         nearest = float((self._texts[1] @ asked.vector).max()) if len(self._texts[0]) else 0.0
         held = len(wanted & self._vocabulary) / max(len(wanted), 1)
-        bearing = self._naming.bearing(asked.text) if kind == "named" else None
+        bearing = self.naming.bearing(asked.text) if kind == "named" else None
         if bearing is None:
             return held, nearest
         return held, nearest, float((bearing if allowed is None else bearing[allowed]).any(axis=0).mean())
@@ -215,7 +215,8 @@ class Relevance:
         return [max(islice(scores, len(some)), default=0.0) for some in places]
 
     @cached_property
-    def _naming(self) -> Naming:
+    def naming(self) -> Naming:
+        """Which rows bear what a text names."""
         return Naming(self._serving, self.calibration.called)
 
     @cached_property

@@ -61,8 +61,8 @@ class Searcher:
         pictures: Pictures = lambda _: {},
     ) -> None:
         self._serving = serving
-        self._interpreter = Interpreter(serving, open_encoder)
         self._verdicts = Verdicts(serving, open_calibration)
+        self._interpreter = Interpreter(serving, open_encoder, lambda: self._verdicts.relevance.naming)
         self._pictures = pictures
 
     @property
@@ -74,10 +74,11 @@ class Searcher:
         """A page of the best rows.
 
         With one embedding space a score is the inner product with the query vector (the cosine, where the space's
-        metric is that); a relation's score is a belief 0..1; a point adds weight / (1 + kilometres), and on its own
-        1 more for rows whose bounds hold it; several spaces are averaged in standard deviations from the gallery's
-        usual score. A map or an aerial picture alone is also compared, cell by cell, with the other layer's rows, whose
-        likeness of structure is added, in standard deviations above the usual.
+        metric is that), and 1 more where the row bears the map tags of what the text names (`Query.tags`); a relation's
+        score is a belief 0..1; a point adds weight / (1 + kilometres), and on its own 1 more for rows whose bounds hold
+        it; several spaces are averaged in standard deviations from the gallery's usual score. A map or an aerial
+        picture alone is also compared, cell by cell, with the other layer's rows, whose likeness of structure is added,
+        in standard deviations above the usual.
 
         Each hit's `why` has its probability, except where only places are asked for; see `retrieval.relevance`.
 

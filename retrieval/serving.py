@@ -31,6 +31,7 @@ from geoanchor.manifest import Manifest
 from geoanchor.places import FILE_NAME as NAMES
 from geoanchor.protocols import RowColumns, RowIds, VectorIndex, Vectors
 from geoanchor.space import EmbeddingSpace
+from retrieval.ground import ground_tags
 from retrieval.index.flat import FlatIndex
 from retrieval.index.lance import vector_column
 from retrieval.neighbours import spill, tile_neighbours
@@ -251,6 +252,7 @@ def _write_rows(folder: Path, store: TextStore) -> RowIds:
     table = store.columns(list(ROW_COLUMNS))
     cells = pc.fill_null(table.column("cell"), pa.scalar(0, pa.uint64()))
     table = table.set_column(table.schema.get_field_index("cell"), "cell", cells)
+    table = table.set_column(table.schema.get_field_index("tags"), "tags", ground_tags(table))
     keys = [("cell", "ascending"), ("layer", "ascending"), ("id", "ascending")]
     order = pc.sort_indices(table, sort_keys=keys)
     _write_table(folder / "rows.arrow", table.take(order))

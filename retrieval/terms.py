@@ -14,7 +14,7 @@ from geoanchor.protocols import RowIds, Vectors
 from geoanchor.query import LikePart, Part, PointPart, TextPart
 from retrieval.index.flat import best_first
 from retrieval.region import distances_m
-from retrieval.relations import Matches, Relation, beliefs, best_matches, likely_partners, match_relation
+from retrieval.relations import Matches, Relation, beliefs, best_matches, grounded, likely_partners, match_relation
 from retrieval.serving import Serving
 
 Scores = NDArray[np.float64]
@@ -38,15 +38,25 @@ class Term(Protocol):
 
 @dataclass(frozen=True)
 class VectorTerm:
-    """Likeness to the weighted sum of the parts' vectors, in one space.
+    """Likeness to the weighted sum of the parts' vectors, in one space; and 1 more for rows that bear map tags of all
+    that the words name, a share of it for those that bear some.
 
     Attributes:
         parts: with their vectors (d,); the sum is brought to unit length where the space's metric is cosine.
+        borne: that share (g,) for every row, None where tags do not count.
     """
 
     serving: Serving
     space: str
     parts: Sequence[tuple[Part, Vectors]]
+    borne: Scores | None = None
+
+    @property
+    def words(self) -> str:
+        """The words that are wanted; "" where anything but words is."""
+        wanted = [part for part, _ in self.parts if part.weight > 0]
+        texts = [part.text for part in wanted if isinstance(part, TextPart)]
+        return " ".join(texts) if len(texts) == len(wanted) else ""
 
     @cached_property
     def vector(self) -> Vectors:
@@ -58,15 +68,25 @@ class VectorTerm:
 
     def best(self, count: int, rows: RowIds | None) -> tuple[Scores, RowIds]:
         """The best `count` of the allowed rows, without scoring each where an index can tell."""
-        scores, found = self.serving.index(self.space).search(self.vector[None], count, rows)
-        return scores[0][found[0] >= 0].astype(np.float64), found[0][found[0] >= 0]
+        scores, found = self._likest(count, rows)
+        if self.borne is None:
+            return scores, found
+        # Of those that bear nothing none comes among the best that is not among the likest.
+        bearing = [self._likest(count, some)[1] for some in _levels(self.borne, rows)]
+        found = np.unique(np.concatenate([found, *bearing]))
+        return best_first(self.scores(found), found, count)
 
     def scores(self, rows: RowIds) -> Scores:
+        """Likeness, and the share of the tags."""
+        likeness = self.likeness(rows)
+        return likeness if self.borne is None else likeness + self.borne[rows]
+
+    def likeness(self, rows: RowIds) -> Scores:
         """Inner products in double precision."""
         return self.serving.exact(self.space).rescore(self.vector, rows).astype(np.float64)
 
     def why(self, rows: RowIds) -> list[dict[str, Any]]:
-        """The score, and each part's own where there are several."""
+        """The likeness, that of each part where there are several, and the share of the tags."""
         index = self.serving.exact(self.space)
         out: list[dict[str, Any]] = [{self.space: float(score)} for score in index.rescore(self.vector, rows)]
         if len(self.parts) > 1:
@@ -76,7 +96,13 @@ class VectorTerm:
                     {**_name(part), "weight": part.weight, "score": float(column[i])}
                     for (part, _), column in zip(self.parts, columns, strict=True)
                 ]
+        for reason, share in zip(out, _shares(self.borne, rows), strict=True):
+            reason |= {"tags": share} if share else {}
         return out
+
+    def _likest(self, count: int, rows: RowIds | None) -> tuple[Scores, RowIds]:
+        scores, found = self.serving.index(self.space).search(self.vector[None], count, rows)
+        return scores[0][found[0] >= 0].astype(np.float64), found[0][found[0] >= 0]
 
 
 @dataclass(frozen=True)
@@ -158,6 +184,7 @@ class RelationTerm:
 
     Attributes:
         subject, thing: vectors (d,) of the two phrases.
+        borne: for each of the two the share (g,) of its map tags that every row bears, None where tags do not count.
     """
 
     serving: Serving
@@ -166,6 +193,7 @@ class RelationTerm:
     subject: Vectors
     thing: Vectors
     weight: float = 1.0
+    borne: tuple[Scores | None, Scores | None] = (None, None)
     _believed: list[tuple[Scores, Scores]] = field(default_factory=list, init=False, repr=False)
 
     def best(self, count: int, rows: RowIds | None) -> tuple[Scores, RowIds]:
@@ -217,8 +245,8 @@ class RelationTerm:
         if present is not None:
             groups = [np.intersect1d(rows, present, assume_unique=True) for rows in groups]
         first, second = (
-            beliefs(scores.astype(np.float64), groups, self.serving.spill)
-            for scores in index.scores(np.stack([self.subject, self.thing]))
+            grounded(beliefs(scores.astype(np.float64), groups, self.serving.spill), borne)
+            for scores, borne in zip(index.scores(np.stack([self.subject, self.thing])), self.borne, strict=True)
         )
         return first, second
 
@@ -254,6 +282,16 @@ class Ranking:
     def _score_all(self) -> tuple[Scores, RowIds]:
         rows = np.arange(self._total) if self._allowed is None else self._allowed
         return np.sum([term.scores(rows) for term in self._terms], axis=0), rows
+
+
+def _levels(borne: Scores, rows: RowIds | None) -> list[RowIds]:
+    """Of the allowed rows those that bear something, ascending, by how much."""
+    bearing = np.flatnonzero(borne) if rows is None else rows[borne[rows] > 0]
+    return [bearing[borne[bearing] == share] for share in np.unique(borne[bearing])]
+
+
+def _shares(borne: Scores | None, rows: RowIds) -> list[float]:
+    return [0.0] * len(rows) if borne is None else borne[rows].round(4).tolist()
 
 
 def _name(part: Part) -> dict[str, str]:

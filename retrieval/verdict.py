@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 
 from geoanchor.protocols import RowIds, Vectors
-from geoanchor.query import TextPart
 from retrieval.calibration import Calibration, Scores
 from retrieval.relevance import DEPTH, Asked, Relevance
 from retrieval.serving import Serving
@@ -83,19 +82,12 @@ def _tells(term: Term) -> bool:
 
 
 def _in_words(term: Term) -> bool:
-    return isinstance(term, RelationTerm) or bool(_words(term))
-
-
-def _words(term: Term) -> str:
-    """The words that a term wants; "" where it wants anything but words."""
-    wanted = [part for part, _ in term.parts if part.weight > 0] if isinstance(term, VectorTerm) else []
-    texts = [part.text for part in wanted if isinstance(part, TextPart)]
-    return " ".join(texts) if len(texts) == len(wanted) else ""
+    return isinstance(term, RelationTerm) or (isinstance(term, VectorTerm) and bool(term.words))
 
 
 def _asked(term: Term) -> Asked:
     if isinstance(term, VectorTerm):
-        return Asked(_words(term), term.scores, term.vector, term.space)
+        return Asked(term.words, term.likeness, term.vector, term.space)
     return Asked("", term.scores)
 
 

@@ -38,7 +38,11 @@ def _query(dice: Random, hits: Sequence[Hit]) -> dict[str, Any]:
     query: dict[str, Any] = {"parts": [_part(dice, hits, 1.0)]}
     query["parts"] += [_part(dice, hits, dice.choice((-0.5, 0.3, 1.0, 2.5))) for _ in range(dice.choice((0, 0, 1, 2)))]
     query |= {"k": dice.choice((1, 3, 10, 40)), "offset": dice.choice((0, 0, 0, 2, 7))}
-    query |= {"relations": dice.random() < 0.7, "suppress_m": dice.choice((0.0, 0.0, 400.0))}
+    query |= {
+        "relations": dice.random() < 0.7,
+        "tags": dice.random() < 0.7,
+        "suppress_m": dice.choice((0.0, 0.0, 400.0)),
+    }
     query |= {"min_probability": dice.choice((0.0, 0.0, 0.2, 0.9))}
     if dice.random() < 0.5:
         query["region"] = _region(dice, dice.choice(hits))

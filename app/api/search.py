@@ -57,11 +57,12 @@ def routes(handlers: Handlers) -> APIRouter:
         offset: Offset = 0,
         suppress: Annotated[float, Field(ge=0, le=1e8, description="metres between hits")] = 0.0,
         relations: Annotated[bool, Field(description='read "A by B" as two things')] = True,
+        tags: Annotated[bool, Field(description="rows whose map tags say what the words name come first")] = True,
     ) -> Response:
         """The flags of `geoanchor search` as parameters."""
         return _json(handlers.search_words(
             q=q, not_=not_, at=at, like=like, near=near, within=within, layer=layer, since=since, until=until, k=k,
-            offset=offset, suppress=suppress, relations=relations,
+            offset=offset, suppress=suppress, relations=relations, tags=tags,
         ).answer)  # fmt: skip
 
     @router.get("/similar/{row_id:path}", response_model=Answer, summary="More like a row")

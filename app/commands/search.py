@@ -60,6 +60,7 @@ def search(
         float, typer.Option(help="Leave out hits that are less likely to be right; 0 to 1.", min=0, max=1)
     ] = 0.0,
     relations: Annotated[bool, typer.Option(help='Read "A by B" as two things and their distance.')] = True,
+    tags: Annotated[bool, typer.Option(help="Rows whose map tags say what the text names come first.")] = True,
     rerank: Annotated[
         str | None,
         typer.Option(
@@ -86,7 +87,7 @@ def search(
     question = Question(
         text=text, image=image, map=map_, ground=ground, at=at, like=like, segment=segment, not_=not_,
         within=within, near=near, layer=layer, since=since, until=until, k=k, offset=offset, relations=relations,
-        suppress=suppress, rerank=rerank, min_probability=min_probability, weights=_weights(weight or []),
+        tags=tags, suppress=suppress, rerank=rerank, min_probability=min_probability, weights=_weights(weight or []),
     )  # fmt: skip
     if query is not None and any((text, image, map_, ground, at, like, not_)):
         raise UsageError("--query replays a saved query: give no other parts beside it")

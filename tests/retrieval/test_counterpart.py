@@ -25,6 +25,7 @@ from models.bundle import load_bundle
 from retrieval.counterpart import CounterpartTerm
 from retrieval.index.lance import LanceStore
 from retrieval.interpreter import Interpreter
+from retrieval.naming import Naming
 from retrieval.searcher import Searcher
 from retrieval.serving import Serving, derive_serving
 
@@ -152,7 +153,7 @@ def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_onl
 
 
 def counterpart(searcher: Searcher, query: Query) -> CounterpartTerm | None:
-    terms = Interpreter(searcher._serving, lambda: searcher.encoder).terms(query)
+    terms = Interpreter(searcher._serving, lambda: searcher.encoder, lambda: Naming(searcher._serving, {})).terms(query)
     return next((term for term in terms if isinstance(term, CounterpartTerm)), None)
 
 
