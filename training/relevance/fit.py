@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.protocols import Encoder, Vectors
+from geoanchor.query import TextPart
 from indexer.concepts import CONCEPTS, tags_of
 from retrieval.calibration import (
     ANSWER_FEATURES,
@@ -26,6 +27,7 @@ from retrieval.calibration import (
 )
 from retrieval.relevance import DEPTH, Asked, Relevance, together
 from retrieval.serving import Serving
+from retrieval.terms import VectorTerm
 from training.relevance.cases import Case, called, cases_of
 from training.relevance.galleries import Gallery
 from training.relevance.indexes import Indexes
@@ -101,14 +103,17 @@ def samples(
     for case in cases:
         serving = indexes.without(case.keep)
         relevance, asked = Relevance(serving, calibration), asked_of(serving, case.text, words[case.text])
-        _, found = serving.exact(_SPACE).search(words[case.text][None], DEPTH)
-        rows = found[0][found[0] >= 0]
-        right = np.array([case.right[numbers[fact["id"]]] for fact in serving.facts(rows)])
         nameless = Relevance(serving, calibration.model_copy(update={"called": {}}))
-        ways = {some.kind: some for judged in (relevance, nameless) for some in judged.evidence(asked, rows)}
-        for some in (*ways.values(), *relevance.evidence(replace(asked, text=""), rows)):
-            told = relevance.known(some.kind, asked)
-            yield Sample(some.kind, some.features, right[some.at], case.answerable, told)
+        ways: dict[Kind, Sample] = {}
+        for judged, way in ((relevance, asked), (nameless, asked), (relevance, replace(asked, text=""))):
+            # Ranked as a search ranks them, where names are known and where they are not.
+            part, borne = TextPart(text=case.text), judged.naming.share(way.text)
+            _, rows = VectorTerm(serving, _SPACE, [(part, words[case.text])], borne).best(DEPTH, None)
+            right = np.array([case.right[numbers[fact["id"]]] for fact in serving.facts(rows)])
+            for some in judged.evidence(way, rows):
+                told = relevance.known(some.kind, asked)
+                ways[some.kind] = Sample(some.kind, some.features, right[some.at], case.answerable, told)
+        yield from ways.values()
 
 
 def asked_of(serving: Serving, text: str, vector: Vectors) -> Asked:
