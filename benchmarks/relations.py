@@ -27,8 +27,14 @@ def share_right(hits: Sequence[Hit], right: Iterable[Tile]) -> float:
 
 
 def run(model: str = "mini", seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
-    """Mean share of right hits among the first five: with relations, and by the plain sentence, on aerial tiles."""
-    shares: dict[str, list[float]] = {"with relations": [], "plain sentence": []}
+    """Mean share of right hits among the first five, on aerial tiles: with relations and by the plain sentence, both by
+    looks alone, and with relations and map tags."""
+    ways = {
+        "with relations": {"tags": False},
+        "plain sentence": {"tags": False, "relations": False},
+        "with relations and tags": {"tags": True},
+    }
+    shares: dict[str, list[float]] = {name: [] for name in ways}
     chance = []
     for seed in seeds:
         right = Truth(City(seed)).tiles_by("stadium", "river", WITHIN_M)
@@ -36,8 +42,8 @@ def run(model: str = "mini", seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
             index_folder = Path(folder) / "town.index"
             report = geoanchor.build(f"city:{seed}", index_folder, model=model, layer="aerial")
             index = geoanchor.open(index_folder)
-            for name, relations in (("with relations", True), ("plain sentence", False)):
-                shares[name].append(share_right(index.search(SENTENCE, k=TOP, relations=relations), right))
+            for name, way in ways.items():
+                shares[name].append(share_right(index.search(SENTENCE, k=TOP, **way), right))
         chance.append(len(right) / report.rows)
     return {
         "cities, tiles a city": f"{len(seeds)}, about {report.rows}",

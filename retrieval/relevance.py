@@ -10,7 +10,7 @@ background speaks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any
@@ -34,7 +34,7 @@ from retrieval.calibration import (
 )
 from retrieval.naming import Naming
 from retrieval.serving import Serving
-from retrieval.standing import Standing
+from retrieval.standing import Ruler, Standing
 
 DEPTH = 10
 """The verdict looks at so many of the best hits."""
@@ -53,12 +53,14 @@ class Asked:
 
     Attributes:
         scores: of rows; vector: (d,) in the space, where there is one.
+        rulers: what its scores are measured by, by layer, as far as that has been worked out.
     """
 
     text: str
     scores: Callable[[RowIds], Scores]
     vector: Vectors | None = None
     space: str = ""
+    rulers: dict[Layer, Ruler] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +130,22 @@ class Relevance:
         """What is known of each row, by layer and kind.
 
         tail: how far the score stands above the query's median over the layer, in units of its lower spread, less what
-        the best of so many rows reaches by chance; height .. crowd: see `Standing.of`.
+        the best of so many rows reaches by chance; height .. crowd: see `Ruler.features`.
         said: share of the query's words that the row's own words hold; all_said: whether all; alike: likeness of the
         row's words to the query's; named: share of the things the query names whose map tags the row bears.
         """
         scores, found = asked.scores(rows), []
         fitted = bool(asked.text and self.space and asked.space == self.space)
         for layer, at in self._serving.by_layer(rows):
-            background = self._background(asked, layer)
             if not fitted or asked.vector is None:
-                tail = _tail(scores[at], background, len(self._serving.layers[layer]))
+                tail = _tail(scores[at], self._background(asked, layer), len(self._serving.layers[layer]))
                 found.append(Evidence("plain", self.calibration.domains[0], at, tail[:, None]))
                 continue
             standing = self._standing(layer)
+            if layer not in asked.rulers:
+                asked.rulers[layer] = standing.ruler(asked.vector, self._background(asked, layer))
             pictures = self._serving.exact(self.space).vectors[rows[at]]
-            seen = standing.of(asked.vector, scores[at], np.asarray(pictures, np.float32), background)
+            seen = asked.rulers[layer].features(scores[at], np.asarray(pictures, np.float32))
             facts = self._serving.facts(rows[at], ["tags", "caption"])
             worded = np.array([bool(fact["tags"] or fact["caption"]) for fact in facts])
             if not worded.all():

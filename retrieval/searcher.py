@@ -29,7 +29,7 @@ from retrieval.relevance import DEPTH
 from retrieval.serving import Serving
 from retrieval.suppression import suppress
 from retrieval.terms import PointTerm, Ranking, RelationTerm, Scores, Term, VectorTerm
-from retrieval.verdict import Verdicts
+from retrieval.verdict import Verdict, Verdicts
 
 NEAREST = 3
 """Nearest misses that an answer tells of where nothing matches."""
@@ -93,14 +93,15 @@ class Searcher:
             Ranking(self._serving, terms, rows), terms, self._serving, reorder=query.rerank == RERANKER
         )
         scores, found, suppressed = self._page(ranking, query, total)
-        hits = self._hits(ranking, terms, scores, found, query.offset)
+        verdict = self._verdicts.on(terms)
+        hits = self._hits(ranking, verdict, scores, found, query.offset)
         hits = self._aligned(query, terms, hits)
         if reranker is not None:
             hits = tuple(reranker.rerank(query, hits))
         answer = Answer(hits=hits, total=total, note=_note(query, total, len(found)))
         best = found if query.offset == 0 and len(found) >= min(DEPTH, total) else ranking.best(min(DEPTH, total))[1]
-        if not self._verdicts.answered(terms, best, rows):
-            nearest = hits[:NEAREST] if query.offset == 0 else self._hits(ranking, terms, *ranking.best(NEAREST), 0)
+        if not verdict.answered(best, rows):
+            nearest = hits[:NEAREST] if query.offset == 0 else self._hits(ranking, verdict, *ranking.best(NEAREST), 0)
             answer = answer.model_copy(update={"verdict": "nothing", "nearest": nearest})
         return _hiding(answer, query.min_probability, suppressed)
 
@@ -189,11 +190,9 @@ class Searcher:
                 return scores[np.isin(found, kept)], kept, last + 1 - min(end, len(kept)) if len(kept) else 0
             depth = min(4 * depth, total)
 
-    def _hits(
-        self, ranking: Ranked, terms: Sequence[Term], scores: Scores, rows: RowIds, offset: int
-    ) -> tuple[Hit, ...]:
+    def _hits(self, ranking: Ranked, verdict: Verdict, scores: Scores, rows: RowIds, offset: int) -> tuple[Hit, ...]:
         facts, reasons = self._serving.facts(rows), ranking.why(rows)
-        likely = self._verdicts.probabilities(terms, rows)
+        likely = verdict.probabilities(rows)
         if likely is not None:
             reasons = [why | {"probability": round(float(p), 4)} for why, p in zip(reasons, likely, strict=True)]
         return tuple(

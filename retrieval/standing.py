@@ -34,8 +34,33 @@ class Standing:
         heights = ((pictures @ self._bank.T).mean(axis=0, dtype=np.float64) - middle) / spread
         return float(np.sqrt((heights**2).mean()))
 
-    def of(self, vector: Vectors, scores: Scores, pictures: Vectors, background: Scores) -> Features:
-        """(n, 7) of pictures (n, d) that a query's vector (d,) scores so (n,), and a layer of them `background` (m,).
+    def ruler(self, vector: Vectors, background: Scores) -> Ruler:
+        """For a query's vector (d,), and its scores (m,) of pictures all over a layer."""
+        own = (self._reference @ vector).astype(np.float64)
+        middle, spread, heights = self._usual
+        alike = heights.T @ (own - own.mean()) / (len(own) * (own.std() + 1e-9))
+        return Ruler(np.sort(own), background, alike, self._bank, middle, spread)
+
+
+class Ruler:
+    """What scores of one query are measured by, over one layer.
+
+    Args:
+        own: (r,) the query's scores of the reference pictures, ascending. background: (m,) of pictures all over it.
+        alike: (b,) how far each of the bank's texts goes together with the query. bank: (b, d) their vectors.
+        middle, spread: (b,) mean and spread of their scores over the reference pictures.
+    """
+
+    def __init__(
+        self, own: Scores, background: Scores, alike: Scores, bank: Vectors, middle: Scores, spread: Scores
+    ) -> None:
+        self._own, self._bank = own, bank
+        self._bank_middle, self._bank_spread = middle, spread
+        self._others = alike < max(_ALIKE, float(np.sort(alike)[_APART - 1]) + 1e-9)
+        self._crowd = np.log1p(100 * float((background > _best(own, _BEST).min()).mean()))
+
+    def features(self, scores: Scores, pictures: Vectors) -> Features:
+        """(n, 7) of pictures (n, d) that the query scores so (n,).
 
         height: standard deviations above the reference pictures' mean.
         lead: that less the same of the best few of the bank's texts; apart: of the best few that mean something else.
@@ -43,25 +68,16 @@ class Standing:
         passed: -log share of the reference that scores higher.
         crowd: log of how many in the layer score higher than the reference's best hundredth.
         """
-        own = np.sort((self._reference @ vector).astype(np.float64))
+        own = self._own
         middle, spread = float(own.mean()), float(own.std()) + 1e-9
         height = (scores - middle) / spread
-        rivals, alike = self._rivals(vector, pictures)
-        others = rivals[:, alike < max(_ALIKE, float(np.sort(alike)[_APART - 1]) + 1e-9)]
+        rivals = ((pictures @ self._bank.T).astype(np.float64) - self._bank_middle) / self._bank_spread
         passed = -np.log(1 - np.searchsorted(own, scores) / len(own) + 1 / len(own))
-        crowd = np.log1p(100 * float((background > _best(own, _BEST).min()).mean()))
         return np.column_stack([
-            height, height - _mean_best(rivals, _RIVALS), height - _mean_best(others, _APART),
+            height, height - _mean_best(rivals, _RIVALS), height - _mean_best(rivals[:, self._others], _APART),
             (scores - _best(own, _TOP).mean()) / spread, (scores - _best(own, _SHELF).mean()) / spread,
-            passed, np.full(len(scores), crowd),
+            passed, np.full(len(scores), self._crowd),
         ])  # fmt: skip
-
-    def _rivals(self, vector: Vectors, pictures: Vectors) -> tuple[Scores, Scores]:
-        """Heights (n, b) of the bank's texts for pictures, and how far each goes together with the query (b,)."""
-        middle, spread, heights = self._usual
-        own = (self._reference @ vector).astype(np.float64)
-        alike = heights.T @ (own - own.mean()) / (len(own) * (own.std() + 1e-9))
-        return ((pictures @ self._bank.T).astype(np.float64) - middle) / spread, alike
 
 
 def _usual(scores: Scores) -> tuple[Scores, Scores, NDArray[np.float64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -33,47 +34,86 @@ class Verdicts:
         """Over this index."""
         return Relevance(self._serving, self._open_calibration())
 
-    def probabilities(self, terms: Sequence[Term], rows: RowIds) -> Scores | None:
+    def on(self, terms: Sequence[Term]) -> Verdict:
+        """The one on a query of these terms."""
+        return Verdict(self.relevance, [_wish_of(term) for term in terms if _tells(term)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Nearby:
+    """Another thing, wanted near the first.
+
+    Attributes:
+        partners: gives the rows (n, p) that may show it for each of some rows, -1 for none.
+    """
+
+    asked: Asked
+    partners: Callable[[RowIds], RowIds]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a term asks.
+
+    Attributes:
+        in_words: only words can go unanswered: there is always a picture that is likest to a picture.
+    """
+
+    asked: Asked
+    in_words: bool
+    nearby: _Nearby | None = None
+
+
+class Verdict:
+    """Judges the hits of one query.
+
+    Args:
+        wishes: what it asks, but for places.
+    """
+
+    def __init__(self, relevance: Relevance, wishes: Sequence[_Wish]) -> None:
+        self._relevance = relevance
+        self._wishes = wishes
+
+    def probabilities(self, rows: RowIds) -> Scores | None:
         """How likely each of some rows (n,) is right, 0..1; None where only places were asked for.
 
         A row is right for several wishes when it is for each; for "A by B" when it shows A and one of its partners B.
         """
-        found = [self._of_term(term, rows) for term in terms if _tells(term)]
+        found = [self._likely(wish, rows) for wish in self._wishes]
         return np.prod(found, axis=0) if found else None
 
-    def answered(self, terms: Sequence[Term], best: RowIds, allowed: RowIds | None = None) -> bool:
-        """Whether one of the best rows at least is likely enough to be right. Only words can go unanswered: there is
-        always a picture that is likest to a picture.
+    def answered(self, best: RowIds, allowed: RowIds | None = None) -> bool:
+        """Whether one of the best rows at least is likely enough to be right.
 
         Args:
             allowed: rows that could have been among the best, None for all.
         """
         if not len(best):
             return False
-        return all(self._answers(term, best[:DEPTH], allowed) for term in terms if _in_words(term))
+        return all(self._answers(wish, best[:DEPTH], allowed) for wish in self._wishes if wish.in_words)
 
-    def _of_term(self, term: Term, rows: RowIds) -> Scores:
-        if not isinstance(term, RelationTerm):
-            return self.relevance.probability(_asked(term), rows)
-        partners = term.partners(rows)
+    def _likely(self, wish: _Wish, rows: RowIds) -> Scores:
+        likely = self._relevance.probability(wish.asked, rows)
+        if wish.nearby is None:
+            return likely
+        partners = wish.nearby.partners(rows)
         some, at = np.unique(partners, return_inverse=True)
-        thing = self.relevance.probability(_part_of(term, term.thing, term.relation.object), np.maximum(some, 0))
-        there = np.where(partners >= 0, thing[at.reshape(partners.shape)], 0.0).max(axis=1)
-        subject = self.relevance.probability(_part_of(term, term.subject, term.relation.subject), rows)
-        return np.asarray(subject * there)
+        other = self._relevance.probability(wish.nearby.asked, np.maximum(some, 0))
+        there = np.where(partners >= 0, other[at.reshape(partners.shape)], 0.0).max(axis=1)
+        return np.asarray(likely * there)
 
-    def _answers(self, term: Term, rows: RowIds, allowed: RowIds | None) -> bool:
-        if not isinstance(term, RelationTerm):
-            return self.relevance.answer(_asked(term), rows, allowed) >= 0
-        partners = np.unique(term.partners(rows))
+    def _answers(self, wish: _Wish, rows: RowIds, allowed: RowIds | None) -> bool:
+        if self._relevance.answer(wish.asked, rows, allowed) < 0:
+            return False
+        if wish.nearby is None:
+            return True
+        partners = np.unique(wish.nearby.partners(rows))
         partners = partners[partners >= 0]
-        subject = _part_of(term, term.subject, term.relation.subject)
-        thing = _part_of(term, term.thing, term.relation.object)
         return (
             len(partners) > 0
-            and self.relevance.answer(subject, rows, allowed) >= 0
-            and self.relevance.answer(thing, partners) >= 0  # It may lie outside of what is allowed.
-            and float(self._of_term(term, rows).max()) >= _LEAST_PAIR
+            and self._relevance.answer(wish.nearby.asked, partners) >= 0  # It may lie outside of what is allowed.
+            and float(self._likely(wish, rows).max()) >= _LEAST_PAIR
         )
 
 
@@ -81,14 +121,13 @@ def _tells(term: Term) -> bool:
     return isinstance(term, VectorTerm | FusedTerm | RelationTerm)
 
 
-def _in_words(term: Term) -> bool:
-    return isinstance(term, RelationTerm) or (isinstance(term, VectorTerm) and bool(term.words))
-
-
-def _asked(term: Term) -> Asked:
+def _wish_of(term: Term) -> _Wish:
+    if isinstance(term, RelationTerm):
+        nearby = _Nearby(_part_of(term, term.thing, term.relation.object), term.partners)
+        return _Wish(_part_of(term, term.subject, term.relation.subject), in_words=True, nearby=nearby)
     if isinstance(term, VectorTerm):
-        return Asked(term.words, term.likeness, term.vector, term.space)
-    return Asked("", term.scores)
+        return _Wish(Asked(term.words, term.likeness, term.vector, term.space), in_words=bool(term.words))
+    return _Wish(Asked("", term.scores), in_words=False)
 
 
 def _part_of(term: RelationTerm, vector: Vectors, text: str) -> Asked:

@@ -16,7 +16,7 @@ BANK = DICE.normal(size=(9, 6)).astype(np.float32)
 def features(vector: np.ndarray, pictures: np.ndarray, layer: np.ndarray = REFERENCE) -> np.ndarray:
     standing = Standing(UNFITTED.domains[0], REFERENCE, BANK)
     scores, background = (some.astype(np.float64) @ vector for some in (pictures, layer))
-    return standing.of(vector, scores, pictures, background)
+    return standing.ruler(vector, background).features(scores, pictures)
 
 
 def test_heights_and_passed_are_those_of_the_reference() -> None:
