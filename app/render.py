@@ -136,7 +136,7 @@ _SPOKEN: dict[str, Callable[[str, Any], str]] = {
     "relation": _relation,
     "parts": _parts,
     "segment": lambda _, part: f"segment {part['number']} {part['score']:.2f}",
-    "tags": lambda _, share: "tagged so" if share == 1 else f"tags name {share:.0%} of it",
+    "tags": lambda _, share: "tagged so" if share >= 1 else "partly tagged so" if share > 0 else "tagged as unwanted",
     "distance_m": lambda _, metres: f"{metres:.0f} m away",
     "holds_point": lambda _, holds: "holds the point" if holds else "",
 }

@@ -70,7 +70,7 @@ class Interpreter:
         vectors = [VectorTerm(self._serving, space, parts) for space, parts in by_space.items()]
         counterpart = self._counterpart_term(query)
         if len(vectors) == 1 and counterpart is None:
-            terms.append(replace(vectors[0], borne=self._borne(vectors[0].words, query)))
+            terms.append(replace(vectors[0], borne=self._balance(vectors[0], query)))
         elif vectors:
             terms.append(FusedTerm(self._serving, vectors))
         if counterpart is not None:
@@ -118,6 +118,18 @@ class Interpreter:
         subject, thing = self._said([relation.subject, relation.object], space)
         borne = self._borne(relation.subject, query), self._borne(relation.object, query)
         return RelationTerm(self._serving, space, relation, subject, thing, part.weight, borne)
+
+    def _balance(self, term: VectorTerm, query: Query) -> Scores | None:
+        """What tags add to each row's score (g,): the share of what the wanted words name that it bears, less that of
+        unwanted words by their weights. None where that does not count."""
+        if not term.words:
+            return None
+        unwanted = [
+            (part.weight, part.text) for part, _ in term.parts if isinstance(part, TextPart) and part.weight < 0
+        ]
+        shares = [(weight, self._borne(text, query)) for weight, text in ((1.0, term.words), *unwanted)]
+        told = [weight * share for weight, share in shares if share is not None]
+        return np.sum(told, axis=0) if told else None
 
     def _borne(self, text: str, query: Query) -> Scores | None:
         """Share (g,) of what a text names whose tags each row bears. None where that does not count: who asks for a

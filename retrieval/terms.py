@@ -38,12 +38,12 @@ class Term(Protocol):
 
 @dataclass(frozen=True)
 class VectorTerm:
-    """Likeness to the weighted sum of the parts' vectors, in one space; and 1 more for rows that bear map tags of all
-    that the words name, a share of it for those that bear some.
+    """Likeness to the weighted sum of the parts' vectors, in one space, and what map tags add to it: 1 for rows that
+    bear those of all that the words name, a share of it where they bear some, less the like for unwanted words.
 
     Attributes:
         parts: with their vectors (d,); the sum is brought to unit length where the space's metric is cosine.
-        borne: that share (g,) for every row, None where tags do not count.
+        borne: what they add (g,) for every row, None where tags do not count.
     """
 
     serving: Serving
@@ -68,16 +68,13 @@ class VectorTerm:
 
     def best(self, count: int, rows: RowIds | None) -> tuple[Scores, RowIds]:
         """The best `count` of the allowed rows, without scoring each where an index can tell."""
-        scores, found = self._likest(count, rows)
         if self.borne is None:
-            return scores, found
-        # Of those that bear nothing none comes among the best that is not among the likest.
-        bearing = [self._likest(count, some)[1] for some in _levels(self.borne, rows)]
-        found = np.unique(np.concatenate([found, *bearing]))
+            return self._likest(count, rows)
+        found = np.unique(np.concatenate([self._likest(count, some)[1] for some in _levels(self.borne, rows)]))
         return best_first(self.scores(found), found, count)
 
     def scores(self, rows: RowIds) -> Scores:
-        """Likeness, and the share of the tags."""
+        """Likeness, and what tags add."""
         likeness = self.likeness(rows)
         return likeness if self.borne is None else likeness + self.borne[rows]
 
@@ -86,7 +83,7 @@ class VectorTerm:
         return self.serving.exact(self.space).rescore(self.vector, rows).astype(np.float64)
 
     def why(self, rows: RowIds) -> list[dict[str, Any]]:
-        """The likeness, that of each part where there are several, and the share of the tags."""
+        """The likeness, that of each part where there are several, and what tags add."""
         index = self.serving.exact(self.space)
         out: list[dict[str, Any]] = [{self.space: float(score)} for score in index.rescore(self.vector, rows)]
         if len(self.parts) > 1:
@@ -284,10 +281,15 @@ class Ranking:
         return np.sum([term.scores(rows) for term in self._terms], axis=0), rows
 
 
-def _levels(borne: Scores, rows: RowIds | None) -> list[RowIds]:
-    """Of the allowed rows those that bear something, ascending, by how much."""
-    bearing = np.flatnonzero(borne) if rows is None else rows[borne[rows] > 0]
-    return [bearing[borne[bearing] == share] for share in np.unique(borne[bearing])]
+def _levels(borne: Scores, rows: RowIds | None) -> list[RowIds | None]:
+    """The allowed rows by what tags add to them; None for all of them, which do in place of those of 0 while tags take
+    nothing away: then none of 0 comes among the best that is not among the likest of all."""
+    own = borne if rows is None else borne[rows]
+    levels: list[RowIds | None] = []
+    for level in np.unique(own):
+        at = np.flatnonzero(own == level)
+        levels.append(rows if level == 0 and own.min() == 0 else at if rows is None else rows[at])
+    return levels
 
 
 def _shares(borne: Scores | None, rows: RowIds) -> list[float]:

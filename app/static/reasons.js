@@ -28,7 +28,7 @@ const SPOKEN = {
     return `${found.subject} ${found.distance_m ? `${Math.round(found.distance_m)} m from` : "with"} ${found.object}`;
   },
   parts: (parts) => parts.length > 1 ? parts.map(part).filter(Boolean).join(", ") : "",
-  tags: (share) => share === 1 ? "tagged so on the map" : `${Math.round(100 * share)} % of it tagged on the map`,
+  tags: (share) => share >= 1 ? "tagged so on the map" : share > 0 ? "partly tagged so on the map" : "tagged as unwanted on the map",
   distance_m: (metres) => `${distanceWords(metres)} away`,
   holds_point: () => "holds the point",
   offset_m: (offset) => Array.isArray(offset) ? `map lies off by ${offset.map(Math.round).join(", ")} m` : "",

@@ -69,6 +69,19 @@ def test_order_and_scores_are_those_of_likeness_and_tags(
         assert hit.why["semantic"] == pytest.approx(hit.score - hit.why.get("tags", 0), abs=1e-6)
 
 
+@pytest.mark.parametrize("weight", [-0.5, -2.0])
+def test_rows_tagged_as_what_is_unwanted_fall_behind(searcher: Searcher, rows: list[dict], weight: float) -> None:
+    parts = (TextPart(text="red"), TextPart(text="blue", weight=weight))
+    hits = searcher.search(Query(parts=parts, k=289)).hits
+    tags = {row["id"]: (SCHOOL in row["tags"]) + weight * (LAKE in row["tags"]) for row in rows}
+    assert [hit.why.get("tags", 0.0) for hit in hits] == [tags[hit.id] for hit in hits]
+    assert [hit.score for hit in hits] == pytest.approx([hit.why["semantic"] + tags[hit.id] for hit in hits], abs=1e-6)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert len({hit.id for hit in hits}) == len(rows)
+    few = searcher.search(Query(parts=parts, k=23)).hits
+    assert [hit.id for hit in few] == [hit.id for hit in hits[:23]]
+
+
 def test_filters_hold_and_a_heat_map_shows_the_same_scores(searcher: Searcher, rows: list[dict]) -> None:
     disc = RadiusRegion(lng=rows[100]["lng"], lat=rows[100]["lat"], radius_m=700.0)
     query = ask("red", region=disc, layer="map", k=500)
