@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoanchor.places import fold
 from geoanchor.protocols import RowIds
-from geoanchor.words import stems
+from geoanchor.words import stems, tag_phrase
 from retrieval.serving import Serving
 
 Mask = NDArray[np.bool_]
@@ -25,14 +26,15 @@ class Naming:
 
     Args:
         called: name -> tags, any of which makes a thing so called; "a=b&c=d" needs both.
+        tags: that are names by their own words too: leisure=pitch is called "pitch".
     """
 
-    def __init__(self, serving: Serving, called: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, serving: Serving, called: Mapping[str, tuple[str, ...]], tags: Iterable[str] = ()) -> None:
         self._serving = serving
         self._meant: dict[tuple[str, ...], tuple[str, ...]] = {}
-        for name, tags in called.items():
-            words = _words(name)
-            self._meant[words] = (*self._meant.get(words, ()), *tags)
+        for name, meant in chain(called.items(), ((tag_phrase(tag), (tag,)) for tag in tags)):
+            if words := _words(name):
+                self._meant[words] = (*self._meant.get(words, ()), *meant)
         self._longest = max(map(len, self._meant), default=0)
 
     def things(self, text: str) -> list[tuple[str, ...]]:

@@ -84,10 +84,12 @@ class Relevance:
 
     Args:
         calibration: of the bundle that made the index; it counts only in the very space it was fitted in.
+        naming: what names mean in tags; None for the calibration's names and the index's own tags.
     """
 
-    def __init__(self, serving: Serving, calibration: Calibration | None = None) -> None:
+    def __init__(self, serving: Serving, calibration: Calibration | None = None, naming: Naming | None = None) -> None:
         self._serving = serving
+        self._given_naming = naming
         spaces = {space.fingerprint: name for name, space in serving.manifest.spaces.items()}
         self.calibration = calibration if calibration and calibration.space in spaces else UNFITTED
         self.space = spaces.get(self.calibration.space, "")
@@ -220,7 +222,7 @@ class Relevance:
     @cached_property
     def naming(self) -> Naming:
         """Which rows bear what a text names."""
-        return Naming(self._serving, self.calibration.called)
+        return self._given_naming or Naming(self._serving, self.calibration.called, self._serving.vocabulary)
 
     @cached_property
     def _texts(self) -> tuple[dict[str, int], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,18 +19,18 @@ CALLED = {
 }  # fmt: skip
 
 
-def naming() -> Naming:
+def naming(tags: Sequence[str] = ()) -> Naming:
     rows = pa.record_batch({"tags": pa.array(TAGS, pa.list_(pa.string()))})
 
     class Rows(SimpleNamespace):
         def __len__(self) -> int:
             return int(rows.num_rows)
 
-    return Naming(Rows(rows=rows), CALLED)  # type: ignore[arg-type]
+    return Naming(Rows(rows=rows), CALLED, tags)  # type: ignore[arg-type]
 
 
-def bearing(text: str) -> list[list[int]]:
-    found = naming().bearing(text)
+def bearing(text: str, tags: Sequence[str] = ()) -> list[list[int]]:
+    found = naming(tags).bearing(text)
     return [] if found is None else [np.flatnonzero(column).tolist() for column in found.T]
 
 
@@ -48,6 +49,15 @@ def test_what_no_row_bears_is_named_all_the_same() -> None:
     assert bearing("volcano") == [[]]
 
 
+def test_tags_are_names_by_their_own_words_and_add_to_what_a_name_means() -> None:
+    assert bearing("tennis") == []
+    assert bearing("tennis", ["sport=tennis"]) == [[2]]
+    assert bearing("tennis court", ["sport=tennis"]) == [[2]]
+    assert bearing("pitches", ["sport=tennis", "leisure=pitch"]) == [[2, 4]]
+    assert bearing("stadium", ["building=stadium"]) == bearing("stadium") == [[0]]
+    assert bearing("lake", ["leisure=lake"]) == [[5]]
+
+
 def test_meanings_are_those_of_the_concepts() -> None:
     called = meanings()
     assert "leisure=stadium" in called["arena"]
@@ -55,3 +65,7 @@ def test_meanings_are_those_of_the_concepts() -> None:
     assert "natural=water&water=pond" in called["pond"]
     assert not any("tall" in tag or "*" in tag for tags in called.values() for tag in tags)
     assert "structure" not in called
+    assert called["park"] == ("leisure=park",)
+    assert "amenity=parking" in called["car park"]
+    assert "amenity=bus_station" in called["station"]
+    assert "amenity=fuel" not in called["station"]

@@ -44,6 +44,15 @@ class Case:
         return bool((self.right & self.keep).any())
 
 
+_BY_NAME_ONLY = {
+    "park": frozenset({
+        "baseball", "car_park", "commercial", "container_yard", "parking_garage", "retail", "theme_park", "zoo",
+    }),
+    "station": frozenset({"fuel", "power_station", "substation"}),
+}  # fmt: skip
+"""Noun -> concepts that are called so with a word before it, and are nothing of the kind."""
+
+
 def cases_of(gallery: Gallery) -> list[Case]:
     """All questions to a gallery, with and without right answers in equal number; the same each time."""
     asked = _of_city(gallery) if gallery.name == "city" else _of_captions(gallery)
@@ -62,13 +71,14 @@ def _of_city(gallery: Gallery) -> Iterator[tuple[str, Mask, Mask]]:
 
 
 def called(noun: Noun) -> frozenset[str]:
-    """Concepts that a noun fits: a football pitch is a pitch too."""
+    """Concepts that a noun fits: a football pitch is a pitch too, though a car park is no park."""
     ending = f" {noun.singular}"
-    return frozenset(
+    fitting = frozenset(
         concept.name
         for concept in CONCEPTS.values()
         if any(f" {other.singular}".endswith(ending) for other in concept.nouns)
     )
+    return fitting - _BY_NAME_ONLY.get(noun.singular, frozenset())
 
 
 def _masks(told: Sequence[bool | None]) -> tuple[Mask, Mask]:

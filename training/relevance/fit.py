@@ -25,6 +25,7 @@ from retrieval.calibration import (
     Model,
     packed,
 )
+from retrieval.naming import Naming
 from retrieval.relevance import DEPTH, Asked, Relevance, together
 from retrieval.serving import Serving
 from retrieval.terms import VectorTerm
@@ -103,7 +104,7 @@ def samples(
     for case in cases:
         serving = indexes.without(case.keep)
         relevance, asked = Relevance(serving, calibration), asked_of(serving, case.text, words[case.text])
-        nameless = Relevance(serving, calibration.model_copy(update={"called": {}}))
+        nameless = Relevance(serving, calibration, Naming(serving, {}))
         ways: dict[Kind, Sample] = {}
         for judged, way in ((relevance, asked), (nameless, asked), (relevance, replace(asked, text=""))):
             # Ranked as a search ranks them, where names are known and where they are not.
