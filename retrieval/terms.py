@@ -68,7 +68,7 @@ class VectorTerm:
 
     def best(self, count: int, rows: RowIds | None) -> tuple[Scores, RowIds]:
         """The best `count` of the allowed rows, without scoring each where an index can tell."""
-        if self.borne is None:
+        if self.borne is None or (rows is not None and not len(rows)):
             return self._likest(count, rows)
         found = np.unique(np.concatenate([self._likest(count, some)[1] for some in _levels(self.borne, rows)]))
         return best_first(self.scores(found), found, count)

@@ -25,7 +25,7 @@ from pmtiles.tile import (
 
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.protocols import TileSource
-from geoanchor.tiling import Tile
+from geoanchor.tiling import MAX_ZOOM, Tile
 from indexer.sources.grid import MAX_TILE_BYTES, GridTiles, pick_zoom, plain_text
 from indexer.sources.identity import file_stamp, source_name
 from indexer.sources.registry import SourceOptions
@@ -84,6 +84,11 @@ class PMTilesStore:
             end = header[f"{part}_offset"] + header[f"{part}_length"]
             if end > size:
                 raise BadInput(str(self._path), f"cut short: {size} bytes where the header speaks of {end}")
+        shallowest, deepest = self.zooms
+        if not shallowest <= deepest <= MAX_ZOOM:
+            raise BadInput(
+                str(self._path), f"damaged: its header speaks of zooms {shallowest} to {deepest}, of 0 to {MAX_ZOOM}"
+            )
         if header["tile_type"] is TileType.MLT:
             raise BadInput(str(self._path), "holds MapLibre tiles (MLT), which cannot be read; use MVT or pictures")
         if header["tile_compression"] in (Compression.BROTLI, Compression.ZSTD):

@@ -93,6 +93,11 @@ def test_filters_hold_and_a_heat_map_shows_the_same_scores(searcher: Searcher, r
     assert sorted(scores.tolist(), reverse=True) == pytest.approx([hit.score for hit in hits], abs=1e-6)
 
 
+def test_where_no_row_is_left_none_comes(searcher: Searcher) -> None:
+    for text in ("red", "red by the blue"):
+        assert searcher.search(ask(text, region=RadiusRegion(lng=0, lat=0, radius_m=10))).hits == ()
+
+
 @pytest.mark.parametrize("query", [ask("red", tags=False), ask("arena"), ask("grey")])
 def test_tags_do_not_count_where_unwanted_borne_by_none_or_not_named(
     searcher: Searcher, rows: list[dict], query: Query

@@ -167,6 +167,16 @@ def test_damage_anywhere_gives_one_sentence(
     assert not any("\n" in message for message in said)
 
 
+@pytest.mark.parametrize(("at", "zoom"), [(101, 31), (101, 255), (100, 18)])
+def test_pmtiles_of_impossible_zooms_are_damaged(tmp_path: Path, at: int, zoom: int) -> None:
+    path = Path(write("pmtiles", tmp_path, [(t, picture(t)) for t in TILES]))
+    data = bytearray(path.read_bytes())
+    data[at] = zoom
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=f"zooms .*{zoom}"):
+        open_pmtiles(str(path), SourceOptions())
+
+
 def test_cut_pmtiles_says_so(tmp_path: Path) -> None:
     path = Path(write("pmtiles", tmp_path, [(t, picture(t)) for t in TILES]))
     path.write_bytes(path.read_bytes()[:-10])
