@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 
 import numpy as np
@@ -19,6 +19,8 @@ from retrieval.serving import Serving
 Mask = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 _WORD = re.compile(r"[^\W_]+")
+_REMEMBERED = 16
+"""Texts: two of each question that is worked on at a time."""
 
 
 class Naming:
@@ -27,6 +29,9 @@ class Naming:
     Args:
         called: name -> tags, any of which makes a thing so called; "a=b&c=d" needs both.
         tags: that are names by their own words too: leisure=pitch is called "pitch".
+    Attributes:
+        bearing: text -> rows (g, t) that bear the tags of each thing it names, not to be written to; None where it
+            names nothing.
     """
 
     def __init__(self, serving: Serving, called: Mapping[str, tuple[str, ...]], tags: Iterable[str] = ()) -> None:
@@ -36,6 +41,8 @@ class Naming:
             if words := _words(name):
                 self._meant[words] = (*self._meant.get(words, ()), *meant)
         self._longest = max(map(len, self._meant), default=0)
+        # Order, probabilities and verdict of one question ask the same.
+        self.bearing = lru_cache(maxsize=_REMEMBERED)(self._bearing)
 
     def things(self, text: str) -> list[tuple[str, ...]]:
         """The tags of each thing that a text names; of "football pitch" and "pitch" the longer name counts."""
@@ -49,15 +56,14 @@ class Naming:
             at += 1
         return found
 
-    def bearing(self, text: str) -> Mask | None:
-        """Rows (g, t) that bear the tags of each thing named, None where the text names nothing."""
-        named = self.things(text)
-        return np.column_stack([self._any_of(tags) for tags in named]) if named else None
-
     def share(self, text: str) -> Scores | None:
         """(g,) share of the things that a text names whose tags each row bears; None where no row bears any."""
         found = self.bearing(text)
         return found.mean(axis=1) if found is not None and found.any() else None
+
+    def _bearing(self, text: str) -> Mask | None:
+        named = self.things(text)
+        return np.column_stack([self._any_of(tags) for tags in named]) if named else None
 
     def _any_of(self, tags: tuple[str, ...]) -> Mask:
         out = np.zeros(len(self._serving), bool)

@@ -172,10 +172,12 @@ def best_matches(
     """
     strongest = rows[_strongest(subject[rows])]
     first, rest = _parted(strongest, subject[strongest], max(_FIRST, count))
-    scores = match_relation(subject, thing, decay_m, places, first).scores
-    to_beat = scores[top(scores, count)].min() if len(first) >= count and len(rest) else 0.0
-    # What an object must be worth beside the strongest of the others; a little less, for rounding.
-    least = (to_beat / subject[rest].max() - _ALONE) / (1 - _ALONE) * (1 - 1e-9) if to_beat else 0.0
+    scores, least = np.empty(0), 0.0
+    if len(rest):
+        scores = match_relation(subject, thing, decay_m, places, first).scores
+        to_beat, strength = scores[top(scores, count)].min(), max(float(subject[rest].max()), 1e-12)
+        # What an object must be worth beside the strongest of the others; a little less, for rounding.
+        least = (to_beat / strength - _ALONE) / (1 - _ALONE) * (1 - 1e-9)
     if least <= 0:
         return best_first(match_relation(subject, thing, decay_m, places, rows).scores, rows, count)
     likely = np.flatnonzero(thing >= least)

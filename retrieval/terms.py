@@ -282,14 +282,16 @@ class Ranking:
 
 
 def _levels(borne: Scores, rows: RowIds | None) -> list[RowIds | None]:
-    """The allowed rows by what tags add to them; None for all of them, which do in place of those of 0 while tags take
-    nothing away: then none of 0 comes among the best that is not among the likest of all."""
+    """The allowed rows, None for all, by what tags add to them. While tags take nothing away all of them do in place of
+    those of 0: none of these comes among the best that is not among the likest of all."""
     own = borne if rows is None else borne[rows]
-    levels: list[RowIds | None] = []
-    for level in np.unique(own):
-        at = np.flatnonzero(own == level)
-        levels.append(rows if level == 0 and own.min() == 0 else at if rows is None else rows[at])
-    return levels
+    bearing = np.flatnonzero(own)
+    levels = [bearing[own[bearing] == level] for level in np.unique(own[bearing])]
+    taken = own.min() < 0
+    if taken:
+        levels.append(np.flatnonzero(own == 0))
+    told = [at if rows is None else rows[at] for at in levels]
+    return [*told] if taken else [rows, *told]
 
 
 def _shares(borne: Scores | None, rows: RowIds) -> list[float]:

@@ -23,6 +23,13 @@ _NOUNS = 2
 """Of each concept so many of its names are asked for."""
 _ASKED = 100
 """Questions to pictures that people have captioned: every thing, then sentences."""
+_BY_NAME_ONLY = {
+    "park": frozenset({
+        "baseball", "car_park", "commercial", "container_yard", "parking_garage", "retail", "theme_park", "zoo",
+    }),
+    "station": frozenset({"fuel", "power_station", "substation"}),
+}  # fmt: skip
+"""Noun -> concepts that are called so with a word before it, and are nothing of the kind."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,15 +49,6 @@ class Case:
     def answerable(self) -> bool:
         """Whether the index has a right answer."""
         return bool((self.right & self.keep).any())
-
-
-_BY_NAME_ONLY = {
-    "park": frozenset({
-        "baseball", "car_park", "commercial", "container_yard", "parking_garage", "retail", "theme_park", "zoo",
-    }),
-    "station": frozenset({"fuel", "power_station", "substation"}),
-}  # fmt: skip
-"""Noun -> concepts that are called so with a word before it, and are nothing of the kind."""
 
 
 def cases_of(gallery: Gallery) -> list[Case]:
