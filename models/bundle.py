@@ -18,6 +18,7 @@ from geoanchor.space import EmbeddingSpace, Metric, Modality, Number
 
 MANIFEST_NAME = "bundle.json"
 WEIGHTS_NAME = "weights.safetensors"
+SKETCHES_NAME = "sketches.safetensors"
 CARD_NAME = "CARD.md"
 SHIPPED = Path(__file__).parent / "bundles"
 """Bundles that come with the package, one folder each."""
@@ -77,6 +78,17 @@ class StructureSpec(_Strict):
     size_px: int = Field(gt=0, multiple_of=32)
 
 
+class SketchSpec(_Strict):
+    """Shape of `models.sketches.Sketches`: channels that are drawn, width of the layers before, SHA-256 of the file.
+
+    A file of its own, since no vector depends on it: an index stays good when another tells shifts.
+    """
+
+    channels: int = Field(gt=0)
+    width: int = Field(gt=0)
+    weights_sha256: str
+
+
 class SpaceSpec(_Strict):
     """One space of a bundle: length and number type of its vectors, metric, and the modalities it holds."""
 
@@ -91,7 +103,8 @@ class BundleManifest(_Strict):
 
     Attributes:
         backend: which file of `models` reads the weights.
-        branches: by modality; spaces: by name; structure: the decoder, where the bundle has one.
+        branches: by modality; spaces: by name; structure: the decoder, where the bundle has one; sketches: what tells
+            shifts more surely, where there is such.
         weights_sha256: of weights.safetensors; checked when weights are loaded.
         training_data, attribution, licence, limits: in words; quality: measured figures.
         seeds: split -> range in words; recipe: what it was trained by.
@@ -104,6 +117,7 @@ class BundleManifest(_Strict):
     branches: dict[Modality, Branch]
     spaces: dict[str, SpaceSpec]
     structure: StructureSpec | None = None
+    sketches: SketchSpec | None = None
     weights_sha256: str
     licence: str
     training_data: tuple[str, ...] = ()

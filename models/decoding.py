@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
+from geoanchor.structure import CLASSES
 from models.codes import CELLS
 from models.precision import matrix_units
 from models.slices import in_slices
@@ -34,19 +36,38 @@ class Decoder:
 
     def log_beliefs(self, pictures: Sequence[Pixels], cells: int = CELLS) -> Vectors:
         """Pictures of any size -> (n, cells, cells, 7) float32, mean log-belief in each class over a cell's pixels."""
-        starts = range(0, len(pictures), _AT_ONCE)
-        blocks = [self._block(pictures[start : start + _AT_ONCE], cells) for start in starts]
-        return np.concatenate(blocks) if blocks else np.zeros((0, cells, cells, 7), np.float32)
+        if not pictures:
+            return np.zeros((0, cells, cells, len(CLASSES)), np.float32)
+        return self._seen(pictures, partial(self._beliefs, cells))
 
-    def _block(self, pictures: Sequence[Pixels], cells: int) -> Vectors:
-        stacked = torch.from_numpy(np.stack([resized(picture, self.size_px) for picture in pictures]))
-        return cast(Vectors, in_slices(partial(self._beliefs, cells), stacked).numpy())
+    def described(self, pictures: Sequence[Pixels], cells: int) -> tuple[Vectors, Vectors]:
+        """One or more pictures -> log-beliefs (n, cells, cells, 7) and the features behind them, (n, cells, cells, f)
+        float32."""
+        both = self._seen(pictures, partial(self._described, cells))
+        return both[..., : len(CLASSES)], both[..., len(CLASSES) :]
+
+    def _seen(self, pictures: Sequence[Pixels], made: Callable[[Tensor], Tensor]) -> Vectors:
+        """What is made of normalised pixels (n, 3, h, w), a block at a time, with the channels last."""
+        blocks = [pictures[start : start + _AT_ONCE] for start in range(0, len(pictures), _AT_ONCE)]
+        stacked = (torch.from_numpy(np.stack([resized(one, self.size_px) for one in block])) for block in blocks)
+        parts = [in_slices(lambda pixels: made(_normalised(pixels)).permute(0, 2, 3, 1), part) for part in stacked]
+        return cast(Vectors, torch.cat(parts).numpy())
 
     def _beliefs(self, cells: int, pixels: Tensor) -> Tensor:
         with matrix_units():
-            logits = self._network(normalise(pixels.permute(0, 3, 1, 2).float() / 255))
-        beliefs = logits.float().log_softmax(dim=1)
-        return torch.nn.functional.adaptive_avg_pool2d(beliefs, cells).permute(0, 2, 3, 1)
+            logits = self._network(pixels)
+        return adaptive_avg_pool2d(logits.float().log_softmax(dim=1), cells)
+
+    def _described(self, cells: int, pixels: Tensor) -> Tensor:
+        with matrix_units():
+            features = self._network.features(pixels)
+            logits = self._network.head(features)
+        both = torch.cat([logits.float().log_softmax(dim=1), features.float()], dim=1)
+        return adaptive_avg_pool2d(both, cells)
+
+
+def _normalised(pixels: Tensor) -> Tensor:
+    return normalise(pixels.permute(0, 3, 1, 2).float() / 255)
 
 
 def resized(pixels: Pixels, side: int) -> Pixels:

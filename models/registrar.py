@@ -12,25 +12,24 @@ import numpy as np
 
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
-from models.codes import CELLS, log_odds
-from models.registration import MAP_FLOOR, PICTURE_FLOOR, Spectra, best_shift, reach_cells, sharpened
+from models.codes import CELLS
+from models.registration import told_shifts
 
 FINE_CELLS = 2 * CELLS
 """Side of the grid that is compared: what the decoder tells apart."""
 _AT_ONCE = 64
-Grids = Callable[[Sequence[Pixels], int], Vectors]
+Grids = Callable[[Sequence[Pixels]], Vectors]
 
 
 class StructureRegistrar:
     """See `geoanchor.protocols.Registrar`.
 
     Args:
-        map_shares, log_beliefs: pictures of maps, aerial pictures, and a number of cells -> (n, cells, cells, 7).
-        prior: (7,) share of each class on maps.
+        maps, aerials: n pictures of either side -> (n, FINE_CELLS, FINE_CELLS, c) sharpened grids, to be compared.
     """
 
-    def __init__(self, map_shares: Grids, log_beliefs: Grids, prior: Vectors) -> None:
-        self._map_shares, self._log_beliefs, self._prior = map_shares, log_beliefs, prior
+    def __init__(self, maps: Grids, aerials: Grids) -> None:
+        self._maps, self._aerials = maps, aerials
 
     def offsets(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float = 0.1) -> Vectors:
         """Offsets (n, 2) of n pairs, shares of the side; see `geoanchor.protocols.Registrar`."""
@@ -43,10 +42,6 @@ class StructureRegistrar:
         return found
 
     def _found(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float) -> Vectors:
-        grids = self._map_shares(maps, FINE_CELLS)
-        odds = log_odds(self._log_beliefs(aerials, FINE_CELLS), self._prior)
-        reach = reach_cells(max_offset, FINE_CELLS)
-        spectra = Spectra(sharpened(grids, MAP_FLOOR), sharpened(odds, PICTURE_FLOOR), reach)
-        rows, columns = (np.arange(max(len(grids), len(odds))) % len(side) for side in (grids, odds))
-        whole, _ = best_shift(spectra.likeness(rows, columns))
-        return np.asarray(spectra.refined(rows, columns, whole) / FINE_CELLS, np.float32)
+        sides = self._maps(maps), self._aerials(aerials)
+        rows, columns = (np.arange(max(len(maps), len(aerials))) % len(side) for side in sides)
+        return told_shifts(*sides, rows, columns, max_offset)

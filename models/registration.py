@@ -16,7 +16,7 @@ from geoanchor.protocols import RowVectors, Vectors
 
 _BLUR = 0.1
 """Standard deviation of the blur, as a share of the side."""
-_TAKEN = 0.8
+TAKEN = 0.8
 """Share of the blurred grid that is taken away. All of it would leave nothing of a map that is one class throughout."""
 MAP_FLOOR, PICTURE_FLOOR = 3.0, 20.0
 """Added to the length of a sharpened grid before it is divided by it, so that a map that says nothing stays quiet."""
@@ -27,16 +27,16 @@ _STEPS_A_CELL = 10
 
 def sharpened(grids: Vectors, floor: float) -> Vectors:
     """Grids (n, h, w, c) without most of what their neighbourhood shares, divided by their length plus `floor`."""
-    rows, columns = _blur(grids.shape[1]), _blur(grids.shape[2])
+    rows, columns = blur(grids.shape[1]), blur(grids.shape[2])
     blurred = np.einsum("ij,njwc->niwc", rows, grids, optimize=True)
     blurred = np.einsum("kw,niwc->nikc", columns, blurred, optimize=True)
-    sharp = grids - _TAKEN * blurred
+    sharp = grids - TAKEN * blurred
     length = np.sqrt(np.einsum("nhwc,nhwc->n", sharp, sharp))
     return np.asarray(sharp / (length + floor)[:, None, None, None], np.float32)
 
 
 @cache
-def _blur(side: int) -> Vectors:
+def blur(side: int) -> Vectors:
     """(side, side) Gaussian means of neighbours; beyond an edge the edge goes on."""
     cells = _BLUR * side
     reach = int(4 * cells)
@@ -122,6 +122,21 @@ def best_shift(table: Vectors, expected: Vectors | None = None) -> tuple[NDArray
     place = flat.argmax(axis=1)
     south, east = np.divmod(place, len(shifts))
     return np.stack([east - reach, south - reach], axis=1), flat.max(axis=1)
+
+
+def told_shifts(
+    maps: Vectors, pictures: Vectors, rows: NDArray[np.int64], columns: NDArray[np.int64], max_offset: float
+) -> Vectors:
+    """Shifts (n, 2) of n pairs of rows, shares of the side, none beyond `max_offset` on either axis; float32.
+
+    Args:
+        maps: (m, h, w, c); pictures: (p, h, w, c); sharpened.
+    """
+    cells = maps.shape[1]
+    spectra = Spectra(maps, pictures, reach_cells(max_offset, cells))
+    whole, _ = best_shift(spectra.likeness(rows, columns))
+    # A map whose own ground lies a little off the picture's seems farther off than it can be.
+    return np.asarray(np.clip(spectra.refined(rows, columns, whole) / cells, -max_offset, max_offset), np.float32)
 
 
 def moved(grids: RowVectors, shifts: NDArray[np.int64]) -> tuple[RowVectors, NDArray[np.bool_]]:

@@ -56,6 +56,10 @@ class StructureNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3, h, w) normalised pixels, sides a multiple of 32 -> (n, 7, h/4, w/4) logits."""
+        return cast(Tensor, self.head(self.features(x)))
+
+    def features(self, x: Tensor) -> Tensor:
+        """(n, 3, h, w) as above -> (n, pyramid, h/4, w/4), what the logits are made of."""
         x, levels = self.stem(x), []
         for stage in self.stages:
             x = stage(x)
@@ -63,7 +67,7 @@ class StructureNet(nn.Module):
         y = self.lateral[-1](levels[-1])
         for lateral, smooth, level in reversed(list(zip(self.lateral, self.smooth, levels, strict=False))):
             y = smooth(lateral(level) + interpolate(y, scale_factor=2.0, mode="nearest"))
-        return cast(Tensor, self.head(y))
+        return cast(Tensor, y)
 
 
 def convolution(inner: int, outer: int, kernel: int, stride: int = 1) -> nn.Sequential:

@@ -17,7 +17,7 @@ from geoanchor.errors import BadInput
 from geoanchor.image import Pixels
 from geoanchor.protocols import RowVectors, Vectors
 from geoanchor.structure import shares
-from models.bundle import StructureSpec
+from models.bundle import SKETCHES_NAME, SketchSpec, StructureSpec
 from models.codes import CELLS, Codebooks, log_odds
 from models.critic import Critic, feature_count
 from models.fusion import PREFIX as FUSION
@@ -30,6 +30,7 @@ from models.weights import Weights
 
 if TYPE_CHECKING:
     from models.decoding import Decoder
+    from models.sketches import Sketches
 
 COARSE = "structure"
 """Name of the space of coarse vectors."""
@@ -42,12 +43,14 @@ class StructureEncoder:
     """The structure half of a bundle.
 
     Args:
-        spec: shape of the decoder. weights: the bundle's; read on first use.
+        spec: shape of the decoder. weights: the bundle's; read on first use. sketches: what is drawn of either side to
+            tell shifts by; its own weights lie beside the bundle's.
     """
 
-    def __init__(self, spec: StructureSpec, weights: Weights) -> None:
+    def __init__(self, spec: StructureSpec, weights: Weights, sketches: SketchSpec | None = None) -> None:
         self._spec = spec
         self._weights = weights
+        self._sketch = sketches
         self._lock = RLock()
 
     def prepare_map(self, pixels: Pixels) -> Pixels:
@@ -108,8 +111,24 @@ class StructureEncoder:
         if critic.inputs != feature_count():
             reason = f"its critic looks at {critic.inputs} features, this version at {feature_count()}; train it again"
             raise BadInput(str(self._weights.path), reason)
-        registrar = StructureRegistrar(self._map_shares, self._log_beliefs, self.books.prior)
+        registrar = StructureRegistrar(self._map_grids, self._aerial_grids)
         return StructureMatcher(self.books, critic, scorer, calibration, registrar)
+
+    def _map_grids(self, pictures: Sequence[Pixels]) -> Vectors:
+        """What shifts of maps are told by: (n, FINE_CELLS, FINE_CELLS, c)."""
+        grids = self._map_shares(pictures, FINE_CELLS)
+        plain = sharpened(grids, MAP_FLOOR)
+        with self._lock:
+            sketches = self._sketches
+        return np.concatenate([plain, sketches.draw_maps(grids)], axis=-1) if sketches else plain
+
+    def _aerial_grids(self, pictures: Sequence[Pixels]) -> Vectors:
+        """The same of aerial pictures."""
+        with self._lock:
+            decoder, sketches = self._decoder, self._sketches
+        beliefs, features = decoder.described(pictures, FINE_CELLS)
+        plain = sharpened(log_odds(beliefs, self.books.prior), PICTURE_FLOOR)
+        return np.concatenate([plain, sketches.draw_pictures(features)], axis=-1) if sketches else plain
 
     @cached_property
     def _projections(self) -> Mapping[str, Vectors]:
@@ -129,6 +148,22 @@ class StructureEncoder:
             reason = "does not hold the structure decoder that the manifest speaks of"
             raise BadInput(str(self._weights.path), reason) from error
         return Decoder(fold_norms(network), self._spec.size_px)
+
+    @cached_property
+    def _sketches(self) -> Sketches | None:
+        if self._sketch is None:
+            return None
+        import torch
+
+        from models.sketches import Sketches
+
+        weights = Weights(self._weights.path.with_name(SKETCHES_NAME), self._sketch.weights_sha256)
+        sketches = Sketches(self._spec.pyramid, self._sketch)
+        try:
+            sketches.load_state_dict({n: torch.from_numpy(a) for n, a in weights.read("sketches").items()})
+        except RuntimeError as error:
+            raise BadInput(str(weights.path), "does not hold the sketches that the manifest speaks of") from error
+        return sketches.eval()
 
 
 def coarse_cells(grids: Vectors) -> Vectors:

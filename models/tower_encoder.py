@@ -53,7 +53,8 @@ class TowerEncoder:
         self._weights = Weights(weights, manifest.weights_sha256)
         self._settings = settings
         self._spaces = manifest.embedding_spaces()
-        self._structure = StructureEncoder(manifest.structure, self._weights) if manifest.structure else None
+        spec = manifest.structure
+        self._structure = StructureEncoder(spec, self._weights, manifest.sketches) if spec else None
         self._towers: dict[Modality, ImageTower] = {}
         self._lock = RLock()
 

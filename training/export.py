@@ -42,20 +42,38 @@ def export(model: PairModel, recipe: Recipe, folder: Path, fusion: FusionScorer 
 
 
 def write_bundle(folder: Path, tensors: Mapping[str, RowVectors], described: Callable[[str], BundleManifest]) -> Path:
-    """Write a bundle in a fresh folder and rename it into place; what was at `folder` is replaced.
+    """Write a bundle of tensors; see `replace_bundle`.
 
     Args:
         described: from the SHA-256 of the weights to the manifest.
     """
+
+    def write(partial: Path) -> BundleManifest:
+        return described(write_tensors(partial / WEIGHTS_NAME, tensors))
+
+    return replace_bundle(folder, write)
+
+
+def replace_bundle(folder: Path, write: Callable[[Path], BundleManifest]) -> Path:
+    """Write a bundle in a fresh folder and rename it into place; what was at `folder` is replaced.
+
+    Args:
+        write: puts the weights into the fresh folder; the manifest.
+    """
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file(dict(tensors), partial / WEIGHTS_NAME)
-    (partial / WEIGHTS_NAME).chmod(0o644)  # safetensors writes for the owner alone
-    write_manifest(partial, described(file_sha256(partial / WEIGHTS_NAME)))
+    write_manifest(partial, write(partial))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder
+
+
+def write_tensors(path: Path, tensors: Mapping[str, RowVectors]) -> str:
+    """Write a safetensors file that everyone may read; its SHA-256."""
+    save_file(dict(tensors), path)
+    path.chmod(0o644)  # safetensors writes for the owner alone
+    return file_sha256(path)
 
 
 def describe(recipe: Recipe, weights_sha256: str) -> BundleManifest:

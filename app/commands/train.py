@@ -27,12 +27,15 @@ def train(
     """Train a model by a recipe; prints the folder of the bundle it made, or the file of open_clip weights."""
     from training.domain.recipe import is_domain_recipe
     from training.scenes.recipe import is_scenes_recipe
+    from training.sketches.recipe import is_sketch_recipe
     from training.structure.recipe import is_structure_recipe
 
     if is_structure_recipe(recipe):
         from training.structure.train import train_structure as run_training
     elif is_scenes_recipe(recipe):
         from training.scenes.train import train_scenes as run_training
+    elif is_sketch_recipe(recipe):
+        from training.sketches.train import train_sketches as run_training
     elif is_domain_recipe(recipe):
         from training.domain.train import train_domain as run_training
     else:

@@ -11,7 +11,9 @@ from streets import PRIOR, ground
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
 from geoanchor.structure import shares
+from models.codes import log_odds
 from models.registrar import FINE_CELLS, StructureRegistrar
+from models.registration import MAP_FLOOR, PICTURE_FLOOR, sharpened
 
 SIDE = 320
 ROOM = 40
@@ -23,16 +25,18 @@ def shown(classes: np.ndarray, dx: int, dy: int) -> Pixels:
     return np.repeat(window[..., None], 3, axis=2)
 
 
-def map_shares(pictures: Sequence[Pixels], cells: int) -> Vectors:
-    return np.stack([shares(picture[..., 0], cells) for picture in pictures])
+def map_grids(pictures: Sequence[Pixels]) -> Vectors:
+    return sharpened(np.stack([shares(picture[..., 0], FINE_CELLS) for picture in pictures]), MAP_FLOOR)
 
 
-def log_beliefs(pictures: Sequence[Pixels], cells: int) -> Vectors:
-    """A decoder that is fairly sure of what is there."""
-    return np.log(0.8 * map_shares(pictures, cells) + 0.2 / len(PRIOR)).astype(np.float32)
+def aerial_grids(pictures: Sequence[Pixels]) -> Vectors:
+    """Of a decoder that is fairly sure of what is there."""
+    grids = np.stack([shares(picture[..., 0], FINE_CELLS) for picture in pictures])
+    odds = log_odds(np.log(0.8 * grids + 0.2 / len(PRIOR)).astype(np.float32), PRIOR)
+    return sharpened(odds, PICTURE_FLOOR)
 
 
-REGISTRAR = StructureRegistrar(map_shares, log_beliefs, PRIOR)
+REGISTRAR = StructureRegistrar(map_grids, aerial_grids)
 GROUNDS = [ground(seed, SIDE + 2 * ROOM) for seed in range(6)]
 MOVES = [(0, 0), (13, -7), (-29, 30), (3, 1), (-1, -18), (22, 22)]
 
@@ -66,12 +70,9 @@ def test_no_reach_and_no_pairs() -> None:
     assert REGISTRAR.offsets([], []).shape == (0, 2)
 
 
-def test_the_grid_is_asked_for_at_its_full_fineness() -> None:
-    asked: list[int] = []
-
-    def noted(pictures: Sequence[Pixels], cells: int) -> Vectors:
-        asked.append(cells)
-        return log_beliefs(pictures, cells)
-
-    StructureRegistrar(map_shares, noted, PRIOR).offsets([shown(GROUNDS[0], 0, 0)], [shown(GROUNDS[0], 0, 0)])
-    assert asked == [FINE_CELLS]
+def test_no_shift_is_told_beyond_what_was_asked_for() -> None:
+    """Maps that lie 13 pixels off where at most 12 are possible: their peak is seen, and taken back to the edge."""
+    move = np.array([13, -13])
+    maps, aerials = ([shown(own, *by) for own in GROUNDS] for by in (move.tolist(), (0, 0)))
+    found = REGISTRAR.offsets(maps, aerials, max_offset=12 / SIDE)
+    np.testing.assert_allclose(found, np.sign(move) * np.full((6, 2), 12 / SIDE), atol=1e-6)

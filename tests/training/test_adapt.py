@@ -26,10 +26,10 @@ from models.structure import StructureNet
 from retrieval.heat import ancestors
 from retrieval.index.lance import LanceStore
 from training.adapt import learning
-from training.adapt.base import Base
 from training.adapt.blocks import split_blocks
 from training.adapt.learning import Judged
 from training.adapt.record import FILE_NAME, FORMER_NAME, read_adaptation
+from training.structure.base import Base
 from training.structure.export import decoder_arrays, export_parts
 from training.structure.fit import dense_loss
 

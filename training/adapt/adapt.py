@@ -28,12 +28,12 @@ from models.structure import StructureNet
 from models.structure_encoder import COARSE
 from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
-from training.adapt.base import Base
 from training.adapt.blocks import Blocks, split_blocks
 from training.adapt.ground import pictures_of, read_ground
 from training.adapt.learning import AdaptOptions, Advance, Judged, beliefs, continued, judge
 from training.adapt.record import Adaptation, write_former
 from training.runlog import Log
+from training.structure.base import Base
 from training.structure.export import decoder_arrays, export_parts
 
 SPACES = (COARSE, CODES)

@@ -17,8 +17,8 @@ from geoanchor.structure import CLASSES
 from models.codes import CELLS
 from models.decoding import Decoder
 from models.structure import StructureNet
-from training.adapt.base import Base
 from training.adapt.ground import OwnGround
+from training.structure.base import Base
 from training.structure.batches import Ground
 from training.structure.calibrate import Examples, fit_calibration, judged_by_kind, make_examples
 from training.structure.fit import StructureSession

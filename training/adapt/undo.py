@@ -15,9 +15,9 @@ from indexer.store import IndexStore, Stores
 from indexer.upkeep import Revision, revise
 from retrieval.serving import Serving
 from training.adapt.adapt import SPACES, aerial_vectors
-from training.adapt.base import Base
 from training.adapt.blocks import Blocks
 from training.adapt.record import Adaptation, read_adaptation, read_former
+from training.structure.base import Base
 
 
 def undo(folder: Path, stores: Stores, finish: Finish) -> Adaptation:

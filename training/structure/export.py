@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from geoanchor.protocols import RowVectors
-from models.bundle import SHIPPED, WEIGHTS_NAME, BundleManifest, SpaceSpec, StructureSpec, read_bundle
+from models.bundle import SHIPPED, SKETCHES_NAME, WEIGHTS_NAME, BundleManifest, SpaceSpec, StructureSpec, read_bundle
 from models.codes import CELLS
 from models.matcher import CODES
 from models.structure import StructureNet
 from models.structure_encoder import COARSE
-from training.export import write_bundle
+from training.export import replace_bundle, write_tensors
 from training.structure.coarse import DIM
 from training.structure.recipe import StructureRecipe
 
@@ -36,7 +37,7 @@ def export_structure(
     Args:
         arrays: by part and name, all that the run made but the decoder.
     """
-    parts = {"decoder": decoder_arrays(network), **arrays}
+    parts = {**arrays} if recipe.decoder.keep else {"decoder": decoder_arrays(network), **arrays}
     return export_parts(base_folder(recipe.base), parts, folder, lambda base, sha256: describe(recipe, base, sha256))
 
 
@@ -48,14 +49,24 @@ def export_parts(
 ) -> Path:
     """Write a bundle with other tensors for some of its parts, in a fresh folder that is renamed into place.
 
+    Sketches are drawn of one decoder's features: another decoder goes without.
+
     Args:
         described: from the base's manifest and the SHA-256 of the weights to the new manifest.
     """
     manifest, tensors = read_bundle(base), load_file(base / WEIGHTS_NAME)
+    if "decoder" in parts:
+        manifest = manifest.model_copy(update={"sketches": None})
     kept = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] not in parts}
     for part, own in parts.items():
         kept |= {f"{part}.{name}": _half(array, part) for name, array in own.items()}
-    return write_bundle(folder, kept, lambda sha256: described(manifest, sha256))
+
+    def write(partial: Path) -> BundleManifest:
+        if manifest.sketches:
+            shutil.copyfile(base / SKETCHES_NAME, partial / SKETCHES_NAME)
+        return described(manifest, write_tensors(partial / WEIGHTS_NAME, kept))
+
+    return replace_bundle(folder, write)
 
 
 def describe(recipe: StructureRecipe, base: BundleManifest, weights_sha256: str) -> BundleManifest:

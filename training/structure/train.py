@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from geoanchor.errors import UsageError
-from geoanchor.image import Pixels
 from geoanchor.protocols import RowVectors, Vectors
 from models.bundle import WEIGHTS_NAME, load_bundle, read_bundle
 from models.codes import Codebooks, log_odds
@@ -25,7 +23,6 @@ from models.structure_encoder import coarse_cells
 from models.weights import Weights
 from training.checkpoint import require_checkpoint
 from training.runlog import Log, silent
-from training.structure.batches import Ground
 from training.structure.calibrate import (
     fit_calibration,
     fit_critic,
@@ -39,9 +36,10 @@ from training.structure.coarse import learn_projections
 from training.structure.export import base_folder, export_structure
 from training.structure.fit import CHECKPOINT, StructureSession
 from training.structure.fusing import joint_pairs, joint_terms
-from training.structure.pairs import read_pictures, read_real_pairs
+from training.structure.grounds import held_out_sets, learned_grounds
+from training.structure.pairs import read_pictures
 from training.structure.recipe import StructureRecipe, load_structure_recipe
-from training.structure.tiles import cache_folder, draw_structure, read_tiles
+from training.structure.tiles import cache_folder, draw_structure
 from training.structure.variants import Variants, make_variants
 
 
@@ -68,7 +66,7 @@ def train_structure(
 
 
 def _fitted(plan: StructureRecipe, tiles: Path, run: Path, resume: bool, log: Log) -> StructureNet:
-    session = StructureSession(plan.decoder, plan.schedule, _grounds(plan, tiles), run)
+    session = StructureSession(plan.decoder, plan.schedule, learned_grounds(plan.pairs, tiles), run)
     if resume:
         session.load()
     return session.fit(log)
@@ -97,7 +95,7 @@ def _learned(
     With a kept decoder only the calibration: the base's codes, coarse vectors and critic stay as they are.
     """
     seed, decoder = plan.schedule.seed, Decoder(network, plan.decoder.size_px)
-    sets = _held_out(plan, tiles)
+    sets = held_out_sets(plan.pairs, tiles)
     log(f"calibrating on {', '.join(str(len(aerial)) for aerial, _ in sets)} held-out pictures")
     variants = make_variants(decoder, sets, np.random.default_rng(seed))
     books = Codebooks(_base_part(plan, "codes")) if plan.decoder.keep else learn_codebooks(variants, seed)
@@ -140,23 +138,3 @@ def _fused(
     fitted = fit_calibration(terms, pairs.agree, pairs.kind)
     log(f"bias and weights of {', '.join(TERMS)}: {', '.join(f'{value:.3f}' for value in fitted)}")
     return fitted
-
-
-def _held_out(plan: StructureRecipe, tiles: Path) -> list[tuple[Pixels, NDArray[np.uint8]]]:
-    """Data sets that the decoder did not learn from; those for validation stay untouched."""
-    sets = [read_tiles(tiles, "val")]
-    if plan.pairs.share and plan.pairs.path.exists():
-        pairs = read_real_pairs(plan.pairs.path, "calibration")
-        sets.insert(0, (pairs.aerial, pairs.classes))
-    return sets
-
-
-def _grounds(plan: StructureRecipe, tiles: Path) -> list[Ground]:
-    """What a recipe learns from: real pairs where they lie at hand, and drawn tiles."""
-    aerial, classes = read_tiles(tiles, "train")
-    real = plan.pairs.share if plan.pairs.path.exists() else 0.0
-    grounds = [Ground(aerial, classes, 1 - real)]
-    if real:
-        pairs = read_real_pairs(plan.pairs.path, "train")
-        grounds.insert(0, Ground(pairs.aerial, pairs.classes, real))
-    return grounds
