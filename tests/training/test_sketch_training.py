@@ -334,5 +334,5 @@ def test_the_weight_is_that_by_which_most_held_out_shifts_are_told() -> None:
     lighter, share = held_out.weighed(noise)
     told = {one: held_out.within(_lighter(noise, one)) for one in _SHARES}
     assert told[share] == max(told.values()) == held_out.within(lighter)
-    assert float(lighter.weight) == pytest.approx(3.0 + np.log(share))
-    assert float(noise.weight) == 3.0
+    assert lighter.weight.item() == pytest.approx(3.0 + np.log(share))
+    assert noise.weight.item() == 3.0
