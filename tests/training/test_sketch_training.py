@@ -118,7 +118,13 @@ def test_sketches_go_where_their_decoder_goes_and_no_further(tmp_path: Path) -> 
     assert base.structure is not None
     other = StructureNet(base.structure.widths, base.structure.pyramid)
     moved = exported("moved", {"decoder": decoder_arrays(other)})
-    assert read_bundle(moved).sketches is None
+    bare = read_bundle(moved)
+    assert bare.sketches is None
+    # Nor does it say that it had learned from what only they did.
+    assert "sketches" in base.recipe
+    assert "sketches" not in bare.recipe
+    assert not any(line.startswith("shifts: ") for line in bare.training_data)
+    assert set(bare.training_data) < set(base.training_data)
     assert not (moved / SKETCHES_NAME).exists()
 
 

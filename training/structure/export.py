@@ -56,7 +56,7 @@ def export_parts(
     """
     manifest, tensors = read_bundle(base), load_file(base / WEIGHTS_NAME)
     if "decoder" in parts:
-        manifest = manifest.model_copy(update={"sketches": None})
+        manifest = _without_sketches(manifest)
     kept = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] not in parts}
     for part, own in parts.items():
         kept |= {f"{part}.{name}": _half(array, part) for name, array in own.items()}
@@ -67,6 +67,16 @@ def export_parts(
         return described(manifest, write_tensors(partial / WEIGHTS_NAME, kept))
 
     return replace_bundle(folder, write)
+
+
+def _without_sketches(manifest: BundleManifest) -> BundleManifest:
+    return manifest.model_copy(
+        update={
+            "sketches": None,
+            "training_data": tuple(line for line in manifest.training_data if not line.startswith("shifts: ")),
+            "recipe": {part: plan for part, plan in manifest.recipe.items() if part != "sketches"},
+        }
+    )
 
 
 def describe(recipe: StructureRecipe, base: BundleManifest, weights_sha256: str) -> BundleManifest:
