@@ -1,8 +1,7 @@
 """Sketches: what is drawn of a map and of a picture so that their shift shows, beside the classes of structure.
 
-Classes say what stands where, not which side of it shows: roofs lean, trees hang over roads, and a map draws a road
-wider than it is. Two small networks, one on the decoder's features and one on the map's shares, draw channels that are
-compared like the evidence of the classes and added to it.
+The decoder's features hold more than its beliefs in seven classes say. Two small networks, one on those features and
+one on the map's shares, draw channels that are compared like the evidence of the classes and added to it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 
 from geoanchor.protocols import Vectors
 from geoanchor.structure import CLASSES
-from models.bundle import SketchSpec
 from models.registration import TAKEN, blur
 
 _QUIET = 5.0
@@ -29,14 +27,13 @@ class Sketches(nn.Module):
         sharpness: logarithm of what makes likeness of plain and drawn channels log-odds of a shift; for training.
 
     Args:
-        features: channels of the decoder's features. spec: channels that are drawn, and of the layers before.
+        features: channels of the decoder's features. channels: that are drawn. width: of the layers before.
     """
 
-    def __init__(self, features: int, spec: SketchSpec) -> None:
+    def __init__(self, features: int, channels: int, width: int) -> None:
         super().__init__()
-        width = spec.width
-        self.pictures = nn.Sequential(*_layers(features, width, spec.channels))
-        self.maps = nn.Sequential(*_layers(len(CLASSES), width, width), nn.ReLU(), _layer(width, spec.channels))
+        self.pictures = nn.Sequential(*_layers(features, width, channels))
+        self.maps = nn.Sequential(*_layers(len(CLASSES), width, width), nn.ReLU(), _layer(width, channels))
         self.quiet = nn.Parameter(torch.full((2,), _QUIET))
         self.weight = nn.Parameter(torch.zeros(()))
         self.sharpness = nn.Parameter(torch.tensor(_SHARPNESS))

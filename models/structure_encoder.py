@@ -158,7 +158,7 @@ class StructureEncoder:
         from models.sketches import Sketches
 
         weights = Weights(self._weights.path.with_name(SKETCHES_NAME), self._sketch.weights_sha256)
-        sketches = Sketches(self._spec.pyramid, self._sketch)
+        sketches = Sketches(self._spec.pyramid, self._sketch.channels, self._sketch.width)
         try:
             sketches.load_state_dict({n: torch.from_numpy(a) for n, a in weights.read("sketches").items()})
         except RuntimeError as error:

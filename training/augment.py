@@ -62,6 +62,12 @@ def photographed(x: Tensor, generator: Generator) -> Tensor:
     return x + uniform((n, 1, 1, 1), 0, 0.04, generator) * _normal(tuple(x.shape), generator)
 
 
+def lit(x: Tensor, gamma: float, generator: Generator) -> Tensor:
+    """`photographed`, in 0..1, and darker or lighter by an exponent of at most e^gamma either way."""
+    seen = photographed(x, generator).clamp(0, 1)
+    return seen ** uniform((len(x), 1, 1, 1), -gamma, gamma, generator).exp()
+
+
 def _redrawn(x: Tensor, generator: Generator) -> Tensor:
     """Another palette: channels mixed, tones moved, one in ten turned dark."""
     n = len(x)

@@ -11,14 +11,14 @@ from streets import ground
 
 from geoanchor.errors import BadInput
 from geoanchor.image import Pixels
-from geoanchor.structure import CLASSES, shares
-from models.bundle import SHIPPED, SKETCHES_NAME, SketchSpec, load_bundle, read_bundle
+from geoanchor.structure import shares
+from models.bundle import SHIPPED, SKETCHES_NAME, load_bundle, read_bundle
 from models.registration import Spectra
 from models.sketches import Sketches
 from models.text import file_sha256
 from training.export import write_manifest
 
-SPEC = SketchSpec(channels=5, width=6, weights_sha256="")
+CHANNELS, WIDTH = 5, 6
 FEATURES, CELLS, REACH = 4, 24, 3
 
 
@@ -30,7 +30,7 @@ def _one_thread() -> None:
 @pytest.fixture
 def sketches() -> Sketches:
     torch.manual_seed(1)
-    return Sketches(FEATURES, SPEC).eval()
+    return Sketches(FEATURES, CHANNELS, WIDTH).eval()
 
 
 def inputs(count: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +42,7 @@ def inputs(count: int = 3) -> tuple[np.ndarray, np.ndarray]:
 def test_both_sides_are_drawn_with_as_many_channels(sketches: Sketches) -> None:
     features, maps = inputs()
     for drawn in (sketches.draw_pictures(features), sketches.draw_maps(maps)):
-        assert drawn.shape == (3, CELLS, CELLS, SPEC.channels)
+        assert drawn.shape == (3, CELLS, CELLS, CHANNELS)
         assert drawn.dtype == np.float32
         assert np.isfinite(drawn).all()
 
@@ -128,7 +128,3 @@ def test_vectors_need_no_sketches(tmp_path: Path) -> None:
     (folder / SKETCHES_NAME).unlink()
     found = load_bundle(folder).encode(pictures(), "aerial")
     assert set(found) == {"semantic", "structure", "structure_grid"}
-
-
-def test_classes_are_all_that_a_map_is_drawn_of() -> None:
-    assert Sketches(FEATURES, SPEC).maps[0].weight.shape[1] == len(CLASSES)

@@ -1,6 +1,7 @@
 """A run of sketches from recipe to bundle, in small: looked at once, fitted, resumed bit for bit, exported."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from streets import PRIOR, ground, grounds
 from app.commands.train import train
 from geoanchor.errors import UsageError
 from geoanchor.structure import shares
-from models.bundle import SHIPPED, SKETCHES_NAME, WEIGHTS_NAME, SketchSpec, load_bundle, read_bundle
+from models.bundle import SHIPPED, SKETCHES_NAME, WEIGHTS_NAME, load_bundle, read_bundle
 from models.decoding import Decoder
 from models.registrar import FINE_CELLS
 from models.registration import MAP_FLOOR, Spectra, best_shift, sharpened
@@ -20,7 +21,7 @@ from models.structure import StructureNet
 from training.sketches.batches import REACH, Batch, Batches
 from training.sketches.fit import CHECKPOINT, SketchSession, likeness, shift_loss
 from training.sketches.judge import _SHARES, HeldOut, _lighter
-from training.sketches.recipe import SketchSchedule, is_sketch_recipe, load_sketch_recipe
+from training.sketches.recipe import Sketch, SketchSchedule, is_sketch_recipe, load_sketch_recipe
 from training.sketches.train import train_sketches
 from training.sketches.views import Views, Window
 from training.structure.base import Base
@@ -30,7 +31,7 @@ from training.structure.export import decoder_arrays, export_parts
 RECIPES = Path(__file__).resolve().parents[2] / "training" / "recipes"
 RECIPE = RECIPES / "mini_sketches.toml"
 SMALL = ["data.tiles_per_city=5", "schedule.steps=4", "sketch.views=1"]
-SPEC = SketchSpec(channels=3, width=4, weights_sha256="")
+SHAPE = Sketch(channels=3, width=4)
 SCHEDULE = SketchSchedule(steps=6, batch=4, warmup=2, log_every=2, checkpoint_s=0, ema=0.8, learning_rate=3e-3)
 PYRAMID = 4
 
@@ -126,6 +127,18 @@ def test_sketches_go_where_their_decoder_goes_and_no_further(tmp_path: Path) -> 
     assert not any(line.startswith("shifts: ") for line in bare.training_data)
     assert set(bare.training_data) < set(base.training_data)
     assert not (moved / SKETCHES_NAME).exists()
+
+
+def test_other_windows_are_looked_at_anew(run: Path, tmp_path: Path) -> None:
+    """What was looked at for one recipe is not taken for another's, though both run in one folder."""
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / CHECKPOINT).unlink()
+    lines: list[str] = []
+    train_sketches(RECIPE, tmp_path / "run", overrides=[*SMALL, "sketch.views=2"], smoke=True, log=lines.append)
+    looked = [line for line in lines if line.startswith("looked")]
+    assert len(looked) == 1
+    assert looked[0].startswith("looked at 10 windows")
+    assert not any(line.startswith("drew") for line in lines)
 
 
 def test_a_base_without_a_decoder_is_refused(tmp_path: Path) -> None:
@@ -270,9 +283,9 @@ class _Untaught:
         return 0.0
 
 
-def session(folder: Path, spec: SketchSpec = SPEC, schedule: SketchSchedule = SCHEDULE) -> SketchSession:
+def session(folder: Path, sketch: Sketch = SHAPE, schedule: SketchSchedule = SCHEDULE) -> SketchSession:
     batches = Batches([views(folder / "views")], PRIOR, schedule)
-    return SketchSession(PYRAMID, spec, schedule, batches, _Untaught(), folder)  # type: ignore[arg-type]
+    return SketchSession(PYRAMID, sketch, schedule, batches, _Untaught(), folder)  # type: ignore[arg-type]
 
 
 def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
@@ -300,7 +313,7 @@ def test_a_checkpoint_of_other_sketches_is_refused(tmp_path: Path) -> None:
     session(tmp_path).save()
     assert (tmp_path / CHECKPOINT).is_file()
     with pytest.raises(UsageError, match="another model"):
-        session(tmp_path, SPEC.model_copy(update={"channels": 5})).load()
+        session(tmp_path, SHAPE.model_copy(update={"channels": 5})).load()
 
 
 # -- what is learned ---------------------------------------------------------------------------------------------------
@@ -322,7 +335,7 @@ def crooked(step: int) -> Batch:
 
 def test_sketches_learn_what_the_classes_cannot_tell(tmp_path: Path) -> None:
     schedule = SCHEDULE.model_copy(update={"steps": 60, "checkpoint_s": 1e9, "ema": 0.9, "learning_rate": 1e-2})
-    learner = SketchSession(7, SPEC.model_copy(update={"width": 8}), schedule, crooked, _Untaught(), tmp_path)  # type: ignore[arg-type]
+    learner = SketchSession(7, SHAPE.model_copy(update={"width": 8}), schedule, crooked, _Untaught(), tmp_path)  # type: ignore[arg-type]
     model, unseen = learner.fit(lambda _: None), crooked(10_000)
     with torch.no_grad():
         table = likeness(model.of_maps(unseen.shares), model.of_pictures(unseen.features)).numpy()
@@ -334,7 +347,7 @@ def test_the_weight_is_that_by_which_most_held_out_shifts_are_told() -> None:
     """Sketches that draw noise are made as light as can be; the ones given stay as they were."""
     own = town(6, 160)
     held_out = HeldOut(own.aerial, own.classes, decoder(), PRIOR, 0)
-    noise = Sketches(PYRAMID, SPEC).eval()
+    noise = Sketches(PYRAMID, SHAPE.channels, SHAPE.width).eval()
     with torch.no_grad():
         noise.weight.fill_(3.0)
     lighter, share = held_out.weighed(noise)

@@ -9,13 +9,12 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from models.bundle import SketchSpec
 from models.sketches import Sketches
 from training.fitting import Fitting
 from training.readahead import ReadAhead
 from training.sketches.batches import REACH, Batches
 from training.sketches.judge import HeldOut
-from training.sketches.recipe import SketchSchedule
+from training.sketches.recipe import Sketch, SketchSchedule
 
 CHECKPOINT = "sketches.pt"
 _SPREAD = 0.6
@@ -26,14 +25,15 @@ class SketchSession(Fitting[Sketches]):
     """Sketches at one step of a schedule.
 
     Args:
-        features: channels of the decoder's features. held_out: judged with each checkpoint.
+        features: channels of the decoder's features. sketch: their shape. held_out: judged with each checkpoint.
     """
 
     def __init__(
-        self, features: int, spec: SketchSpec, schedule: SketchSchedule, batches: Batches, held_out: HeldOut, run: Path
+        self, features: int, sketch: Sketch, schedule: SketchSchedule, batches: Batches, held_out: HeldOut, run: Path
     ) -> None:
         torch.manual_seed(schedule.seed)
-        super().__init__(Sketches(features, spec), schedule, run / CHECKPOINT, run / "sketches.jsonl")
+        model = Sketches(features, sketch.channels, sketch.width)
+        super().__init__(model, schedule, run / CHECKPOINT, run / "sketches.jsonl")
         self._trimmed = schedule.trimmed
         self._batches, self._held_out = ReadAhead(batches), held_out
 

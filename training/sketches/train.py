@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from models.bundle import SKETCHES_NAME, WEIGHTS_NAME, BundleManifest, SketchSpec
+from models.bundle import SKETCHES_NAME, WEIGHTS_NAME, BundleManifest, SketchSpec, sha256_of
 from models.sketches import Sketches
 from training.checkpoint import require_checkpoint
 from training.export import replace_bundle, write_tensors
@@ -20,6 +21,7 @@ from training.sketches.judge import HeldOut
 from training.sketches.recipe import SketchRecipe, load_sketch_recipe
 from training.sketches.views import Views
 from training.structure.base import Base
+from training.structure.batches import Ground
 from training.structure.grounds import held_out_sets, learned_grounds
 from training.structure.tiles import cache_folder, draw_structure
 
@@ -46,20 +48,27 @@ def train_sketches(
     base, tiles = Base(plan.base), cache_folder(run, plan.data)
     draw_structure(plan.data, tiles, log)
     decoder, prior, seed = base.decoder(), base.encoder.books.prior, plan.schedule.seed
+    grounds = [ground for ground in learned_grounds(plan.pairs, tiles) if ground.share]
     views = [
-        Views(ground, decoder, run / f"views-{number}", plan.sketch.views, seed, log)
-        for number, ground in enumerate(learned_grounds(plan.pairs, tiles))
+        Views(ground, decoder, _views_folder(run, plan, base, ground), plan.sketch.views, seed, log)
+        for ground in grounds
     ]
     batches = Batches(views, prior, plan.schedule)
     held_out = HeldOut(*held_out_sets(plan.pairs, tiles)[0], decoder, prior, seed)
     log(f"within 1 % by the classes alone: {100 * held_out.within(None):.2f} % of held-out shifts")
-    spec = SketchSpec(channels=plan.sketch.channels, width=plan.sketch.width, weights_sha256="")
-    session = SketchSession(base.spec.pyramid, spec, plan.schedule, batches, held_out, run)
+    session = SketchSession(base.spec.pyramid, plan.sketch, plan.schedule, batches, held_out, run)
     if resume:
         session.load()
     sketches, share = held_out.weighed(session.fit(log))
     log(f"within 1 % with {share} of the learned weight: {100 * held_out.within(sketches):.2f} %")
     return export_sketches(plan, base, sketches, run / "bundle")
+
+
+def _views_folder(run: Path, plan: SketchRecipe, base: Base, ground: Ground) -> Path:
+    """Where a ground's views are kept; other pictures, windows or another decoder get another folder."""
+    pictures = hashlib.sha256(ground.aerial.tobytes()).hexdigest()
+    facts = [pictures, base.manifest.weights_sha256, plan.sketch.views, plan.schedule.seed]
+    return run / f"views-{sha256_of(facts)[:8]}"
 
 
 def export_sketches(plan: SketchRecipe, base: Base, sketches: Sketches, folder: Path) -> Path:

@@ -12,10 +12,10 @@ from torch import Generator
 
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
-from geoanchor.structure import Grid, shares
+from geoanchor.structure import CLASSES, Grid, shares
 from models.decoding import Decoder, resized
 from models.registrar import FINE_CELLS
-from training.augment import photographed, uniform
+from training.augment import lit
 from training.runlog import Log
 from training.structure.batches import Ground
 
@@ -68,7 +68,8 @@ class Views:
         ground: the pictures. windows: (row of the picture, window) of each.
 
     Args:
-        folder: of the arrays; those that lie there are taken, so that a stopped run goes on where it was.
+        folder: of the arrays, for this ground, decoder, number and seed alone; those that lie there are taken, so that
+            a stopped run goes on where it was.
         each: windows of a picture. seed: of their choice.
     """
 
@@ -94,21 +95,20 @@ class Views:
         """Log-beliefs (n, cells, cells, 7) and features (n, cells, cells, f) of some windows, float32."""
         rows = [self._shards[number // self._size][number % self._size] for number in numbers.tolist()]
         both = np.stack(rows).astype(np.float32)
-        return both[..., :7], both[..., 7:]
+        return both[..., : len(CLASSES)], both[..., len(CLASSES) :]
 
 
 def _look(path: Path, pictures: list[Pixels], decoder: Decoder, rng: np.random.Generator) -> None:
-    both = np.concatenate(decoder.described(lit(pictures, decoder.size_px, rng), FINE_CELLS), axis=-1)
+    both = np.concatenate(decoder.described(_lit(pictures, decoder.size_px, rng), FINE_CELLS), axis=-1)
     partial = path.with_suffix(".part")
     with open(partial, "wb") as file:
         np.save(file, both.astype(np.float16))
     partial.rename(path)
 
 
-def lit(pictures: list[Pixels], size_px: int, rng: np.random.Generator) -> list[Pixels]:
+def _lit(pictures: list[Pixels], size_px: int, rng: np.random.Generator) -> list[Pixels]:
     """The decoder's squares of pictures, taken by another camera at another hour."""
     generator = Generator().manual_seed(int(rng.integers(1 << 62)))
     squares = np.stack([resized(np.ascontiguousarray(picture), size_px) for picture in pictures])
-    seen = photographed(torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255, generator).clamp(0, 1)
-    seen = seen ** uniform((len(seen), 1, 1, 1), -_GAMMA, _GAMMA, generator).exp()
+    seen = lit(torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255, _GAMMA, generator)
     return list((seen * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy())

@@ -14,7 +14,7 @@ from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, one_hot
 from geoanchor.image import Pixels
 from geoanchor.structure import CLASSES
 from models.structure import STRIDE, normalise
-from training.augment import photographed, uniform
+from training.augment import lit, uniform
 from training.structure.recipe import StructureSchedule
 
 _GAMMA = 0.35
@@ -52,9 +52,7 @@ class Batches:
         generator = Generator().manual_seed(int(rng.integers(1 << 62)))
         parts = [self._part(ground, count, rng, generator) for ground, count in self._counts()]
         pixels, shares = (torch.cat(column) for column in zip(*parts, strict=True))
-        lit = photographed(pixels, generator).clamp(0, 1)
-        lit = lit ** torch.exp(uniform((len(lit), 1, 1, 1), -_GAMMA, _GAMMA, generator))
-        return Batch(normalise(lit), shares)
+        return Batch(normalise(lit(pixels, _GAMMA, generator)), shares)
 
     def _counts(self) -> list[tuple[Ground, int]]:
         """How many of each ground; the last gets what is left."""

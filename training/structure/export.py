@@ -37,7 +37,7 @@ def export_structure(
     Args:
         arrays: by part and name, all that the run made but the decoder.
     """
-    parts = {**arrays} if recipe.decoder.keep else {"decoder": decoder_arrays(network), **arrays}
+    parts = dict(arrays) if recipe.decoder.keep else {"decoder": decoder_arrays(network), **arrays}
     return export_parts(base_folder(recipe.base), parts, folder, lambda base, sha256: describe(recipe, base, sha256))
 
 
