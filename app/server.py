@@ -51,7 +51,7 @@ def run(index: Index, host: str, port: int, say: Callable[[str], None], access: 
         at = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         say(f"{index.folder} at {at}, REST at {at}/api, described at {at}/docs; stop with Ctrl+C")
         if host not in LOOPBACK and not (access and access.token):
-            say("anyone who can reach this machine can search it; ask for a token with --token-file")
+            say("anyone who can reach this machine can search it; ask for a token with GEOANCHOR_TOKEN")
         # Whoever a proxy speaks for is not believed: a client could name itself as it likes, and so evade its limit.
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, timeout_keep_alive=_IDLE_S,

@@ -153,6 +153,11 @@ def unpacked(text: str, dim: int) -> Vectors:
     return np.frombuffer(base64.b64decode(text), np.float16).reshape(-1, max(dim, 1)).astype(np.float32)
 
 
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write the file."""
+    path.write_text(calibration.model_dump_json(indent=1) + "\n", "utf-8")
+
+
 def read_calibration(path: Path) -> Calibration | None:
     """A bundle's calibration, None where it has none. Raises BadInput."""
     if not path.is_file():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from geoanchor.settings import load_settings
 from models.bundle import bundle_folder, load_bundle
-from retrieval.calibration import FILE_NAME
+from retrieval.calibration import FILE_NAME, write_calibration
 from training.relevance.fit import fit
 from training.relevance.galleries import RSICD, SEEDS, city_gallery, rsicd_gallery
 
@@ -34,7 +34,7 @@ def main() -> None:
     fitted_on = {gallery.name: len(gallery) for gallery in galleries}
     told = {"fitted_on": fitted_on, "city_seeds": f"{SEEDS['fit'].start}..{SEEDS['fit'].stop - 1}"}
     path = bundle_folder(chosen.model) / FILE_NAME
-    path.write_text(calibration.model_copy(update={"quality": told}).model_dump_json(indent=1) + "\n", "utf-8")
+    write_calibration(path, calibration.model_copy(update={"quality": told}))
     for domain in calibration.domains:
         for kind, judge in domain.judges.items():
             print(domain.name, kind, judge.model_dump())

@@ -12,9 +12,11 @@ from safetensors.numpy import save_file
 
 from geoanchor.protocols import RowVectors
 from geoanchor.space import Modality
-from models.bundle import CARD_NAME, MANIFEST_NAME, WEIGHTS_NAME, Branch, BundleManifest, SpaceSpec
+from models.bundle import CARD_NAME, MANIFEST_NAME, WEIGHTS_NAME, Branch, BundleManifest, SpaceSpec, read_bundle
 from models.fusion import PREFIX, FusionScorer
 from models.text import MINILM_SHA256, SentenceEncoder, file_sha256
+from retrieval.calibration import FILE_NAME as RELEVANCE_NAME
+from retrieval.calibration import read_calibration, write_calibration
 from training.model import PairModel, branch_of
 from training.recipe import Recipe
 
@@ -67,6 +69,16 @@ def replace_bundle(folder: Path, write: Callable[[Path], BundleManifest]) -> Pat
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder
+
+
+def keep_relevance(base: Path, partial: Path, manifest: BundleManifest) -> None:
+    """Give a new bundle its base's relevance; for a bundle that makes the same vectors of words and pictures, perhaps
+    under another fingerprint."""
+    calibration = read_calibration(base / RELEVANCE_NAME)
+    names = {space.fingerprint: name for name, space in read_bundle(base).embedding_spaces().items()}
+    if calibration and calibration.space in names:
+        space = manifest.embedding_spaces()[names[calibration.space]].fingerprint
+        write_calibration(partial / RELEVANCE_NAME, calibration.model_copy(update={"space": space}))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, RowVectors]) -> str:

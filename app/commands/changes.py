@@ -81,7 +81,7 @@ def _print_reviews(index: Index, format: Format, out: Path | None) -> None:
 
     reviews = index.reviews()
     if format == "json":
-        emit_json({"reviews": [review.model_dump(mode="json") for review in reviews]})
+        emit_json({"reviews": [review.model_dump(mode="json") for review in reviews]}, out)
     elif format == "table":
         emit_table(reviews_table(reviews), out)
     else:

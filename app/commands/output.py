@@ -43,9 +43,9 @@ def emit(result: str | bytes, out: Path | None = None) -> None:
         sys.stdout.buffer.flush()
 
 
-def emit_json(value: Any) -> None:
-    """Print a value as JSON."""
-    emit(json.dumps(value, ensure_ascii=False, indent=1))
+def emit_json(value: Any, out: Path | None = None) -> None:
+    """Print a value as JSON, or write it to a file."""
+    emit(json.dumps(value, ensure_ascii=False, indent=1), out)
 
 
 def emit_table(table: Table, out: Path | None = None) -> None:

@@ -13,12 +13,15 @@ from app.commands.output import emit, emit_json, emit_table, say
 if TYPE_CHECKING:
     from app.answers import Hits
     from app.wiring import Index
-    from geoanchor.query import Answer
+    from geoanchor.query import Answer, Query
 
 Format = Literal["table", "json", "geojson", "geoparquet", "html"]
+_BESIDE_A_SAVED_QUERY = {"folder", "query", "k", "offset", "model", "offline", "config", "format", "out"}
+"""Parameters that say nothing of what is asked, or page through it."""
 
 
 def search(
+    context: typer.Context,
     folder: Folder,
     text: Annotated[
         str | None, typer.Argument(metavar="TEXT", help='Words, e.g. "stadium by the river".', show_default=False)
@@ -41,7 +44,10 @@ def search(
     ] = None,
     query: Annotated[
         Path | None,
-        typer.Option(help="A saved query, the JSON that REST takes; - reads it from stdin.", metavar="FILE"),
+        typer.Option(
+            help="A saved query, the JSON that REST takes; - reads it from stdin. -k and --offset page through it.",
+            metavar="FILE",
+        ),
     ] = None,
     literal: Annotated[
         bool, typer.Option("--literal", help="Take TEXT as it is: no places, coordinates, dates or minus-words in it.")
@@ -80,18 +86,15 @@ def search(
     TEXT is read as the search box reads it: "school near Krems -parking", "47.37, 8.54", "forest in 2014". Parts may be
     repeated and mixed. Filters (--within, --near, --layer, --since, --until) apply before the search.
     """
-    from app.question import Question, read_query
+    from app.question import Question
     from app.wiring import open as open_index
-    from geoanchor.errors import UsageError
 
     question = Question(
         text=text, image=image, map=map_, ground=ground, at=at, like=like, segment=segment, not_=not_,
         within=within, near=near, layer=layer, since=since, until=until, k=k, offset=offset, relations=relations,
         tags=tags, suppress=suppress, rerank=rerank, min_probability=min_probability, weights=_weights(weight or []),
     )  # fmt: skip
-    if query is not None and any((text, image, map_, ground, at, like, not_)):
-        raise UsageError("--query replays a saved query: give no other parts beside it")
-    saved = read_query(query) if query is not None else None
+    saved = _saved(query, context) if query is not None else None
     index = open_index(folder, model, settings_of(config, offline=offline))
     _print(index, index.query(saved or question.query(None if literal else index.reader)), format, out)
 
@@ -119,6 +122,20 @@ def describe(
         print(f"{item.score:.4f}  {item.text}")
     if not found:
         say(f"{folder}: the index holds no texts; they come from captions and tags")
+
+
+def _saved(path: Path, context: typer.Context) -> Query:
+    """A saved query, on the page that is asked for. Raises UsageError when more is asked beside it."""
+    from app.question import read_query
+    from geoanchor.errors import UsageError
+
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    for parameter in context.command.params:
+        if parameter.name in given - _BESIDE_A_SAVED_QUERY:
+            flag = next((name for name in parameter.opts if name.startswith("--")), "TEXT")
+            raise UsageError(f"--query replays a saved query: say what {flag} says in the file instead")
+    return read_query(path).model_copy(update={name: context.params[name] for name in given & {"k", "offset"}})
 
 
 def _print(index: Index, hits: Hits, format: Format, out: Path | None) -> None:

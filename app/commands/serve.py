@@ -81,6 +81,8 @@ def demo(
         report = run_demo(into, seed, model, settings_of(None, offline=True), advance, say)
     print(report)
     if serve:
-        from app.server import run
+        from app.access import Access, read_token
+        from app.server import hosts_of, run
 
-        run(open_index(into / "city.index"), host, port, say)
+        access = Access(hosts=hosts_of(host), token=read_token(None))
+        run(open_index(into / "city.index"), host, port, say, access)

@@ -15,15 +15,15 @@ export async function indexingAllowed() {
   }
 }
 
-/* grown(): called at the end when a job has added something. */
-export function openJobs(allowed, grown) {
+/* seen(): bounds that the map shows, null where there is no map. grown(): called at the end when a job has added something. */
+export function openJobs(allowed, seen, grown) {
   const none = make("li", { class: "soft" }, "None yet."), list = make("ul", { class: "jobs", "aria-live": "polite" }, none);
   const said = make("p", { class: "said-wrong", role: "alert" });
-  const form = jobForm(allowed);
+  const form = jobForm(allowed, seen() !== null);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const given = Object.fromEntries(new FormData(form));
-    const body = { source: given.source.trim(), ...(given.layer && { layer: given.layer }), ...(given.zoom && { zoom: Number(given.zoom) }) };
+    const body = { source: given.source.trim(), ...(given.layer && { layer: given.layer }), ...(given.zoom && { zoom: Number(given.zoom) }), ...(given.seen && { within: seen() }) };
     await act(() => ask("/api/jobs", { body }));
   });
   const dialog = openDialog("Add data", make("div", {}, form, said, make("h3", {}, "Jobs"), list), "narrow");
@@ -67,7 +67,7 @@ export function openJobs(allowed, grown) {
   refresh();
 }
 
-function jobForm({ folders, sources }) {
+function jobForm({ folders, sources }, hasMap) {
   const layers = [["", "as the source says"], ["aerial", "imagery"], ["map", "map"], ["ground", "ground photos"]];
   const known = folders.length ? `A file or folder below ${folders.join(", ")}, or city:7 for a drawn town.` : "city:7 for a drawn town; no folder of this machine is allowed.";
   return make("form", { class: "job-form" },
@@ -77,6 +77,7 @@ function jobForm({ folders, sources }) {
     make("div", { class: "row" },
       make("label", { class: "field" }, "It shows", make("select", { name: "layer" }, ...layers.map(([value, words]) => make("option", { value }, words)))),
       make("label", { class: "field" }, "Zoom", make("input", { name: "zoom", type: "number", min: 0, max: 24, placeholder: "as it suits" }))),
+    hasMap && make("label", {}, make("input", { name: "seen", type: "checkbox" }), " Only what the map shows"),
     make("button", { class: "button main" }, icon("data"), "Index"));
 }
 

@@ -246,7 +246,7 @@ function tellLegend(kind) {
 function offerIndexing(state) {
   const button = document.querySelector("#add-data");
   button.hidden = !state;
-  if (state) button.addEventListener("click", () => openJobs(state, () => location.reload()));
+  if (state) button.addEventListener("click", () => openJobs(state, () => atlas?.seen ?? null, () => location.reload()));
 }
 
 function hash() {

@@ -140,7 +140,22 @@ def test_a_saved_query_is_replayed(run: Run, painted_index: Path, tmp_path: Path
     path.write_text('{"parts": [{"kind": "text", "text": "red"}], "k": 3, "layer": "map"}')
     code, out, _ = run("search", painted_index, "--query", path, "--format", "json")
     assert (code, len(json.loads(out)["hits"]), json.loads(out)["total"]) == (0, 3, 16)
-    assert run("search", painted_index, "red", "--query", path)[0] == 2
+    page = json.loads(run("search", painted_index, "--query", path, "-k", 5, "--offset", 14, "--format", "json")[1])
+    assert len(page["hits"]) == 2
+
+
+@pytest.mark.parametrize(
+    "more", [["red"], ["--within", "0,0,1,1"], ["--layer", "map"], ["--no-tags"], ["--rerank", "mismatch"]]
+)
+def test_what_a_saved_query_would_leave_out_is_refused(
+    run: Run, painted_index: Path, tmp_path: Path, more: list[str]
+) -> None:
+    path = tmp_path / "query.json"
+    path.write_text('{"parts": [{"kind": "text", "text": "red"}]}')
+    code, out, err = run("search", painted_index, *more, "--query", path)
+    assert (code, out) == (2, "")
+    assert "--query replays a saved query" in err
+    assert {"red": "TEXT", "--no-tags": "--tags"}.get(more[0], more[0]) in err
 
 
 @pytest.mark.parametrize(

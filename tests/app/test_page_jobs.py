@@ -91,6 +91,21 @@ def test_a_source_is_indexed_cancelled_resumed_and_found(
         assert ids(page)[0].endswith("/0.png")
 
 
+def test_a_source_without_an_end_is_taken_where_the_map_looks(browser: Any, folder: Path) -> None:
+    with served(geoanchor.open(folder), Access(indexing=True)) as address, opened(browser, address) as page:
+        page.get_by_role("button", name="Add data").click()
+        page.get_by_label("Source", exact=True).fill("city:7")
+        page.get_by_label("Only what the map shows").check()
+        with page.expect_request(lambda request: request.method == "POST") as sent:
+            page.get_by_role("button", name="Index").click()
+        west, south, east, north = sent.value.post_data_json["within"]
+        red = geoanchor.open(folder).search("red", k=1)[0]
+        assert west < red.lng < east
+        assert south < red.lat < north
+        job(page, "running").get_by_role("button", name="Cancel").click()
+        job(page, "stopped")
+
+
 def test_a_service_that_only_searches_offers_none(browser: Any, painted_index: Path) -> None:
     with served(geoanchor.open(painted_index)) as address, opened(browser, address) as page:
         page.locator(".welcome").wait_for()

@@ -18,6 +18,8 @@ from models.registrar import FINE_CELLS
 from models.registration import MAP_FLOOR, Spectra, best_shift, sharpened
 from models.sketches import Sketches
 from models.structure import StructureNet
+from retrieval.calibration import FILE_NAME as RELEVANCE_NAME
+from retrieval.calibration import read_calibration
 from training.sketches.batches import REACH, Batch, Batches
 from training.sketches.fit import CHECKPOINT, SketchSession, likeness, shift_loss
 from training.sketches.judge import _SHARES, HeldOut, _lighter
@@ -127,6 +129,21 @@ def test_sketches_go_where_their_decoder_goes_and_no_further(tmp_path: Path) -> 
     assert not any(line.startswith("shifts: ") for line in bare.training_data)
     assert set(bare.training_data) < set(base.training_data)
     assert not (moved / SKETCHES_NAME).exists()
+
+
+@pytest.mark.parametrize(("part", "kept"), [("decoder", True), ("map", False)])
+def test_relevance_stays_while_words_and_pictures_have_their_vectors(tmp_path: Path, part: str, kept: bool) -> None:
+    made = export_parts(
+        SHIPPED / "mini",
+        {part: {"some.weight": np.zeros(3, np.float32)}},
+        tmp_path / "made",
+        lambda own, sha256: own.model_copy(update={"weights_sha256": sha256}),
+    )
+    former, now = read_calibration(SHIPPED / "mini" / RELEVANCE_NAME), read_calibration(made / RELEVANCE_NAME)
+    assert former is not None
+    space = read_bundle(made).embedding_spaces()["semantic"].fingerprint
+    assert now == (former.model_copy(update={"space": space}) if kept else None)
+    assert space != former.space
 
 
 def test_other_windows_are_looked_at_anew(run: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from models.bundle import SKETCHES_NAME, WEIGHTS_NAME, BundleManifest, SketchSpec, sha256_of
 from models.sketches import Sketches
 from training.checkpoint import require_checkpoint
-from training.export import replace_bundle, write_tensors
+from training.export import keep_relevance, replace_bundle, write_tensors
 from training.runlog import Log, silent
 from training.sketches.batches import Batches
 from training.sketches.fit import CHECKPOINT, SketchSession
@@ -81,7 +81,9 @@ def export_sketches(plan: SketchRecipe, base: Base, sketches: Sketches, folder: 
         shutil.copyfile(base.folder / WEIGHTS_NAME, partial / WEIGHTS_NAME)
         state = sketches.state_dict().items()
         arrays = {f"sketches.{name}": np.asarray(tensor.half().numpy(), order="C") for name, tensor in state}
-        return describe(plan, base.manifest, write_tensors(partial / SKETCHES_NAME, arrays))
+        made = describe(plan, base.manifest, write_tensors(partial / SKETCHES_NAME, arrays))
+        keep_relevance(base.folder, partial, made)
+        return made
 
     return replace_bundle(folder, write)
 

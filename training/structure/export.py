@@ -16,7 +16,7 @@ from models.codes import CELLS
 from models.matcher import CODES
 from models.structure import StructureNet
 from models.structure_encoder import COARSE
-from training.export import replace_bundle, write_tensors
+from training.export import keep_relevance, replace_bundle, write_tensors
 from training.structure.coarse import DIM
 from training.structure.recipe import StructureRecipe
 
@@ -49,7 +49,7 @@ def export_parts(
 ) -> Path:
     """Write a bundle with other tensors for some of its parts, in a fresh folder that is renamed into place.
 
-    Sketches are drawn of one decoder's features: another decoder goes without.
+    Sketches are drawn of one decoder's features: another decoder goes without. Relevance belongs to the towers.
 
     Args:
         described: from the base's manifest and the SHA-256 of the weights to the new manifest.
@@ -64,7 +64,10 @@ def export_parts(
     def write(partial: Path) -> BundleManifest:
         if manifest.sketches:
             shutil.copyfile(base / SKETCHES_NAME, partial / SKETCHES_NAME)
-        return described(manifest, write_tensors(partial / WEIGHTS_NAME, kept))
+        made = described(manifest, write_tensors(partial / WEIGHTS_NAME, kept))
+        if not manifest.branches.keys() & parts.keys():
+            keep_relevance(base, partial, made)
+        return made
 
     return replace_bundle(folder, write)
 
