@@ -79,8 +79,10 @@ class Handlers:
         k: int = 10,
         offset: int = 0,
         suppress: float = 0.0,
+        min_probability: float = 0.0,
         relations: bool = True,
         tags: bool = True,
+        literal: bool = False,
         image: bytes | None = None,
         map: bytes | None = None,
         ground: bytes | None = None,
@@ -94,10 +96,11 @@ class Handlers:
             text=q.strip() or None, not_=not_.strip() or None, at=at.strip() or None, like=like.strip() or None,
             near=near.strip() or None, within=inline_region(within) if within.strip() else None,
             layer=self._layer(layer), since=since.strip() or None, until=until.strip() or None, k=k, offset=offset,
-            suppress=suppress, relations=relations, tags=tags, image=image, map=map, ground=ground,
+            suppress=suppress, min_probability=min_probability, relations=relations, tags=tags, image=image, map=map,
+            ground=ground,
         )  # fmt: skip
         index = self.index
-        return self._ask(question.query(index.reader), index)
+        return self._ask(question.query(None if literal else index.reader), index)
 
     def describe(self, picture: bytes, layer: str = "aerial", k: int = 5) -> Sequence[Description]:
         """Texts of the index that suit a picture."""

@@ -26,7 +26,9 @@ _WRITERS: Mapping[Format, tuple[str, Callable[[ChangeList], str | bytes]]] = {
 
 
 class Asked(BaseModel):
-    """The flags of `geoanchor changes`."""
+    """The flags of `geoanchor changes`; `reviewed` lists reviewed places beside the others."""
+
+    model_config = ConfigDict(extra="forbid")
 
     within: str = Field(default="", description="only in west,south,east,north or in H3 cells", max_length=20_000)
     near: str = Field(default="", description="only within lat,lng,metres", max_length=100)
@@ -36,6 +38,12 @@ class Asked(BaseModel):
     reviewed: bool = Field(default=False, description="also what was reviewed")
     everything: bool = Field(default=False, description="also what agrees or was reviewed")
     max_offset: MaxOffset = 0.1
+
+
+class AskedFile(Asked):
+    """The same, of one cause alone."""
+
+    cause: Cause | None = None
 
 
 class Verdict(BaseModel):
@@ -58,11 +66,12 @@ def routes(handlers: Handlers) -> APIRouter:
         return handlers.changes(**asked.model_dump())
 
     @router.get("/changes.{format}", response_class=Response, summary="The same as a file")
-    def file(format: Format, asked: Annotated[Asked, Parameters()], cause: Cause | None = None) -> Response:
+    def file(format: Format, asked: Annotated[AskedFile, Parameters()]) -> Response:
         """GeoJSON, CSV, GeoParquet or MapRoulette tasks, of all causes or of one."""
-        found = handlers.changes(**asked.model_dump())
-        if cause is not None:
-            found = found.model_copy(update={"changes": tuple(one for one in found.changes if one.cause == cause)})
+        found = handlers.changes(**asked.model_dump(exclude={"cause"}))
+        if asked.cause is not None:
+            chosen = tuple(one for one in found.changes if one.cause == asked.cause)
+            found = found.model_copy(update={"changes": chosen})
         media_type, write = _WRITERS[format]
         headers = {"Content-Disposition": f'attachment; filename="changes.{format}"'}
         return Response(write(found), media_type=media_type, headers=headers)

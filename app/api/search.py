@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Response, UploadFile
-from fastapi import Query as Field
-from pydantic import BaseModel
+from fastapi import Query as Parameters
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.handlers import Handlers
 from geoanchor.image import Layer
@@ -16,6 +16,29 @@ from retrieval.searcher import Description
 
 Count = Annotated[int, Field(ge=1, le=10_000, description="hits on a page")]
 Offset = Annotated[int, Field(ge=0, le=1_000_000_000, description="hits to pass over")]
+
+
+class Words(BaseModel):
+    """The flags of `geoanchor search` that take words or numbers; pictures and weights go into a Query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    q: str = Field(default="", description='words, e.g. "stadium by the river"', max_length=2000)
+    not_: str = Field(default="", alias="not", description="unlike these words", max_length=2000)
+    at: str = Field(default="", description="lat,lng", max_length=100)
+    like: str = Field(default="", description="id of a row", max_length=1000)
+    near: str = Field(default="", description="only within lat,lng,metres", max_length=100)
+    within: str = Field(default="", description="only in west,south,east,north or in H3 cells", max_length=20_000)
+    layer: str = Field(default="", description="aerial, map or ground", max_length=20)
+    since: str = Field(default="", description="only taken on this day or later", max_length=40)
+    until: str = Field(default="", description="only taken on this day or before", max_length=40)
+    k: Count = 10
+    offset: Offset = 0
+    suppress: float = Field(default=0.0, ge=0, le=1e8, description="metres between hits")
+    min_probability: float = Field(default=0.0, ge=0, le=1, description="leave out hits that are less likely")
+    relations: bool = Field(default=True, description='read "A by B" as two things')
+    tags: bool = Field(default=True, description="rows whose map tags say what the words name come first")
+    literal: bool = Field(default=False, description="take q as it is: no places, dates or minus-words in it")
 
 
 class TextScore(BaseModel):
@@ -41,29 +64,9 @@ def routes(handlers: Handlers) -> APIRouter:
         return _json(handlers.search(query))
 
     @router.get("/search", response_model=Answer, summary="Search by plain words")
-    def search_words(
-        q: Annotated[str, Field(description='words, e.g. "stadium by the river"', max_length=2000)] = "",
-        not_: Annotated[str, Field(alias="not", description="unlike these words", max_length=2000)] = "",
-        at: Annotated[str, Field(description="lat,lng", max_length=100)] = "",
-        like: Annotated[str, Field(description="id of a row", max_length=1000)] = "",
-        near: Annotated[str, Field(description="only within lat,lng,metres", max_length=100)] = "",
-        within: Annotated[
-            str, Field(description="only in west,south,east,north or in H3 cells", max_length=20_000)
-        ] = "",
-        layer: Annotated[str, Field(description="aerial, map or ground", max_length=20)] = "",
-        since: Annotated[str, Field(description="only taken on this day or later", max_length=40)] = "",
-        until: Annotated[str, Field(description="only taken on this day or before", max_length=40)] = "",
-        k: Count = 10,
-        offset: Offset = 0,
-        suppress: Annotated[float, Field(ge=0, le=1e8, description="metres between hits")] = 0.0,
-        relations: Annotated[bool, Field(description='read "A by B" as two things')] = True,
-        tags: Annotated[bool, Field(description="rows whose map tags say what the words name come first")] = True,
-    ) -> Response:
-        """The flags of `geoanchor search` as parameters."""
-        return _json(handlers.search_words(
-            q=q, not_=not_, at=at, like=like, near=near, within=within, layer=layer, since=since, until=until, k=k,
-            offset=offset, suppress=suppress, relations=relations, tags=tags,
-        ).answer)  # fmt: skip
+    def search_words(words: Annotated[Words, Parameters()]) -> Response:
+        """Parameters that are named like the flags of `geoanchor search`; an unknown one is refused."""
+        return _json(handlers.search_words(**words.model_dump()).answer)
 
     @router.get("/similar/{row_id:path}", response_model=Answer, summary="More like a row")
     def similar(row_id: str, layer: Layer | None = None, k: Count = 10, offset: Offset = 0) -> Response:

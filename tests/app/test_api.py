@@ -47,6 +47,13 @@ def test_plain_words_give_what_the_query_gives(client: TestClient) -> None:
     assert words == client.post("/api/search", json=QUERY).json()
 
 
+def test_plain_words_are_taken_as_on_the_command_line(client: TestClient, painted_index: Path) -> None:
+    for flag, value in (("literal", True), ("min_probability", 0.4), ("tags", False), ("offset", 2)):
+        found = client.get("/api/search", params={"q": "red -green", flag: value}).json()
+        expected = geoanchor.open(painted_index).search("red -green", **{flag: value}).answer
+        assert found == json.loads(expected.model_dump_json()), flag
+
+
 def test_a_picture_in_a_query(client: TestClient, picture: bytes, red: Tile) -> None:
     part = {"kind": "image", "layer": "map", "data": base64.b64encode(picture).decode()}
     hit = client.post("/api/search", json={"parts": [part], "k": 1}).json()["hits"][0]
@@ -110,6 +117,9 @@ def test_files_of_the_page(client: TestClient) -> None:
         ("get", "/api/search?q=red&k=0", {}, 422),
         ("get", f"/api/search?q=red&k={MAX_HITS + 1}", {}, 422),
         ("get", "/api/search?like=nothing", {}, 400),
+        ("get", "/api/search?q=red&rerank=mismatch", {}, 422),
+        ("get", "/api/search?text=red", {}, 422),
+        ("get", "/api/changes?cause=shifted", {}, 422),
         ("post", "/api/search", {"content": b"{"}, 422),
         ("post", "/api/search", {"json": {"parts": []}}, 422),
         ("post", "/api/search", {"json": QUERY | {"colour": 1}}, 422),
