@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from app.render import box_geometry
 from app.streams import cell
-from geoanchor.change import Change, ChangeList, Review
+from geoanchor.change import SILENT, Cause, Change, ChangeList, Review
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _RECORD = "\x1e"
 """RFC 7464's record separator, with which each line of MapRoulette's line-by-line format begins."""
-_NO_TASK = frozenset({"cloud or no data"})
-"""Causes that no mapper can do anything about."""
+_NO_TASK: frozenset[Cause] = SILENT | {"cloud or no data"}
+"""Causes that leave a mapper nothing to do."""
 
 
 def to_json(found: ChangeList) -> str:
@@ -71,7 +71,8 @@ def to_geoparquet(found: ChangeList) -> bytes:
 def to_maproulette(found: ChangeList) -> str:
     """Tasks for a MapRoulette challenge: line by line, each a FeatureCollection after a record separator.
 
-    A task keeps its id from one upload to the next; what no mapper can mend (clouds) and what was rejected is left out.
+    A task keeps its id from one upload to the next. What leaves a mapper nothing to do (clouds, a place that agrees)
+    and what was rejected is left out.
     """
     tasks = (change for change in found.changes if change.cause not in _NO_TASK and not _rejected(change))
     return "".join(

@@ -63,7 +63,7 @@ class Index:
         self._lock = threading.Lock()
         self._serving = Serving.open(folder, manifest)
         self._searcher = Searcher(
-            self._serving, open_encoder or self._open_encoder, self._open_calibration, self.thumbnails
+            self._serving, open_encoder or self._open_encoder, self._open_calibration, self._details
         )
 
     def __len__(self) -> int:
@@ -216,13 +216,17 @@ class Index:
 
     def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Stored pictures (JPEG, WebP or PNG) by id; rows that have none, and unknown ids, are left out."""
+        return self._details(ids, "thumbnail")
+
+    def _details(self, ids: Sequence[str], column: str) -> dict[str, Any]:
         if not ids:
             return {}
         # The store caches its id column; one thread at a time fills it.
         with self._lock:
-            table = self._store.fetch(list(ids), ["id", "thumbnail"])
-        pairs = zip(table["id"].to_pylist(), table["thumbnail"].to_pylist(), strict=True)
-        return {name: data for name, data in pairs if data}
+            table = self._store.fetch(list(ids), ["id", column])
+        return {
+            name: value for name, value in zip(*(table[c].to_pylist() for c in ("id", column)), strict=True) if value
+        }
 
     def heat(self, query: Query, resolution: int | None = None) -> tuple[CellRows, ...]:
         """Scores by H3 cell of all rows that the query's filters let pass, hottest first.

@@ -6,7 +6,7 @@ float32.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -255,6 +255,10 @@ class RowStore(RowColumns, Protocol):
 
     def fetch(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """Columns of some rows by id, in the order of `ids`; ids that do not exist are left out."""
+
+
+Details = Callable[[Sequence[str], str], Mapping[str, Any]]
+"""Ids and a column of the store of record -> values by id; rows without one are left out."""
 
 
 class VectorIndex(Protocol):

@@ -34,10 +34,13 @@ def content_hash(image: TileImage) -> str:
 
 
 def reason_to_skip(image: TileImage, max_nodata: float) -> str | None:
-    """Why a picture is worth no row, whatever else there is: "nodata", "blank", or None."""
+    """Why a picture is worth no row, whatever else there is: "nodata", "blank", or None.
+
+    A map of one colour says that all of it is water, or that nothing stands there.
+    """
     if image.nodata > max_nodata:
         return "nodata"
-    return "blank" if image.pixels.size and _is_blank(image.pixels) else None
+    return "blank" if image.layer != "map" and image.pixels.size and _is_blank(image.pixels) else None
 
 
 def _is_blank(pixels: Pixels) -> bool:

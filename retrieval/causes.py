@@ -104,16 +104,17 @@ def unmapped_mismatch(found: Differences) -> Vectors:
 
 def diagnose(
     found: Differences, at: int, *, mismatch: float, informative: bool, moved_m: tuple[float, float] | None,
-    nodata: float,
+    nodata: tuple[float, float],
 ) -> Diagnosis:  # fmt: skip
     """The cause of one pair's mismatch.
 
     Args:
         at: which of the pairs. moved_m: metres east and north that this map lies off its region, where that alone
-            explains the mismatch. nodata: share of the picture without data.
+            explains the mismatch. nodata: share of the picture and of the map without data.
     """
-    if nodata > _MAX_NODATA:
-        return Diagnosis("cloud or no data", f"{percent(nodata)} of the picture has no data")
+    if max(nodata) > _MAX_NODATA:
+        side = "picture" if nodata[0] >= nodata[1] else "map"
+        return Diagnosis("cloud or no data", f"{percent(max(nodata))} of the {side} has no data")
     if moved_m is not None:
         return Diagnosis("shifted", f"the map lies {in_words(*moved_m)}")
     if found.clarity[at] < _VAGUE:

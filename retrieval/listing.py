@@ -32,7 +32,7 @@ def tell(
     """Changes for some pairs, in their order, each put together only when it is asked for; rank counts from 1.
 
     Args:
-        at: (n,) places of the pairs in the survey. judged: n pairs. nodata: by id of the aerial row.
+        at: (n,) places of the pairs in the survey. judged: n pairs. nodata: by id of the row, of either side.
         settled: reviews by place in the survey.
     """
     found, pairs = differences(judged), survey.pairs.take(at)
@@ -43,7 +43,8 @@ def tell(
         aerial, map_id = aerials[i], None if pairs.maps[i] == NO_MAP else str(maps[i]["id"])
         mismatch, informative = float(survey.mismatch[place]), bool(survey.informative[place])
         told = diagnose(
-            found, i, mismatch=mismatch, informative=informative, nodata=nodata.get(aerial["id"]) or 0.0,
+            found, i, mismatch=mismatch, informative=informative,
+            nodata=(nodata.get(aerial["id"]) or 0.0, nodata.get(map_id or "") or 0.0),
             moved_m=(float(own_m[i, 0]), float(own_m[i, 1])) if survey.moved[place] else None,
         )  # fmt: skip
         bounds = Bounds(*(aerial[side] for side in ("west", "south", "east", "north")))

@@ -94,7 +94,7 @@ class ChangeFinder:
             reviewed=len(settled),
             registration=survey.common,
             heat=heat(self._serving.places.cells[pairs.aerials], np.where(survey.known, survey.mismatch, np.nan)),
-            note=_note(len(found), k, len(settled)),
+            note=_note(None if everything else len(found), k, len(settled), len(pairs.apart)),
         )
 
     def pairs(self, region: Region | None = None, *, all_dates: bool = False, unmapped: bool = True) -> Pairs:
@@ -105,11 +105,11 @@ class ChangeFinder:
             raise UsageError(f"{self._serving.folder}: holds no {missing} to compare; index both layers of one area")
         pairs = find_pairs(self._serving, maps, aerials, all_dates=all_dates, unmapped=unmapped)
         if region is not None:
-            inside = np.isin(pairs.aerials, region_rows(region, self._serving.places))
-            pairs = pairs.take(np.flatnonzero(inside))
+            pairs = pairs.among(region_rows(region, self._serving.places))
         if not len(pairs):
             where = " in that region" if region is not None else ""
-            raise UsageError(f"{self._serving.folder}: no map and aerial picture show the same ground{where}")
+            why = f"; {_apart(len(pairs.apart))}" if len(pairs.apart) else ""
+            raise UsageError(f"{self._serving.folder}: no map and aerial picture show the same ground{where}{why}")
         return pairs
 
     def judge(self, change_id: str, max_offset: float = MAX_OFFSET) -> Judgement:
@@ -166,8 +166,9 @@ class ChangeFinder:
         for start in range(0, len(order), step):
             at = order[start : start + step]
             pairs = survey.pairs.take(at)
-            names = self._serving.rows.column("id").take(pairs.aerials).to_pylist()
-            nodata, judged = self._details(names, "nodata"), self._matcher.judge(pairs, max_offset, survey.expected(at))
+            rows = np.concatenate([pairs.aerials, pairs.maps[pairs.maps != NO_MAP]])
+            nodata = self._details(self._serving.rows.column("id").take(rows).to_pylist(), "nodata")
+            judged = self._matcher.judge(pairs, max_offset, survey.expected(at))
             for change in tell(self._serving, survey, at, judged, nodata, settled):
                 if everything or change.cause not in SILENT:
                     found.append(change.model_copy(update={"rank": len(found) + 1}))
@@ -192,9 +193,16 @@ def _order(mismatch: Vectors, floor: float, passed_over: Collection[int]) -> Row
     return order[~(mismatch[order] < floor) & ~np.isin(order, list(passed_over))]
 
 
-def _note(found: int, k: int, reviewed: int) -> str:
-    """Why a list holds fewer than k changes, or ""."""
-    if found >= k:
-        return ""
-    seen = f"; {reviewed} were reviewed before" if reviewed else ""
-    return f"only {found} places disagree{seen}" if found else f"no place disagrees{seen}"
+def _note(found: int | None, k: int, reviewed: int, apart: int) -> str:
+    """Why a list holds fewer than k changes, None of one that holds all places; and what could not be compared."""
+    said = []
+    if found is not None and found < k:
+        said.append(f"only {found} places disagree" if found else "no place disagrees")
+        said += [f"{reviewed} were reviewed before"] if reviewed else []
+    return "; ".join(said + ([_apart(apart)] if apart else []))
+
+
+def _apart(count: int) -> str:
+    return (
+        f"{count} pictures lie at another zoom than the map of their ground; index one of the two again with --zoom"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -24,17 +24,24 @@ class Pairs:
 
     Attributes:
         maps: (n,) positions, `NO_MAP` where an aerial picture has no map. aerials: (n,) positions.
+        apart: (m,) sorted positions of aerial rows whose ground is mapped, but by no row that they pair with.
     """
 
     maps: RowIds
     aerials: RowIds
+    apart: RowIds = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.aerials)
 
     def take(self, at: RowIds) -> Pairs:
         """Some of the pairs, in the order of `at`."""
-        return Pairs(self.maps[at], self.aerials[at])
+        return replace(self, maps=self.maps[at], aerials=self.aerials[at])
+
+    def among(self, rows: RowIds) -> Pairs:
+        """Those of some aerial rows."""
+        there = np.flatnonzero(np.isin(self.aerials, rows))
+        return Pairs(self.maps[there], self.aerials[there], np.intersect1d(self.apart, rows))
 
 
 def find_pairs(
@@ -48,19 +55,21 @@ def find_pairs(
     Args:
         maps, aerials: sorted positions that may be paired.
         all_dates: pair a map with every aerial picture, not with the newest alone.
-        unmapped: also give aerial rows that no map row shows, with `NO_MAP`.
+        unmapped: also give aerial rows whose ground no map row shows, with `NO_MAP`.
     """
     tiled, boxed = _by_address(serving, maps, aerials), _by_bounds(serving, maps, aerials)
     pairs = np.unique(np.concatenate([tiled, boxed]), axis=0)
     if not all_dates:
         pairs = pairs[_newest(serving, pairs)]
+    bare = np.setdiff1d(aerials, np.concatenate([tiled, boxed])[:, 1])
+    bare = bare[~np.isnan(serving.numbers("west")[bare])]
+    mapped = _mapped(serving, maps, bare)
+    apart, bare = bare[mapped], bare[~mapped]
     if unmapped and len(maps):
-        bare = np.setdiff1d(aerials, np.concatenate([tiled, boxed])[:, 1])
-        bare = bare[~np.isnan(serving.numbers("west")[bare])]
         bare = bare[_first_of_place(serving, bare)] if not all_dates else bare
         pairs = np.concatenate([pairs, np.stack([np.full(len(bare), NO_MAP), bare], axis=1)])
     order = np.lexsort((pairs[:, 0], pairs[:, 1]))
-    return Pairs(pairs[order, 0], pairs[order, 1])
+    return Pairs(pairs[order, 0], pairs[order, 1], apart)
 
 
 def pair_ids(serving: Serving, pairs: Pairs) -> list[str]:
@@ -99,9 +108,7 @@ def _addresses(serving: Serving) -> NDArray[np.int64]:
 
 def _by_bounds(serving: Serving, maps: RowIds, aerials: RowIds) -> RowIds:
     """(n, 2) rows whose boxes are nearly the same, one of them at least on no grid."""
-    west, south, east, north = (serving.numbers(name) for name in ("west", "south", "east", "north"))
-    east = np.where(east < west, east + 360.0, east)
-    on_grid = ~np.isnan(serving.numbers("z"))
+    west, on_grid = serving.numbers("west"), ~np.isnan(serving.numbers("z"))
     found = [np.empty((0, 2), np.int64)]
     for some_maps, some_aerials in (
         (maps[~on_grid[maps]], aerials),
@@ -109,13 +116,31 @@ def _by_bounds(serving: Serving, maps: RowIds, aerials: RowIds) -> RowIds:
     ):
         left, right = some_maps[~np.isnan(west[some_maps])], some_aerials[~np.isnan(west[some_aerials])]
         if len(left) and len(right):
-            boxes = [shapely.box(west[rows], south[rows], east[rows], north[rows]) for rows in (left, right)]
+            boxes = [_boxes(serving, rows) for rows in (left, right)]
             a, b = shapely.STRtree(boxes[1]).query(boxes[0], predicate="intersects")
             common = shapely.area(shapely.intersection(boxes[0][a], boxes[1][b]))
             areas = np.maximum(shapely.area(boxes[0])[a], shapely.area(boxes[1])[b])
             same = common >= SAME_GROUND * areas
             found.append(np.stack([left[a[same]], right[b[same]]], axis=1))
     return np.concatenate(found)
+
+
+def _boxes(serving: Serving, rows: RowIds) -> NDArray[np.object_]:
+    """Boxes (n,) of rows, in degrees; beyond 180 where they cross the antimeridian."""
+    west, south, east, north = (serving.numbers(name)[rows] for name in ("west", "south", "east", "north"))
+    return np.asarray(shapely.box(west, south, np.where(east < west, east + 360.0, east), north))
+
+
+def _mapped(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_]:
+    """Which aerial rows (n,) have their middle in the box of a map row."""
+    boxes = shapely.STRtree(_boxes(serving, maps[~np.isnan(serving.numbers("west")[maps])]))
+    west, south, east, north = shapely.bounds(_boxes(serving, aerials)).T
+    inside = np.zeros(len(aerials), bool)
+    # Boxes across the antimeridian go on beyond 180, so that one middle may have two longitudes.
+    for turn in (0.0, 360.0):
+        middles = shapely.points((west + east) / 2 + turn, (south + north) / 2)
+        inside[boxes.query(middles, predicate="intersects")[0]] = True
+    return inside
 
 
 def _newest(serving: Serving, pairs: RowIds) -> RowIds:

@@ -17,11 +17,11 @@ import numpy as np
 from geoanchor.errors import UnsupportedModality
 from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
-from geoanchor.protocols import Encoder, Reranker, RowIds
+from geoanchor.protocols import Details, Encoder, Reranker, RowIds
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Query, hit_cell
 from geoanchor.tiling import Bounds
 from retrieval.calibration import Calibration
-from retrieval.counterpart import CounterpartTerm, Pictures
+from retrieval.counterpart import CounterpartTerm
 from retrieval.interpreter import Interpreter
 from retrieval.late import RERANKER, Ranked, with_segments
 from retrieval.region import region_rows
@@ -49,8 +49,8 @@ class Searcher:
     Args:
         serving: the index's snapshot.
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
-        pictures: gives the stored pictures of rows by id.
         open_calibration: gives what makes scores of that encoder's bundle probabilities, None where it has none.
+        details: of rows, from the store of record.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Searcher:
         serving: Serving,
         open_encoder: Callable[[], Encoder],
         open_calibration: Callable[[], Calibration | None] = lambda: None,
-        pictures: Pictures = lambda _: {},
+        details: Details = lambda _ids, _column: {},
     ) -> None:
         self._serving = serving
         self._verdicts = Verdicts(serving, open_calibration)
         self._interpreter = Interpreter(serving, open_encoder, lambda: self._verdicts.relevance.naming)
-        self._pictures = pictures
+        self._details = details
 
     @property
     def encoder(self) -> Encoder:
@@ -138,13 +138,14 @@ class Searcher:
             return None
         from retrieval.rerank import open_reranker
 
-        return open_reranker(query.rerank, query, self._serving, lambda: self.encoder)
+        return open_reranker(query.rerank, query, self._serving, lambda: self.encoder, self._details)
 
     def _aligned(self, query: Query, terms: Sequence[Term], hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """Hits of the other layer, the best of them compared with the picture of the query pixel by pixel."""
         for term in terms:
             if isinstance(term, CounterpartTerm) and isinstance(part := query.parts[0], ImagePart):
-                return term.aligned(hits, read_rgb(part.data, f"the {part.layer} picture of the query"), self._pictures)
+                pixels = read_rgb(part.data, f"the {part.layer} picture of the query")
+                return term.aligned(hits, pixels, lambda ids: self._details(ids, "thumbnail"))
         return hits
 
     def _allowed(self, query: Query, terms: Sequence[Term]) -> RowIds | None:

@@ -12,9 +12,11 @@ import { noMap, skeleton, trouble } from "./states.js";
 const form = document.querySelector("form.ask"), headline = document.querySelector(".headline"), queue = document.querySelector(".places");
 const causes = document.querySelector(".causes"), stage = document.querySelector("#review"), frame = document.querySelector(".atlas");
 
+/* Places that the service gives at once. */
+const MOST = 10_000;
 const FORMATS = [["geojson", "GeoJSON"], ["parquet", "GeoParquet"], ["csv", "CSV"], ["maproulette", "MapRoulette"]];
 
-let found = null, cells = null, chosen = null, cause = "", within = "", shown = { heat: true, outline: true }, atlas = null, heatOn = true;
+let found = null, cells = null, chosen = null, cause = "", within = "", shown = { heat: true, outline: true }, atlas = null, heatOn = true, deciding = false;
 
 form.addEventListener("submit", (event) => { event.preventDefault(); compare(); });
 document.addEventListener("keydown", key);
@@ -71,7 +73,7 @@ async function compare() {
 }
 
 /* Where is looked, and whether settled places are listed, too. */
-const region = () => ({ ...(new FormData(form).has("everything") && { everything: "true" }), ...(within && { within }) });
+const region = () => ({ ...(new FormData(form).has("reviewed") && { reviewed: "true" }), ...(within && { within }) });
 
 /* What there is to say of the region as a whole. */
 function words({ pairs, unmapped, reviewed, registration, note }) {
@@ -124,11 +126,14 @@ function step(by) {
 
 async function decide(decision, note) {
   const change = chosen, next = neighbour(1);
+  deciding = true;
   try {
     change.review = await ask("/api/changes", { body: { change: change.id, decision, note } });
   } catch (error) {
     toast(error.message);
     return;
+  } finally {
+    deciding = false;
   }
   toast(`${change.rank} ${decision}ed`);
   queue.querySelector(`[data-change="${CSS.escape(change.id)}"]`)?.replaceWith(entry(change));
@@ -149,6 +154,8 @@ function key(event) {
   }[event.key];
   if (!act) return;
   event.preventDefault();
+  // A key that is held down would decide on places that nobody has seen.
+  if ("ar".includes(event.key) && (event.repeat || deciding)) return;
   act();
 }
 
@@ -177,7 +184,7 @@ function wrong(error, again) {
 
 /* What is listed, with the decisions, also those of before, as a file of the service's making. */
 async function save(format) {
-  const asked = new URLSearchParams({ ...region(), k: Math.max(1, found.changes.length + found.reviewed), reviewed: "true", ...(cause && { cause }) });
+  const asked = new URLSearchParams({ ...region(), k: Math.min(MOST, Math.max(1, found.changes.length + found.reviewed)), reviewed: "true", ...(cause && { cause }) });
   try {
     await download(`/api/changes.${format}?${asked}`, undefined, `changes.${format === "maproulette" ? "maproulette.geojson" : format}`);
   } catch (error) {

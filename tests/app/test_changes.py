@@ -20,7 +20,9 @@ import geoanchor
 from app import changereport, cli, upkeep, wiring
 from app.api import create_api
 from app.overlay import evidence_png
+from geoanchor.change import SILENT
 from geoanchor.errors import UsageError
+from geoanchor.query import ImagePart, Query
 from geoanchor.tiling import Tile, tile_at
 
 FIRST = tile_at(12.5, 47.5, 17)
@@ -116,6 +118,15 @@ def test_maproulette_tasks_are_one_record_a_line(
         assert feature["id"] == feature["properties"]["id"]
         assert shape(feature["geometry"]).is_valid
         assert not any(isinstance(value, dict | list) for value in feature["properties"].values())
+
+
+def test_a_place_that_agrees_is_no_task(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = json.loads(run(capsys, "changes", folder, "--all", "--format", "json")[1])["changes"]
+    tasks = run(capsys, "changes", folder, "--all", "--format", "maproulette")[1]
+    agreeing = [change["id"] for change in changes if change["cause"] == "agrees"]
+    assert len(agreeing) >= 3
+    assert not [name for name in agreeing if name in tasks]
+    assert tasks.count("\x1e") == len(changes) - len([c for c in changes if c["cause"] in SILENT])
 
 
 def test_decisions_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,10 +265,33 @@ def test_reranking_puts_the_worst_first_and_says_why(index: wiring.Index, tmp_pa
     assert own.why["offset_m"] == [0, 0]
     second = index.search(map=picture, layer="aerial", k=3, offset=3, rerank="mismatch")
     assert [hit.rank for hit in second] == [4, 5, 6]
+    # The map that is wanted counts, not one that is unwanted.
+    other, wanted = (ImagePart(layer="map", data=png(TOWN[TILES[n]]), weight=w) for n, w in ((5, -0.5), (2, 1.0)))
+    asked = Query(parts=(other, wanted), layer="aerial", k=6, rerank="mismatch")
+    scores = {hit.id: hit.why["mismatch"] for hit in found}
+    assert {hit.id: hit.why["mismatch"] for hit in index.query(asked) if hit.id in scores}.items() <= scores.items()
     # What cannot be compared comes last.
     mixed = index.search(map=picture, k=23, rerank="mismatch")
     layers = [hit.layer for hit in mixed]
     assert set(layers[-11:]) == {"map"}
+
+
+def test_reranking_knows_what_a_picture_lacks_and_goes_by_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = {tile: TOWN[TILES[0]] for tile in TILES[:5]}
+    folder = index_of(tmp_path / "i.index", Drawing(ground, "aerial", nodata=0.45))
+    whole = geoanchor.open(folder).search(map=png(TOWN[TILES[1]]), k=5, rerank="mismatch")
+    assert {hit.why["reason"] for hit in whole} == {"45.0 % of the picture has no data"}
+    monkeypatch.setattr("retrieval.rerank.CHUNK", 2)
+    parts = geoanchor.open(folder).search(map=png(TOWN[TILES[1]]), k=5, rerank="mismatch")
+    assert [hit.model_dump() for hit in parts] == [hit.model_dump() for hit in whole]
+
+
+def png(grid: Any) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(draw(grid)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("words", [{"text": "red"}, {"image": True}, {"map": False}])

@@ -54,6 +54,9 @@ def test_blank_and_empty_pictures_get_no_row() -> None:
     assert reason_to_skip(image(scene(), nodata=0.51), 0.5) == "nodata"
     assert reason_to_skip(image(scene(), nodata=0.5), 0.5) is None
     assert reason_to_skip(image(np.zeros((0, 0, 3), np.uint8)), 0.5) is None
+    # A map says something by one colour, too: all of it is water.
+    assert reason_to_skip(image(flat, layer="map"), 0.5) is None
+    assert reason_to_skip(image(flat, layer="map", nodata=0.51), 0.5) == "nodata"
 
 
 def test_copies_without_position_are_known_by_their_look() -> None:

@@ -120,12 +120,13 @@ def test_a_map_moved_by_a_twelfth_finds_its_ground_and_says_how_far(both: Search
 def test_the_first_hits_are_compared_by_their_pictures(both: Searcher, layer: Layer, other: Layer) -> None:
     asked_for: list[str] = []
 
-    def pictures(ids: Sequence[str]) -> dict[str, bytes]:
+    def details(ids: Sequence[str], column: str) -> dict[str, bytes]:
+        assert column == "thumbnail"
         asked_for.extend(ids)
         kept = {f"{other}/{tile}": png(picture(tile, other)) for tile in TILES}
         return {name: kept[name] for name in ids if name != ids[1]}
 
-    finer = Searcher(both._serving, lambda: both.encoder, pictures=pictures)
+    finer = Searcher(both._serving, lambda: both.encoder, details=details)
     plain, told = (searcher.search(asked(layer, 4, layer=other)) for searcher in (both, finer))
     ids = [hit.id for hit in plain.hits]
     assert asked_for == ids[:10]

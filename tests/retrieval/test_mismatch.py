@@ -267,6 +267,41 @@ def test_missing_data_is_a_cause(tmp_path: Path) -> None:
     assert (change.cause, change.reason) == ("cloud or no data", "45.0 % of the picture has no data")
 
 
+def test_a_map_without_data_is_no_change(tmp_path: Path) -> None:
+    """What a map lacks at its edge must not be read off its filling."""
+    maps = {TILES[0]: with_block(TOWN[TILES[0]], 3, 0, 0, 14)}
+    folder = index_of(
+        tmp_path / "i", Drawing({TILES[0]: TOWN[TILES[0]]}, "aerial", nodata=0.1), Drawing(maps, "map", nodata=0.45)
+    )
+    (change,) = finder_of(folder).find().changes
+    assert (change.cause, change.reason) == ("cloud or no data", "45.0 % of the map has no data")
+
+
+def test_open_water_on_map_and_picture_agrees(tmp_path: Path) -> None:
+    """A tile that is water throughout has a map of one colour."""
+    sea = np.full((CELLS, CELLS), 2, np.uint8)
+    waves = with_block(sea, 1, 0, 0, 1)
+    ground = {TILES[0]: waves, TILES[1]: with_block(TOWN[TILES[1]], 3)}
+    maps = {TILES[0]: sea, TILES[1]: TOWN[TILES[1]]}
+    folder = index_of(tmp_path / "i", Drawing(ground, "aerial"), Drawing(maps, "map"))
+    found = finder_of(folder).find()
+    assert (found.pairs, found.unmapped) == (2, 0)
+    assert [change.bounds for change in found.changes] == [TILES[1].bounds]
+
+
+def test_ground_that_is_mapped_at_another_zoom_is_not_unmapped(tmp_path: Path) -> None:
+    tile = TILES[0]
+    finer = [Tile(18, 2 * tile.x + x, 2 * tile.y + y) for x in range(2) for y in range(2)]
+    ground = {some: town_block(number) for number, some in enumerate([tile, TILES[3], *finer])}
+    folder = index_of(tmp_path / "i", Drawing(ground, "aerial"), Drawing({tile: town_block(0)}, "map"))
+    found = finder_of(folder).find()
+    assert (found.pairs, found.unmapped) == (1, 1), "only the tile elsewhere has no map"
+    assert "4 pictures lie at another zoom than the map of their ground" in found.note
+    apart = index_of(tmp_path / "j", Drawing({finer[0]: town_block(0)}, "aerial"), Drawing({tile: TOWN[tile]}, "map"))
+    with pytest.raises(UsageError, match="show the same ground; 1 pictures lie at another zoom"):
+        finder_of(apart).find()
+
+
 def test_an_index_or_model_without_means_says_so(tmp_path: Path, changed: Path) -> None:
     serving = Serving.open(changed, read_manifest(changed))
     with pytest.raises(UnsupportedModality, match="model 'toy' cannot compare"):

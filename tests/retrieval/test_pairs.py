@@ -95,6 +95,13 @@ def test_boxes_over_the_antimeridian_are_paired() -> None:
     assert found(rows) == {(0, 1)}
 
 
+def test_mapped_over_the_antimeridian_is_mapped() -> None:
+    ground = loose(0, "map", 179.9) | {"east": -179.9}
+    assert found([ground, loose(1, "aerial", -179.95), loose(2, "aerial", 179.95), loose(3, "aerial", 12.0)]) == {
+        (NO_MAP, 3)
+    }
+
+
 def test_a_photo_without_bounds_is_no_place() -> None:
     nowhere = dict.fromkeys(("z", "x", "y", "west", "south", "east", "north"))
     assert found([tiled(0, "map", 1), tiled(1, "aerial", 2) | nowhere]) == set()
