@@ -49,26 +49,29 @@ def doctor(folder: str | Path, *, repair: bool = False) -> list[Finding]:
     if repair and any(finding.level == "error" for finding in findings):
         reseal(folder, LanceStore, derive_serving)
         findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
-    advice = zoom_advice(folder)
+    broken = any(finding.level == "error" for finding in findings)
+    advice = "" if broken else zoom_advice(folder)
     return findings + ([Finding("note", advice)] if advice else []) + _review_findings(folder)
 
 
 def zoom_advice(folder: str | Path) -> str:
-    """What to do where an index holds maps and imagery, but never at the same zoom; "" elsewhere."""
+    """What to do where an index holds maps, and imagery at a zoom that no map has; "" elsewhere."""
     from app.wiring import open as open_index
 
     zooms: dict[str, set[int]] = {"map": set(), "aerial": set()}
     for record in read_manifest(Path(folder)).sources:
         if record.zoom is not None and record.rows and record.layer in zooms:
             zooms[record.layer].add(record.zoom)
-    maps, aerials = zooms["map"], zooms["aerial"]
-    extent = open_index(folder).mosaic.extent("aerial") if maps and aerials and not maps & aerials else None
+    maps, apart = zooms["map"], zooms["aerial"] - zooms["map"]
+    extent = open_index(folder).mosaic.extent("aerial") if maps and apart else None
     if extent is None:
         return ""
     box = ",".join(f"{edge:.5f}" for edge in extent)
+    # Imagery of the map's own zoom needs the rows that the map has now.
+    kept = " --no-prune" if maps & zooms["aerial"] else ""
     return (
-        f"the map is drawn at zoom {max(maps)} and the imagery lies at zoom {max(aerials)}: to compare them, index the "
-        f"map again with --zoom {max(aerials)} --within={box}"
+        f"the map is drawn at zoom {max(maps)} and the imagery lies at zoom {max(apart)}: to compare them, index the "
+        f"map again with --zoom {max(apart)} --within={box}{kept}"
     )
 
 

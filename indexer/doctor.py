@@ -27,7 +27,7 @@ _HALF_TOLERANCE = 5e-3
 """For vectors that are kept in half precision."""
 _SERVING_KEPT = 2
 """The snapshot in use, and the one before it that a reader may still have open."""
-_RESEAL = "`geoanchor compact` writes it anew"
+_RESEAL = "`geoanchor doctor --repair` writes it anew"
 _REBUILD = "build the index again, from its sources"
 
 

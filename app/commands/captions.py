@@ -50,7 +50,11 @@ def captions(
     seed: Annotated[int, typer.Option(help="Of the choice of words in templates.", min=0)] = 0,
     prompt: Annotated[
         list[str] | None,
-        typer.Option(help="Ask the model only in this way; may be repeated.", show_default="all, the best is kept"),
+        typer.Option(
+            help="Ask the model only in this way: plain, map or known; BLIP and GIT: plain, tags or place. May be "
+            "repeated.",
+            show_default="all, the best is kept",
+        ),
     ] = None,
     judge: Annotated[
         str | None, typer.Option(help="Model bundle that also judges captions by their pictures.", metavar="BUNDLE")

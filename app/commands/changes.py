@@ -52,6 +52,7 @@ def changes(
     A map that is shifted as a whole is called that, and no change. What a reviewer accepts or rejects is not suggested
     again until the map or the picture is a new one.
     """
+    from app.upkeep import zoom_advice
     from app.wiring import open as open_index
 
     index = open_index(folder, model, settings_of(config, offline=offline))
@@ -61,6 +62,8 @@ def changes(
         _review(index, accept or [], "accept", note)
         _review(index, reject or [], "reject", note)
     else:
+        if advice := zoom_advice(index.folder):
+            say(advice)
         with progress("comparing") as advance:
             found = index.changes(
                 within=within, near=near, k=k, all_dates=all_dates, unmapped=unmapped, everything=everything,
@@ -90,11 +93,8 @@ def _print_reviews(index: Index, format: Format, out: Path | None) -> None:
 
 def _print(index: Index, found: Changes, format: Format, out: Path | None) -> None:
     from app import changesheet
-    from app.upkeep import zoom_advice
 
     say(changesheet.headline(found.answer))
-    if not found.answer.pairs and (advice := zoom_advice(index.folder)):
-        say(advice)
     match format:
         case "table":
             emit_table(changesheet.to_table(found), out)

@@ -35,7 +35,7 @@ def overlap(
     """What two captioned sets share: captions word for word, and pictures that are the same.
 
     Pictures are the same when their perceptual hashes differ in four bits of 64 or fewer, in any of eight ways to lay
-    them, and three captions or more are equal.
+    them, and three captions or more are equal (all, where a picture has fewer).
     """
     from training.datasets import Pictures, read_captions
     from training.datasets.overlap import overlap as compare

@@ -21,7 +21,8 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     run: Annotated[
-        Path | None, typer.Option(help="Folder of the run.", metavar="DIR", show_default="runs/<recipe's name>")
+        Path | None,
+        typer.Option(help="Folder of the run.", metavar="DIR", show_default="in runs, by the recipe's name and kind"),
     ] = None,
 ) -> None:
     """Train a model by a recipe; prints the folder of the bundle it made, or the file of open_clip weights."""
@@ -44,7 +45,7 @@ def train(
 
 
 def models(format: Summary = "table") -> None:
-    """List the models that are at hand, with what is known of their quality."""
+    """List the models that are at hand; as JSON with all that is known of them, also of their quality."""
     from models.bundle import known_names, list_bundles
 
     bundles = list_bundles()

@@ -303,6 +303,9 @@ def test_a_map_at_another_zoom_than_the_imagery_is_pointed_out(
     advice = "drawn at zoom 17 and the imagery lies at zoom 16: to compare them, index the map again with --zoom 16"
     assert advice in err
     assert advice in run("doctor", folder)[1]
+    next(folder.glob("serving/*/rows.arrow")).rename(tmp_path / "rows.arrow")
+    assert "`geoanchor doctor --repair` writes it anew" in run("doctor", folder)[1], "also where no advice can be given"
+    (tmp_path / "rows.arrow").rename(next(folder.glob("serving/*")) / "rows.arrow")
     assert advice not in run("index", house, "--zoom", 16, "--into", folder)[2]
     assert advice not in run("doctor", folder)[1]
 
