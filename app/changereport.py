@@ -12,8 +12,7 @@ from app.heatmap import heat_svg
 from app.locator import data_uri
 from app.overlay import evidence_png
 from geoanchor import __version__
-from geoanchor.change import Change
-from geoanchor.protocols import Vectors
+from geoanchor.change import MAX_OFFSET, Change
 from geoanchor.tiling import to_mercator
 
 if TYPE_CHECKING:
@@ -36,16 +35,21 @@ class ShownChange:
     outline: str
 
 
-def changes_page(index: Index, found: Changes) -> str:
-    """The page. Everything that comes from data is escaped."""
+def changes_page(index: Index, found: Changes, max_offset: float = MAX_OFFSET) -> str:
+    """The page. Everything that comes from data is escaped.
+
+    Args:
+        max_offset: with which the changes were found.
+    """
     ids = {name for change in found for name in (change.map_id, change.aerial_id) if name}
     pictures = {name: data_uri(data) for name, data in index.thumbnails(sorted(ids)).items()}
+    # A shifted map is shown as it lies; any other where it suits the picture best.
     shown = [
         ShownChange(
             change=change,
             map=pictures.get(change.map_id or "", ""),
             imagery=pictures.get(change.aerial_id, ""),
-            heat=data_uri(evidence_png(_evidence(index, change))),
+            heat=data_uri(evidence_png(index.evidence(change.id, 0.0 if change.cause == "shifted" else max_offset))),
             outline=outline_path(change),
         )
         for change in found
@@ -57,11 +61,6 @@ def changes_page(index: Index, found: Changes) -> str:
             attributions=index.attributions, footer=f"GeoAnchor {__version__}",
         )
     )  # fmt: skip
-
-
-def _evidence(index: Index, change: Change) -> Vectors:
-    """A shifted map is shown as it lies; any other where it suits the picture best."""
-    return index.evidence(change.id, 0.0) if change.cause == "shifted" else index.evidence(change.id)
 
 
 def outline_path(change: Change) -> str:

@@ -18,7 +18,7 @@ from app.answers import Changes, Hits
 from app.phrasing import Understood
 from app.question import Picture, Question, Where, file_bytes, region_of
 from app.streams import Format
-from geoanchor.change import ChangeList, Decision, Review
+from geoanchor.change import MAX_OFFSET, ChangeList, Decision, Review
 from geoanchor.errors import GeoAnchorError, IndexLocked, SpaceMismatch, UsageError
 from geoanchor.image import Layer
 from geoanchor.phrase import Phrase
@@ -173,7 +173,7 @@ class RemoteIndex:
         unmapped: bool = True,
         reviewed: bool = False,
         everything: bool = False,
-        max_offset: float = 0.1,
+        max_offset: float = MAX_OFFSET,
     ) -> Changes:
         """As `Index.changes`; `within` is a box or H3 cells."""
         asked = _where(within, near) | {

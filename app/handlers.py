@@ -15,7 +15,7 @@ from app.live import LiveIndex
 from app.overlay import evidence_png
 from app.question import Question, inline_region
 from app.wiring import Index
-from geoanchor.change import ChangeList
+from geoanchor.change import MAX_OFFSET, ChangeList
 from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.image import LAYERS, Layer
 from geoanchor.picture import measure
@@ -146,7 +146,7 @@ class Handlers:
         unmapped: bool = True,
         reviewed: bool = False,
         everything: bool = False,
-        max_offset: float = 0.1,
+        max_offset: float = MAX_OFFSET,
     ) -> ChangeList:
         """The worst places of a region, from the fields of a form; an empty field asks nothing."""
         if k > MAX_HITS:

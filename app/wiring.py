@@ -14,7 +14,7 @@ from app.answers import Changes, Hits
 from app.mosaic import Mosaic
 from app.question import Picture, Question, Where, file_bytes, region_of
 from app.rows import Rows
-from geoanchor.change import Decision, Review
+from geoanchor.change import MAX_OFFSET, Decision, Review
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
@@ -158,7 +158,7 @@ class Index:
         unmapped: bool = True,
         reviewed: bool = False,
         everything: bool = False,
-        max_offset: float = 0.1,
+        max_offset: float = MAX_OFFSET,
         progress: Callable[[int, int], None] | None = None,
     ) -> Changes:
         """The k places where the index's maps and imagery disagree most, with cause and outline.
@@ -192,7 +192,7 @@ class Index:
 
         return tuple(Reviews(self.folder).latest().values())
 
-    def evidence(self, change_id: str, max_offset: float = 0.1) -> Vectors:
+    def evidence(self, change_id: str, max_offset: float = MAX_OFFSET) -> Vectors:
         """How much the picture speaks for the map (above 0) or against it, cell by cell.
 
         Args:

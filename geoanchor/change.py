@@ -16,6 +16,8 @@ Cause = Literal[
 """Why map and imagery disagree; the last two say that they do not, or that nobody can tell."""
 SILENT: frozenset[Cause] = frozenset({"agrees", "not enough structure"})
 """Causes that are no reason to look at a place."""
+MAX_OFFSET = 0.1
+"""How far off a map is looked for, as a share of a tile's side, unless told otherwise."""
 Decision = Literal["accept", "reject"]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.query import Hit, Query
 from geoanchor.segment import Cut, Mask, Segment
@@ -183,7 +184,7 @@ class Matcher(Protocol):
         self,
         maps: Mapping[str, RowVectors],
         aerials: Mapping[str, RowVectors],
-        max_offset: float = 0.1,
+        max_offset: float = MAX_OFFSET,
         expected: Vectors | None = None,
     ) -> Judgement:
         """Judge n pairs.
@@ -196,7 +197,7 @@ class Matcher(Protocol):
         """
 
     def rank(
-        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = 0.1
+        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = MAX_OFFSET
     ) -> tuple[Vectors, Vectors]:
         """How well each of q maps suits each of g aerial pictures, to order either by the other.
 
@@ -208,7 +209,7 @@ class Matcher(Protocol):
 class Registrar(Protocol):
     """Tells from pictures how far maps lie off, more finely than vectors that are small enough to be kept can."""
 
-    def offsets(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float = 0.1) -> Vectors:
+    def offsets(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float = MAX_OFFSET) -> Vectors:
         """Offsets (n, 2) of n pairs of pictures, as in `Judgement`; one picture on either side stands for n."""
 
 

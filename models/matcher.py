@@ -12,6 +12,7 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.protocols import Judgement, RowVectors, Vectors
 from models.codes import CELLS, Codebooks
 from models.critic import Critic, Evidence, content, features
@@ -67,7 +68,7 @@ class StructureMatcher:
         self,
         maps: Mapping[str, RowVectors],
         aerials: Mapping[str, RowVectors],
-        max_offset: float = 0.1,
+        max_offset: float = MAX_OFFSET,
         expected: Vectors | None = None,
     ) -> Judgement:
         """Judge n pairs; see `geoanchor.protocols.Matcher`."""
@@ -121,7 +122,7 @@ class StructureMatcher:
         return Evidence(shares, log_odds, beliefs, seen, alike, still, length), offset
 
     def rank(
-        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = 0.1
+        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = MAX_OFFSET
     ) -> tuple[Vectors, Vectors]:
         """Scores (q, g) and offsets (q, g, 2) of every map and picture; see `geoanchor.protocols.Matcher`.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
 from models.codes import CELLS
@@ -31,7 +32,7 @@ class StructureRegistrar:
     def __init__(self, maps: Grids, aerials: Grids) -> None:
         self._maps, self._aerials = maps, aerials
 
-    def offsets(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float = 0.1) -> Vectors:
+    def offsets(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float = MAX_OFFSET) -> Vectors:
         """Offsets (n, 2) of n pairs, shares of the side; see `geoanchor.protocols.Registrar`."""
         count = max(len(maps), len(aerials))
         found = np.zeros((count, 2), np.float32)

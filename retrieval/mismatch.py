@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from geoanchor.change import SILENT, Change, ChangeList, Decision, Review
+from geoanchor.change import MAX_OFFSET, SILENT, Change, ChangeList, Decision, Review
 from geoanchor.errors import UsageError
 from geoanchor.protocols import Judgement, RowIds, RowStore, Vectors
 from geoanchor.query import Region
@@ -26,7 +26,7 @@ from retrieval.region import region_rows
 from retrieval.registration import sides_m
 from retrieval.reviews import Reviews
 from retrieval.serving import Serving
-from retrieval.survey import CHUNK, MAX_OFFSET, Progress, Survey, survey_pairs
+from retrieval.survey import CHUNK, Progress, Survey, survey_pairs
 
 _FLOOR = 0.1
 """Mismatch below which a pair is not looked into."""
@@ -203,6 +203,4 @@ def _note(found: int | None, k: int, reviewed: int, apart: int) -> str:
 
 
 def _apart(count: int) -> str:
-    return (
-        f"{count} pictures lie at another zoom than the map of their ground; index one of the two again with --zoom"
-    )
+    return f"{count} pictures lie at another zoom than the map of their ground; index one of the two again with --zoom"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.errors import UsageError
 from geoanchor.image import Pixels
 from geoanchor.picture import read_rgb
@@ -16,7 +17,7 @@ from retrieval.causes import diagnose, differences, informative
 from retrieval.matching import RowMatcher
 from retrieval.registration import offsets_m, sides_m
 from retrieval.serving import Serving
-from retrieval.survey import CHUNK, MAX_OFFSET, mismatch_of
+from retrieval.survey import CHUNK, mismatch_of
 
 
 def open_reranker(

@@ -11,15 +11,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from geoanchor.change import Registration
+from geoanchor.change import MAX_OFFSET, Registration
 from geoanchor.protocols import Judgement, RowIds, Vectors
 from retrieval.causes import differences, informative, unmapped_mismatch
 from retrieval.matching import RowMatcher
 from retrieval.pairs import NO_MAP, Pairs
 from retrieval.registration import Metres, gains, offsets_m, registration, strays
 
-MAX_OFFSET = 0.1
-"""How far a map may lie off, as a share of a tile's side."""
 CHUNK = 256
 """Pairs judged at once; the grids of 256 take some 50 MB."""
 _EXPLAINED = 0.4

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import changesheet
 from app.handlers import Handlers
-from geoanchor.change import Cause, ChangeList, Decision, Review
+from geoanchor.change import MAX_OFFSET, Cause, ChangeList, Decision, Review
 
 Format = Literal["geojson", "csv", "parquet", "maproulette"]
 MaxOffset = Annotated[float, Field(ge=0, le=0.5, description="how far the map may lie off, of its side")]
@@ -37,7 +37,7 @@ class Asked(BaseModel):
     unmapped: bool = Field(default=True, description="compare pictures without a map with an empty one")
     reviewed: bool = Field(default=False, description="also what was reviewed")
     everything: bool = Field(default=False, description="also what agrees or was reviewed")
-    max_offset: MaxOffset = 0.1
+    max_offset: MaxOffset = MAX_OFFSET
 
 
 class AskedFile(Asked):
@@ -87,7 +87,7 @@ def routes(handlers: Handlers) -> APIRouter:
         return list(handlers.index.reviews())
 
     @router.get("/changes/{change_id}/heat.png", response_class=Response, summary="Where a pair disagrees")
-    def heat(change_id: str, max_offset: MaxOffset = 0.1) -> Response:
+    def heat(change_id: str, max_offset: MaxOffset = MAX_OFFSET) -> Response:
         """A transparent picture to lay over the map or the imagery; max_offset 0 takes the map as it lies."""
         headers = {"Cache-Control": "private, max-age=3600"}
         return Response(handlers.heat_png(change_id, max_offset), media_type="image/png", headers=headers)

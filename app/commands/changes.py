@@ -69,7 +69,7 @@ def changes(
                 within=within, near=near, k=k, all_dates=all_dates, unmapped=unmapped, everything=everything,
                 max_offset=max_offset, progress=advance,
             )  # fmt: skip
-        _print(index, found, format, out)
+        _print(index, found, format, out, max_offset)
 
 
 def _review(index: Index, ids: list[str], decision: Decision, note: str) -> None:
@@ -91,7 +91,7 @@ def _print_reviews(index: Index, format: Format, out: Path | None) -> None:
         raise UsageError(f"--reviewed is given as table or json, not {format}")
 
 
-def _print(index: Index, found: Changes, format: Format, out: Path | None) -> None:
+def _print(index: Index, found: Changes, format: Format, out: Path | None, max_offset: float) -> None:
     from app import changesheet
 
     say(changesheet.headline(found.answer))
@@ -101,7 +101,7 @@ def _print(index: Index, found: Changes, format: Format, out: Path | None) -> No
         case "html":
             from app.changereport import changes_page
 
-            emit(changes_page(index, found), out)
+            emit(changes_page(index, found, max_offset), out)
         case "json":
             emit(changesheet.to_json(found.answer), out)
         case "geojson":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.errors import UsageError
 from geoanchor.manifest import OWN_MODEL, Manifest, model_of
 from geoanchor.protocols import RowIds, RowStore, RowVectors, Vectors
@@ -38,7 +39,6 @@ from training.structure.export import decoder_arrays, export_parts
 
 SPACES = (COARSE, CODES)
 _AT_ONCE = 256
-_MAX_OFFSET = 0.1
 
 
 def adapt(
@@ -169,7 +169,7 @@ class _Adapting:
         terms[0], terms[1] = judged.line()
         if len(terms) > 2:
             matcher = RowMatcher(self.serving, load_bundle(self.base.folder))
-            parts = matcher.judge(self.ground.pairs, _MAX_OFFSET).parts
+            parts = matcher.judge(self.ground.pairs, MAX_OFFSET).parts
             terms[0] -= sum(weight * parts[name].mean() for weight, name in zip(terms[2:], TERMS[1:], strict=True))
         return terms
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 from torch import nn
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.image import Layer
 from geoanchor.protocols import Vectors
 from geoanchor.structure import CLASSES, shares
@@ -30,7 +31,6 @@ _ROUNDS = 3
 """Wrong maps of each kind made of each frame."""
 _HIDDEN = 32
 FOLDS = 4
-_MAX_OFFSET = 0.1
 _AT_ONCE = 256
 
 
@@ -88,7 +88,7 @@ def make_examples(variants: Variants, books: Codebooks, seed: int) -> Examples:
         part = made[start : start + _AT_ONCE]
         maps = books.encode(np.stack([shares(drawn, CELLS) for _, _, drawn in part]), "map")
         still = np.zeros((len(part), 2), np.float32)
-        evidence, _ = matcher.evidence(maps, aerials[[row for row, _, _ in part]], _MAX_OFFSET, still)
+        evidence, _ = matcher.evidence(maps, aerials[[row for row, _, _ in part]], MAX_OFFSET, still)
         found.append(features(evidence, books.prior))
     kinds = np.array([kind for _, kind, _ in made])
     places = np.array([variants.place[row] for row, _, _ in made])

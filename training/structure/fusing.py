@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.image import Pixels
 from geoanchor.protocols import Encoder, Vectors
 from geoanchor.structure import shares
@@ -22,7 +23,6 @@ from training.swaps import derangement
 
 _SHARES = (0.5, 0.25)
 """Of a map's area, by which it is made wrong in part."""
-_MAX_OFFSET = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +66,7 @@ def joint_terms(
     seen = books.encode(log_odds(decoder.log_beliefs(list(aerial)), books.prior), "aerial")
     matcher = StructureMatcher(books, critics[0], None, np.array([0.0, 1.0], np.float32))
     still = np.zeros((len(grids), 2), np.float32)
-    evidence, _ = matcher.evidence(books.encode(grids, "map"), seen[pairs.place], _MAX_OFFSET, still)
+    evidence, _ = matcher.evidence(books.encode(grids, "map"), seen[pairs.place], MAX_OFFSET, still)
     found = features(evidence, books.prior)
     structure = np.zeros(len(grids), np.float32)
     for number, critic in enumerate(critics):
