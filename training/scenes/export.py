@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from geoanchor.protocols import RowVectors
-from models.bundle import BundleManifest, SpaceSpec
+from models.bundle import BundleManifest, SpaceSpec, bundle_folder
 from models.fusion import PREFIX as FUSION
 from models.fusion import FusionScorer
 from models.tower_encoder import SPACE
@@ -15,7 +15,7 @@ from training.model import branch_of
 from training.scenes.maps import MapModel
 from training.scenes.model import SceneModel
 from training.scenes.recipe import ScenesRecipe, aerial_branch
-from training.structure.export import base_folder, export_parts
+from training.structure.export import export_parts
 
 LIMITS = (
     "Aerial pictures of about 0.3 to 8 m a pixel that show 100 to 600 m of ground; of other scales it saw little.",
@@ -37,7 +37,7 @@ def export_scenes(recipe: ScenesRecipe, model: SceneModel, maps: MapModel, fusio
         "text": {name: tensor.numpy() for name, tensor in model.text.state_dict().items()},
         FUSION: fusion.arrays(),
     }
-    return export_parts(base_folder(recipe.base), parts, folder, lambda base, sha256: describe(recipe, base, sha256))
+    return export_parts(bundle_folder(recipe.base), parts, folder, lambda base, sha256: describe(recipe, base, sha256))
 
 
 def describe(recipe: ScenesRecipe, base: BundleManifest, weights_sha256: str) -> BundleManifest:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from geoanchor.errors import UsageError
 from geoanchor.protocols import Vectors
-from models.bundle import WEIGHTS_NAME, Branch, read_bundle
+from models.bundle import WEIGHTS_NAME, Branch, bundle_folder, read_bundle
 from models.weights import Weights
 from retrieval import metrics
 from training.checkpoint import Stateful, load_checkpoint
@@ -22,7 +22,6 @@ from training.scenes.batches import SceneBatches
 from training.scenes.model import Memory, SceneLoss, SceneModel
 from training.scenes.pictures import ScenePictures
 from training.scenes.recipe import ScenesRecipe, aerial_branch
-from training.structure.export import base_folder
 from training.validate import vectors_of
 
 CHECKPOINT = "checkpoint.pt"
@@ -49,7 +48,7 @@ class ScenesSession(Fitting[SceneModel]):
         if start.is_file():
             load_checkpoint(start, {"average": self.model})
         else:
-            self._take(base_folder(str(start)))
+            self._take(bundle_folder(str(start)))
         self.average.load_state_dict(self.model.state_dict())
 
     def _take(self, bundle: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from geoanchor.protocols import Vectors
-from models.bundle import WEIGHTS_NAME, read_bundle
+from models.bundle import WEIGHTS_NAME, bundle_folder, read_bundle
 from models.fusion import FusionScorer
 from models.towers import Head
 from models.weights import Weights
@@ -28,7 +28,6 @@ from training.scenes.maps import MapModel, MapSession
 from training.scenes.model import SceneModel
 from training.scenes.pictures import ScenePictures, cache_scenes
 from training.scenes.recipe import ScenesRecipe, aerial_branch, load_scenes_recipe
-from training.structure.export import base_folder
 from training.validate import vectors_of
 
 
@@ -89,7 +88,7 @@ def _map_tower(plan: ScenesRecipe, model: SceneModel, tiles: Path, run: Path, lo
 
 def _base_maps(plan: ScenesRecipe) -> Mapping[str, Vectors]:
     """Tensors of the base's map tower; none where it is another network."""
-    folder = base_folder(plan.base)
+    folder = bundle_folder(plan.base)
     manifest = read_bundle(folder)
     if manifest.branches["map"] != branch_of(plan.map_tower):
         return {}

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from geoanchor.errors import UsageError
 from geoanchor.protocols import Vectors
-from models.bundle import WEIGHTS_NAME, StructureSpec, read_bundle
+from models.bundle import WEIGHTS_NAME, StructureSpec, bundle_folder, read_bundle
 from models.critic import Critic
 from models.decoding import Decoder
 from models.structure import StructureNet, fold_norms
 from models.structure_encoder import StructureEncoder
 from models.weights import Weights
-from training.structure.export import base_folder
 
 
 class Base:
@@ -27,7 +26,7 @@ class Base:
     """
 
     def __init__(self, name: str) -> None:
-        self.folder = base_folder(name)
+        self.folder = bundle_folder(name)
         self.manifest = read_bundle(self.folder)
         if self.manifest.structure is None:
             raise UsageError(f"model {name!r} sees no structure, so there is nothing to adapt; use one that does")

@@ -11,7 +11,15 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from geoanchor.protocols import RowVectors
-from models.bundle import SHIPPED, SKETCHES_NAME, WEIGHTS_NAME, BundleManifest, SpaceSpec, StructureSpec, read_bundle
+from models.bundle import (
+    SKETCHES_NAME,
+    WEIGHTS_NAME,
+    BundleManifest,
+    SpaceSpec,
+    StructureSpec,
+    bundle_folder,
+    read_bundle,
+)
 from models.codes import CELLS
 from models.matcher import CODES
 from models.structure import StructureNet
@@ -24,11 +32,6 @@ _PATHS: Any = {"base": True, "data": {"osm_folder", "workers"}, "pairs": {"path"
 """What a recipe says of one machine only."""
 
 
-def base_folder(base: str) -> Path:
-    """Folder of a shipped bundle by name, or of any by path."""
-    return SHIPPED / base if (SHIPPED / base).is_dir() else Path(base)
-
-
 def export_structure(
     recipe: StructureRecipe, network: StructureNet, arrays: Mapping[str, Mapping[str, RowVectors]], folder: Path
 ) -> Path:
@@ -38,7 +41,7 @@ def export_structure(
         arrays: by part and name, all that the run made but the decoder.
     """
     parts = dict(arrays) if recipe.decoder.keep else {"decoder": decoder_arrays(network), **arrays}
-    return export_parts(base_folder(recipe.base), parts, folder, lambda base, sha256: describe(recipe, base, sha256))
+    return export_parts(bundle_folder(recipe.base), parts, folder, lambda base, sha256: describe(recipe, base, sha256))
 
 
 def export_parts(

@@ -10,7 +10,7 @@ import torch
 
 from geoanchor.errors import UsageError
 from geoanchor.protocols import RowVectors, Vectors
-from models.bundle import WEIGHTS_NAME, load_bundle, read_bundle
+from models.bundle import WEIGHTS_NAME, bundle_folder, load_bundle, read_bundle
 from models.codes import Codebooks, log_odds
 from models.critic import Critic
 from models.decoding import Decoder
@@ -33,7 +33,7 @@ from training.structure.calibrate import (
     make_examples,
 )
 from training.structure.coarse import learn_projections
-from training.structure.export import base_folder, export_structure
+from training.structure.export import export_structure
 from training.structure.fit import CHECKPOINT, StructureSession
 from training.structure.fusing import joint_pairs, joint_terms
 from training.structure.grounds import held_out_sets, learned_grounds
@@ -83,7 +83,7 @@ def _kept(plan: StructureRecipe) -> StructureNet:
 
 
 def _base_part(plan: StructureRecipe, part: str) -> Mapping[str, Vectors]:
-    folder = base_folder(plan.base)
+    folder = bundle_folder(plan.base)
     return Weights(folder / WEIGHTS_NAME, read_bundle(folder).weights_sha256).read(part)
 
 
@@ -133,7 +133,7 @@ def _fused(
     _, aerial, maps = read_pictures(plan.pairs.path, "calibration")
     pairs = joint_pairs(maps, np.random.default_rng(plan.schedule.seed))
     terms = joint_terms(
-        pairs, aerial, load_bundle(base_folder(plan.base)), FusionScorer(arrays), decoder, books, critics
+        pairs, aerial, load_bundle(bundle_folder(plan.base)), FusionScorer(arrays), decoder, books, critics
     )
     fitted = fit_calibration(terms, pairs.agree, pairs.kind)
     log(f"bias and weights of {', '.join(TERMS)}: {', '.join(f'{value:.3f}' for value in fitted)}")
