@@ -13,7 +13,7 @@ from app.locator import data_uri
 from app.overlay import evidence_png
 from geoanchor import __version__
 from geoanchor.change import MAX_OFFSET, Change
-from geoanchor.tiling import to_mercator
+from geoanchor.tiling import to_mercator, unwrap_lng
 
 if TYPE_CHECKING:
     from app.answers import Changes
@@ -67,11 +67,16 @@ def outline_path(change: Change) -> str:
     """SVG path data of the disagreeing part, the picture being a box of 100 x 100; "" where there is none."""
     if change.outline is None:
         return ""
-    west, south = to_mercator(change.bounds.west, change.bounds.south)
-    east, north = to_mercator(change.bounds.east, change.bounds.north)
+    middle = change.bounds.center[0]
+
+    def placed(lng: float, lat: float) -> tuple[float, float]:
+        return to_mercator(unwrap_lng(lng, middle), lat)
+
+    west, south = placed(change.bounds.west, change.bounds.south)
+    east, north = placed(change.bounds.east, change.bounds.north)
     coordinates = change.outline["coordinates"]
     polygons = [coordinates] if change.outline["type"] == "Polygon" else coordinates
-    rings = [[to_mercator(lng, lat) for lng, lat in ring] for polygon in polygons for ring in polygon]
+    rings = [[placed(lng, lat) for lng, lat in ring] for polygon in polygons for ring in polygon]
     width, height = east - west, north - south
     return " ".join(
         "M" + "L".join(f"{100 * (x - west) / width:.2f} {100 * (north - y) / height:.2f}" for x, y in ring) + "Z"

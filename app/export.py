@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoanchor.manifest import read_manifest
+from geoanchor.tiling import Bounds
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -62,9 +63,6 @@ def _shapes(columns: dict[str, Any]) -> Any:
     whole = boxed & ~crossing
     shapes[whole] = shapely.box(west[whole], south[whole], east[whole], north[whole])
     for row in np.flatnonzero(crossing):
-        parts = [
-            shapely.box(west[row], south[row], 180, north[row]),
-            shapely.box(-180, south[row], east[row], north[row]),
-        ]
-        shapes[row] = shapely.MultiPolygon(parts)
+        box = Bounds(west[row], south[row], east[row], north[row])
+        shapes[row] = shapely.MultiPolygon([shapely.box(*part) for part in box.parts()])
     return shapes

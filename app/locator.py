@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from app.mosaic import Mosaic
 from geoanchor.image import Layer
 from geoanchor.query import Hit
-from geoanchor.tiling import Bounds, Tile, from_mercator, tile_at, tiles_in, to_mercator
+from geoanchor.tiling import (
+    EARTH_RADIUS_M,
+    Bounds,
+    Tile,
+    around,
+    from_mercator,
+    tile_at,
+    to_mercator,
+    unwrap_lng,
+)
 
 WIDTH_PX = 520
 _MAX_BASE_TILES = 16
 _MARGIN = 0.06
 _SMALLEST_M = 400.0
+_EQUATOR_M = 2 * math.pi * EARTH_RADIUS_M
 
 
 def locator_svg(hits: Sequence[Hit], mosaic: Mosaic) -> str:
     """SVG markup with the hits' outlines and ranks over the index's tiles; "" when no hit has a position."""
     placed = [hit for hit in hits if hit.lng is not None and hit.lat is not None]
-    frame = _frame(placed, mosaic.extent())
-    if not placed or frame is None:
+    if not placed:
         return ""
-    left, bottom, right, top = frame
+    # Everything is drawn on the turn of the globe that lies nearest to the hits' middle.
+    middle = around(map(_box, placed)).center[0]
+    boxes = [_edges(_box(hit), middle) for hit in placed]
+    extent = mosaic.extent()
+    frame = left, bottom, right, top = _frame(boxes, _edges(extent, middle) if extent else None)
     scale = WIDTH_PX / (right - left)
     height = (top - bottom) * scale
     parts = [
@@ -31,8 +45,8 @@ def locator_svg(hits: Sequence[Hit], mosaic: Mosaic) -> str:
     ]
     parts += base_images(mosaic, frame, scale)
     # Best hits last, so that they lie on top.
-    for hit in reversed(placed):
-        parts.append(_mark(hit, left, top, scale))
+    for hit, box in zip(reversed(placed), reversed(boxes), strict=True):
+        parts.append(_mark(hit.rank, box, left, top, scale))
     return "".join([*parts, "</svg>"])
 
 
@@ -43,21 +57,16 @@ def base_layer(mosaic: Mosaic) -> Layer | None:
 
 
 Frame = tuple[float, float, float, float]
-"""left, bottom, right, top in web-mercator metres."""
+"""left, bottom, right, top in web-mercator metres; left and right run on beyond the antimeridian."""
 
 
-def _frame(hits: Sequence[Hit], extent: Bounds | None) -> Frame | None:
+def _frame(boxes: Sequence[Frame], whole: Frame | None) -> Frame:
     """The whole index where it is small enough for its hits to be seen in it, else the hits and some air."""
-    if not hits:
-        return None
-    boxes = [_mercator(_box(hit)) for hit in hits]
     left, right = min(box[0] for box in boxes), max(box[2] for box in boxes)
     bottom, top = min(box[1] for box in boxes), max(box[3] for box in boxes)
-    if extent is not None:
-        whole = _mercator(extent)
-        if whole[2] - whole[0] < 40 * (boxes[0][2] - boxes[0][0] + 1):
-            left, bottom = min(left, whole[0]), min(bottom, whole[1])
-            right, top = max(right, whole[2]), max(top, whole[3])
+    if whole is not None and whole[2] - whole[0] < 40 * (boxes[0][2] - boxes[0][0] + 1):
+        left, bottom = min(left, whole[0]), min(bottom, whole[1])
+        right, top = max(right, whole[2]), max(top, whole[3])
     air = _MARGIN * max(right - left, top - bottom, _SMALLEST_M)
     left, bottom, right, top = left - air, bottom - air, right + air, top + air
     # Neither a strip nor a tower.
@@ -69,13 +78,14 @@ def _frame(hits: Sequence[Hit], extent: Bounds | None) -> Frame | None:
 def _box(hit: Hit) -> Bounds:
     assert hit.lng is not None
     assert hit.lat is not None
-    if hit.bounds is not None and hit.bounds.west <= hit.bounds.east:
-        return hit.bounds
-    return Bounds(hit.lng, hit.lat, hit.lng, hit.lat)
+    return hit.bounds or Bounds(hit.lng, hit.lat, hit.lng, hit.lat)
 
 
-def _mercator(bounds: Bounds) -> Frame:
-    return *to_mercator(bounds.west, bounds.south), *to_mercator(bounds.east, bounds.north)
+def _edges(bounds: Bounds, middle: float) -> Frame:
+    """A box on the turn of the globe nearest to a meridian."""
+    own = unwrap_lng(bounds.center[0], middle)
+    west, east = unwrap_lng(bounds.west, own), unwrap_lng(bounds.east, own)
+    return *to_mercator(west, bounds.south), *to_mercator(east, bounds.north)
 
 
 def base_images(mosaic: Mosaic, frame: Frame, scale: float) -> list[str]:
@@ -84,13 +94,13 @@ def base_images(mosaic: Mosaic, frame: Frame, scale: float) -> list[str]:
     zooms = mosaic.zooms(layer) if layer else None
     if layer is None or zooms is None:
         return []
-    tiles = _tiles(frame, zooms)
     images = []
-    for tile in tiles:
+    for tile, turns in _tiles(frame, zooms):
         data = mosaic.tile(layer, tile)
         if data is not None:
             box = tile.bounds_mercator
-            x, y, side = (box.left - frame[0]) * scale, (frame[3] - box.top) * scale, (box.right - box.left) * scale
+            x, y = (box.left + turns * _EQUATOR_M - frame[0]) * scale, (frame[3] - box.top) * scale
+            side = (box.right - box.left) * scale
             images.append(
                 f'<image href="{data_uri(data)}" x="{x:.2f}" y="{y:.2f}" width="{side + 0.3:.2f}" '
                 f'height="{side + 0.3:.2f}" preserveAspectRatio="none" opacity=".75"/>'
@@ -98,19 +108,27 @@ def base_images(mosaic: Mosaic, frame: Frame, scale: float) -> list[str]:
     return images
 
 
-def _tiles(frame: Frame, zooms: tuple[int, int]) -> list[Tile]:
-    """Tiles of the deepest zoom at which few enough cover the frame; none where even the lowest has too many."""
+def _tiles(frame: Frame, zooms: tuple[int, int]) -> Iterator[tuple[Tile, int]]:
+    """Tiles of the deepest zoom at which few enough cover the frame, each with its turn of the globe.
+
+    None where even the lowest zoom has too many.
+    """
     west, south = from_mercator(frame[0], frame[1])
     east, north = from_mercator(frame[2], frame[3])
     for z in range(zooms[1], zooms[0] - 1, -1):
-        first, last = tile_at(west, north, z), tile_at(east, south, z)
-        if (last.x - first.x + 1) * (last.y - first.y + 1) <= _MAX_BASE_TILES:
-            return list(tiles_in(Bounds(west, south, east, north), z))
-    return []
+        side = 1 << z
+        # Columns go on counting beyond the antimeridian.
+        columns = range(math.floor((west + 180) / 360 * side), math.ceil((east + 180) / 360 * side))
+        rows = range(tile_at(0.0, north, z).y, tile_at(0.0, south, z).y + 1)
+        if len(columns) * len(rows) <= _MAX_BASE_TILES:
+            for y in rows:
+                for x in columns:
+                    yield Tile(z, x % side, y), x // side
+            return
 
 
-def _mark(hit: Hit, left: float, top: float, scale: float) -> str:
-    west, south, east, north = _mercator(_box(hit))
+def _mark(rank: int, box: Frame, left: float, top: float, scale: float) -> str:
+    west, south, east, north = box
     x, y = (west - left) * scale, (top - north) * scale
     width, height = (east - west) * scale, (north - south) * scale
     cx, cy = x + width / 2, y + height / 2
@@ -119,7 +137,7 @@ def _mark(hit: Hit, left: float, top: float, scale: float) -> str:
         'fill-opacity=".28" stroke="#c2410c" stroke-width="1.5"/>'
         f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="16" fill="#7c2d12"/>'
         f'<text x="{cx:.1f}" y="{cy + 6.5:.1f}" text-anchor="middle" font-size="18" font-family="sans-serif" '
-        f'fill="#fff">{hit.rank}</text>'
+        f'fill="#fff">{rank}</text>'
     )
 
 

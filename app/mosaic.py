@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geoanchor.image import LAYERS, Layer
-from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile
+from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile, around
 
 MAX_STEPS = 5
 """How many zooms above the stored tiles an overview reaches: one picture then is put together from up to 1024."""
@@ -38,6 +38,7 @@ class Mosaic:
         ).reshape(-1, 3)
         self._thumbnails = thumbnails
         self._tile = lru_cache(_CACHED_TILES)(self._put_together)
+        self._extent = cache(self._measure)
 
     @property
     def layers(self) -> list[Layer]:
@@ -50,7 +51,13 @@ class Mosaic:
         return (max(0, int(zooms.max()) - MAX_STEPS), int(zooms.max())) if len(zooms) else None
 
     def extent(self, layer: Layer | None = None) -> Bounds | None:
-        """Box around all tiles, or those of a layer, degrees; None where there are none."""
+        """Smallest box around all tiles, or those of a layer, degrees; None where there are none.
+
+        West > east where the shorter way round is over the antimeridian.
+        """
+        return self._extent(layer)
+
+    def _measure(self, layer: Layer | None) -> Bounds | None:
         zxy = self._zxy if layer is None else self._zxy[self._layer == layer]
         if not len(zxy):
             return None
@@ -58,7 +65,11 @@ class Mosaic:
         low = (zxy[:, 1:] << (z - zxy[:, :1])).min(axis=0)
         high = ((zxy[:, 1:] + 1) << (z - zxy[:, :1])).max(axis=0) - 1
         first, last = Tile(z, *map(int, low)).bounds, Tile(z, *map(int, high)).bounds
-        return Bounds(first.west, last.south, last.east, first.north)
+        box = Bounds(first.west, last.south, last.east, first.north)
+        if box.east - box.west <= 180.0:
+            return box
+        # So wide a box may be shorter over the antimeridian.
+        return around(column._replace(south=box.south, north=box.north) for column in _columns(zxy))
 
     def tile(self, layer: Layer, tile: Tile) -> bytes | None:
         """An encoded picture of one tile, or None where nothing lies there."""
@@ -106,6 +117,13 @@ class Mosaic:
             small = picture.convert("RGB").resize((side, side), Image.Resampling.BOX)
         left, top = x - (tile.x << (z - tile.z)), y - (tile.y << (z - tile.z))
         canvas.paste(small, (left * side, top * side))
+
+
+def _columns(zxy: NDArray[np.int64]) -> Iterator[Bounds]:
+    """Strips of the globe, from north to south, that hold tiles."""
+    for z in np.unique(zxy[:, 0]).tolist():
+        for x in np.unique(zxy[zxy[:, 0] == z, 1]).tolist():
+            yield Tile(z, x, 0).bounds
 
 
 def _address(tile: Tile) -> tuple[int, int, int]:

@@ -144,9 +144,7 @@ _SPOKEN: dict[str, Callable[[str, Any], str]] = {
 
 def _boxes(bounds: Bounds) -> list[list[list[float]]]:
     """Closed counter-clockwise rings, one, or two where the box crosses the antimeridian."""
-    west, south, east, north = bounds
-    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    return [[[w, south], [e, south], [e, north], [w, north], [w, south]] for w, e in spans]
+    return [[[w, s], [e, s], [e, n], [w, n], [w, s]] for w, s, e, n in bounds.parts()]
 
 
 def _columns() -> list[str]:

@@ -7,7 +7,7 @@ types with different field names, so that mixing them fails loudly.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -42,6 +42,18 @@ class Bounds(NamedTuple):
         if self.east - self.west == 360.0:
             width = 360.0
         return wrap_lng(self.west + width / 2), (self.south + self.north) / 2
+
+    def parts(self) -> tuple[Bounds, ...]:
+        """The box itself, or the two that it is cut into at the antimeridian."""
+        if self.west > self.east:
+            return self._replace(east=180.0), self._replace(west=-180.0)
+        return (self,)
+
+    def holds(self, lng: float, lat: float) -> bool:
+        """Whether a point lies in it, edges included."""
+        crosses = self.west > self.east
+        inside = lng >= self.west or lng <= self.east if crosses else self.west <= lng <= self.east
+        return inside and self.south <= lat <= self.north
 
 
 class MercatorBounds(NamedTuple):
@@ -131,6 +143,26 @@ def wrap_lng(lng: float) -> float:
     return lng if -180.0 <= lng < 180.0 else (lng + 180.0) % 360.0 - 180.0
 
 
+def unwrap_lng(lng: float, middle: float) -> float:
+    """The same meridian within half a turn of another one; it may lie beyond 180 degrees."""
+    return lng + 360.0 * round((middle - lng) / 360.0)
+
+
+def around(boxes: Iterable[Bounds]) -> Bounds:
+    """The smallest box that holds all the boxes, of which there is at least one; it may cross the antimeridian."""
+    boxes = list(boxes)
+    spans = sorted((part.west, part.east) for box in boxes for part in box.parts())
+    west, reach = spans[0]
+    east = max(end for _, end in spans)
+    # The widest gap between neighbours is what the box leaves out: the one over the antimeridian, or another.
+    widest = west + 360.0 - east
+    for start, end in spans:
+        if start - reach > widest:
+            widest, west, east = start - reach, start, reach
+        reach = max(reach, end)
+    return Bounds(west, min(box.south for box in boxes), east, max(box.north for box in boxes))
+
+
 def tile_at(lng: float, lat: float, z: int) -> Tile:
     """The tile at zoom `z` that holds a point; latitudes beyond the mercator square take its edge row."""
     side = 1 << z
@@ -146,13 +178,10 @@ def tiles_in(bounds: Bounds, z: int) -> Iterator[Tile]:
     eps = 1e-9
     top = tile_at(0.0, bounds.north - eps, z).y
     bottom = tile_at(0.0, bounds.south + eps, z).y
-    spans = [(bounds.west, bounds.east)]
-    if bounds.west > bounds.east:
-        spans = [(bounds.west, 180.0), (-180.0, bounds.east)]
     for y in range(top, max(bottom, top) + 1):
-        for west, east in spans:
-            first = tile_at(min(west + eps, 180.0 - eps), 0.0, z).x
-            last = tile_at(max(min(east - eps, 180.0 - eps), -180.0), 0.0, z).x
+        for part in bounds.parts():
+            first = tile_at(min(part.west + eps, 180.0 - eps), 0.0, z).x
+            last = tile_at(max(min(part.east - eps, 180.0 - eps), -180.0), 0.0, z).x
             for x in range(first, max(last, first) + 1):
                 yield Tile(z, x, y)
 

@@ -34,8 +34,5 @@ class FeatureStore:
 
     def features(self, bounds: Bounds) -> Sequence[Feature]:
         """Features that intersect `bounds` (degrees; may cross the antimeridian), in input order, unclipped."""
-        boxes = [bounds]
-        if bounds.west > bounds.east:
-            boxes = [bounds._replace(east=180.0), bounds._replace(west=-180.0)]
-        found = [self._tree.query(shapely.box(*box), predicate="intersects") for box in boxes]
+        found = [self._tree.query(shapely.box(*part), predicate="intersects") for part in bounds.parts()]
         return [self._features[i] for i in np.unique(np.concatenate(found))]

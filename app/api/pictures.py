@@ -89,8 +89,9 @@ def _tilejson(handlers: Handlers, layer: Layer, base: str) -> dict[str, Any]:
         "tiles": [f"{base}/tiles/{layer}/{{z}}/{{x}}/{{y}}.png?v={version}"],
         "minzoom": zooms[0],
         "maxzoom": zooms[1],
-        "bounds": list(extent),
-        "center": [(extent.west + extent.east) / 2, (extent.south + extent.north) / 2, zooms[1] - 1],
+        # TileJSON forbids bounds over the antimeridian, and MapLibre would show no tile within them.
+        "bounds": list(extent if extent.west <= extent.east else extent._replace(west=-180.0, east=180.0)),
+        "center": [*extent.center, zooms[1] - 1],
         "attribution": html.escape(" · ".join(_credits(index.manifest, layer))),
         "vector_layers": [],
     }

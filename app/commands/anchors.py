@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from geoanchor.errors import BadInput
     from geoanchor.protocols import TileSource
     from geoanchor.settings import Settings
+    from training.anchors.make import NamedRefs
     from training.anchors.qwen import PairAnnotator
     from training.anchors.schema import Anchor
 
@@ -60,7 +61,7 @@ def anchors(
     bad: list[BadInput] = []
     with ExitStack() as opened:
         work = _Work(annotator, zoom, limit, gsd, model, settings, opened, bad)
-        made = list({anchor.id: anchor for anchor in work.anchors(sources)}.values())
+        made = list(work.anchors(sources))
     write_anchors(made, out)
     counts = ", ".join(f"{count} {source}" for source, count in Counter(a.source for a in made).items())
     left_out = f"{work.disagreeing} pairs too different, {len(bad)} not usable"
@@ -87,16 +88,19 @@ class _Work:
         if self.annotator == "qwen":
             yield from self._by_model(uris)
             return
-        for uri in uris:
-            yield from self._by_geometry(self._open(uri, "map"))
+        from training.anchors.make import named_refs
 
-    def _by_geometry(self, source: TileSource) -> Iterator[Anchor]:
+        sources = [self._open(uri, "map") for uri in uris]
+        for source, refs in zip(sources, named_refs(sources, self.limit), strict=True):
+            yield from self._by_geometry(source, refs)
+
+    def _by_geometry(self, source: TileSource, refs: NamedRefs) -> Iterator[Anchor]:
         from indexer.sources.vector import VectorTiles
         from training.anchors.make import raster_anchors, vector_anchors
 
         if self.annotator == "vectors" or (self.annotator is None and isinstance(source, VectorTiles)):
-            return vector_anchors(source, self.limit)
-        return raster_anchors(source, self.gsd, self.bad.append, self.limit)
+            return vector_anchors(source, refs)
+        return raster_anchors(source, refs, self.gsd, self.bad.append)
 
     def _by_model(self, uris: list[str]) -> Iterator[Anchor]:
         from geoanchor.errors import UsageError

@@ -9,7 +9,7 @@ from dataclasses import replace
 from geoanchor.errors import UsageError
 from geoanchor.feature import Feature
 from geoanchor.protocols import TileRef
-from geoanchor.tiling import Bounds, tiles_in
+from geoanchor.tiling import tiles_in
 from indexer.city.aerial import LOOKS
 from indexer.city.city import City
 from indexer.sources.registry import SourceOptions
@@ -29,13 +29,8 @@ class CityTiles(VectorTiles):
         """Tiles whose centre lies within the options' box, in grid order."""
         box = self._options.within or self.features.extent
         for tile in tiles_in(box, self.zoom):
-            if _holds(box, *tile.center):
+            if box.holds(*tile.center):
                 yield TileRef(id=f"{self._prefix}/{tile}", tile=tile, stamp=self._stamp)
-
-
-def _holds(box: Bounds, lng: float, lat: float) -> bool:
-    across = box.west <= lng <= box.east if box.west <= box.east else lng >= box.west or lng <= box.east
-    return across and box.south <= lat <= box.north
 
 
 def open_city(uri: str, options: SourceOptions) -> CityTiles:

@@ -94,12 +94,7 @@ class GridTiles:
 
 def in_box(point: tuple[float, float], box: Bounds | None) -> bool:
     """Whether (lng, lat) lies in a box in degrees, edges included; any point lies in None."""
-    if box is None:
-        return True
-    lng, lat = point
-    crosses = box.west > box.east
-    inside = lng >= box.west or lng <= box.east if crosses else box.west <= lng <= box.east
-    return inside and box.south <= lat <= box.north
+    return box is None or box.holds(*point)
 
 
 def pick_zoom(uri: str, wanted: int | None, zooms: tuple[int, int], *, deeper: bool = False) -> int:
@@ -126,11 +121,5 @@ def without_secrets(uri: str) -> str:
 
 def boxes_meet(box: Bounds, other: Bounds) -> bool:
     """Whether two boxes in degrees overlap or touch; both may cross the antimeridian."""
-    meets = any(a[0] <= b[1] and b[0] <= a[1] for a in _spans(box) for b in _spans(other))
+    meets = any(a.west <= b.east and b.west <= a.east for a in box.parts() for b in other.parts())
     return meets and box.south <= other.north and other.south <= box.north
-
-
-def _spans(box: Bounds) -> list[tuple[float, float]]:
-    if box.west <= box.east:
-        return [(box.west, box.east)]
-    return [(box.west, 180.0), (-180.0, box.east)]

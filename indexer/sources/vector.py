@@ -83,7 +83,7 @@ class VectorTiles:
         within = self._options.within
         shown = [f for f in self.named() if drawable(f, self._style, self.zoom)]
         for tile in covered_tiles(shown, self.zoom):
-            if within is None or _holds(within, *tile.center):
+            if within is None or within.holds(*tile.center):
                 yield TileRef(id=f"{self._prefix}/{tile}", tile=tile, stamp=self._stamp)
 
     def read(self, ref: TileRef) -> TileImage:
@@ -161,11 +161,3 @@ def _padded(bounds: Bounds, degrees: float) -> Bounds:
     if (bounds.east - bounds.west) % 360.0 + 2 * degrees >= 360.0 or bounds.east - bounds.west == 360.0:
         return Bounds(-180.0, south, 180.0, north)
     return Bounds(wrap_lng(bounds.west - degrees), south, wrap_lng(bounds.east + degrees), north)
-
-
-def _holds(bounds: Bounds, lng: float, lat: float) -> bool:
-    if not bounds.south <= lat <= bounds.north:
-        return False
-    if bounds.west <= bounds.east:
-        return bounds.west <= lng <= bounds.east
-    return lng >= bounds.west or lng <= bounds.east

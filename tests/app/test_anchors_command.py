@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pyproj
 import pytest
 from commandline import run
 from PIL import Image
 
-from geoanchor.tiling import Tile, tile_at
+from geoanchor.tiling import EARTH_RADIUS_M, Tile, tile_at, to_mercator
 from indexer.city.city import City
 from indexer.render import render_map
+from indexer.sources.folder import open_folder
+from indexer.sources.registry import SourceOptions
+from training.anchors.make import pair_anchors
+from training.anchors.qwen import PairAnnotator
 from training.anchors.records import read_anchors
+from training.anchors.schema import Anchor
 
 
 def test_vectors_then_raster_then_how_far_they_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +56,60 @@ def test_pictures_of_maps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     found = read_anchors(tmp_path / "o.jsonl")
     assert [a.id for a in found] == ["0", "1"]
     assert found[0].metrics["side_m"] == pytest.approx(256 * 0.8, rel=1e-3)
+
+
+def _maps(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), "white").save(path)
+    return folder
+
+
+def test_pictures_are_named_by_their_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"{side}/{n}.png" for side in ("north", "south") for n in ("000", "001.5")]
+    code, _, err = run(capsys, "anchors", _maps(tmp_path / "maps", *names), "--out", tmp_path / "o.jsonl")
+    assert code == 0
+    assert "4 anchors" in err
+    assert [a.id for a in read_anchors(tmp_path / "o.jsonl")] == [name.removesuffix(".png") for name in names]
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twins = _maps(tmp_path / "a", "x/1.png", "x/1.jpg")
+    other, third = _maps(tmp_path / "b", "x/1.png"), _maps(tmp_path / "c", "x/1.png")
+    for sources, said in (
+        ([twins], "a: x/1 comes twice"),
+        ([other, other], "b: x/1 comes twice"),
+        ([other, third], f"c: x/1 comes from {other} as well"),
+    ):
+        code, _, err = run(capsys, "anchors", *sources, "--out", tmp_path / "o.jsonl")
+        assert (code, err.count("\n")) == (2, 1)
+        assert said in err
+        assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_pairs_are_matched_by_path(tmp_path: Path) -> None:
+    class Geometry:
+        def annotate(self, _aerial: Any, _map: Any, _name: str, by_geometry: Callable[[], Anchor]) -> Anchor:
+            return by_geometry()
+
+    imagery = open_folder(str(_maps(tmp_path / "imagery", "north/1.jpg", "south/2.jpg", "3.jpg")), SourceOptions())
+    maps = open_folder(str(_maps(tmp_path / "maps", "south/1.png", "south/2.png", "3.png")), SourceOptions())
+    made = pair_anchors(imagery, maps, cast(PairAnnotator, Geometry()), 1.0, print)
+    assert [anchor.id for anchor in made] == ["3", "south/2"]
+
+
+def test_a_picture_across_the_antimeridian_keeps_its_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (100, 100), "white").save(tmp_path / "a.png")
+    # The Pacific's own mercator: its axis runs through 150 degrees east.
+    left, top = math.radians(30 - 0.0005) * EARTH_RADIUS_M, to_mercator(0, -17)[1]
+    step = math.radians(0.001) * EARTH_RADIUS_M / 100
+    (tmp_path / "a.pgw").write_text(f"{step}\n0\n0\n{-step}\n{left + step / 2}\n{top - step / 2}\n")
+    (tmp_path / "a.prj").write_text(pyproj.CRS("EPSG:3832").to_wkt("WKT1_ESRI"))
+    code, _, _ = run(capsys, "anchors", tmp_path / "a.png", "--out", tmp_path / "o.jsonl")
+    assert code == 0
+    (made,) = read_anchors(tmp_path / "o.jsonl")
+    assert made.metrics["side_m"] == pytest.approx(111.3 * math.cos(math.radians(17)), rel=5e-3)
 
 
 def test_a_model_looks_at_both_sides(

@@ -72,6 +72,23 @@ def test_extent_and_zooms(mosaic: Mosaic) -> None:
     assert np.allclose(mosaic.extent(), PARENT.bounds)
 
 
+def _spread(*tiles: Tile) -> Mosaic:
+    addresses = {"id": [str(tile) for tile in tiles], "layer": ["map"] * len(tiles)}
+    return Mosaic(addresses | {name: [getattr(tile, name) for tile in tiles] for name in "zxy"}, lambda ids: {})
+
+
+def test_the_extent_takes_the_shorter_way_round() -> None:
+    east, west, inner = Tile(10, 0, 400), Tile(11, (1 << 11) - 1, 802), Tile(10, 2, 401)
+    extent = _spread(east, west, inner).extent("map")
+    assert extent is not None
+    assert extent == (west.bounds.west, inner.bounds.south, inner.bounds.east, east.bounds.north)
+    assert extent.west > extent.east
+    assert _spread(east, inner).extent() == (-180, inner.bounds.south, inner.bounds.east, east.bounds.north)
+    everywhere = _spread(*(Tile(2, x, 1) for x in range(4))).extent()
+    assert everywhere is not None
+    assert (everywhere.west, everywhere.east) == (-180, 180)
+
+
 def test_no_tiles_at_all() -> None:
     empty = Mosaic({name: [] for name in ("id", "layer", "z", "x", "y")}, lambda ids: {})
     assert empty.extent() is None

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import geoanchor
 from app.access import Access
 from app.api import create_api
+from app.mosaic import Mosaic
 from app.wiring import Index
 from geoanchor.query import Query, TextPart
 from geoanchor.tiling import Tile, cell_at, cell_name
@@ -52,6 +53,16 @@ def test_tilejson_leads_to_the_tiles(client: TestClient, painted_tiles: dict[Til
         assert Image.open(io.BytesIO(answer.content)).size[0] in (64, 256)
         assert "immutable" in answer.headers["cache-control"]
     assert client.get("/tiles/ground.json").status_code == 404
+
+
+def test_tilejson_of_tiles_on_both_sides_of_the_antimeridian(painted_index: Path) -> None:
+    index = geoanchor.open(painted_index)
+    addresses = {"id": ["a", "b"], "layer": ["map"] * 2, "z": [9, 9], "x": [0, 511], "y": [200, 200]}
+    index.mosaic = Mosaic(addresses, lambda ids: {})
+    found = TestClient(create_api(index)).get("/tiles/map.json").json()
+    box = Tile(9, 0, 200).bounds
+    assert found["bounds"] == pytest.approx([-180, box.south, 180, box.north])
+    assert found["center"] == pytest.approx([-180, (box.south + box.north) / 2, 8])
 
 
 def test_each_layer_names_its_own_sources(painted_index: Path) -> None:

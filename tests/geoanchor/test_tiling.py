@@ -98,6 +98,48 @@ def test_centre_of_a_box_across_the_antimeridian() -> None:
     assert Bounds(10, 0, 10, 0).center == pytest.approx((10, 0))
 
 
+def test_a_box_is_cut_at_the_antimeridian() -> None:
+    assert Bounds(179, -1, -179, 1).parts() == (Bounds(179, -1, 180, 1), Bounds(-180, -1, -179, 1))
+    for whole in (Bounds(10, -1, 11, 1), Bounds(-180, -90, 180, 90), Bounds(10, 0, 10, 0)):
+        assert whole.parts() == (whole,)
+
+
+def test_a_box_holds_its_edges() -> None:
+    box, across = Bounds(10, -1, 11, 1), Bounds(179, -1, -179, 1)
+    assert all(box.holds(*point) for point in ((10, -1), (11, 1), (10.5, 0)))
+    assert all(across.holds(*point) for point in ((179, 0), (180, 0), (-180, 0), (-179, 1)))
+    assert not any(box.holds(*point) for point in ((9.9, 0), (11.1, 0), (10.5, 1.1), (10.5, -1.1)))
+    assert not any(across.holds(*point) for point in ((178.9, 0), (-178.9, 0), (0, 0), (179.5, 1.1)))
+
+
+def test_unwrapped_longitudes_lie_near_the_middle() -> None:
+    assert tiling.unwrap_lng(-179, 179) == 181
+    assert tiling.unwrap_lng(179, -180) == -181
+    assert [tiling.unwrap_lng(lng, 0) for lng in (-180, -10, 180)] == [-180, -10, 180]
+
+
+def test_the_box_around_boxes_takes_the_shorter_way_round() -> None:
+    west, east = Bounds(178, -3, 179, -2), Bounds(-179, 4, -178, 5)
+    assert tiling.around([west]) == west
+    assert tiling.around([west, east]) == Bounds(178, -3, -178, 5)
+    assert tiling.around([west, Bounds(179.5, 0, -179.5, 1), east]) == Bounds(178, -3, -178, 5)
+    assert tiling.around([Bounds(-20, 0, -10, 1), Bounds(10, 0, 20, 1)]) == Bounds(-20, 0, 20, 1)
+    assert tiling.around([Bounds(0, 0, 90, 1), Bounds(5, 0, 6, 1), Bounds(-100, 0, -90, 1)]) == Bounds(-100, 0, 90, 1)
+    assert tiling.around([Bounds(-180, 0, 10, 1), Bounds(10, 0, 180, 1)]) == Bounds(-180, 0, 180, 1)
+
+
+@given(st.lists(st.tuples(st.floats(-180, 180), st.floats(0, 300)), min_size=1, max_size=5), st.data())
+def test_the_box_around_boxes_holds_them(spans: list[tuple[float, float]], data: st.DataObject) -> None:
+    def within_range(lng: float) -> float:
+        return lng - 360 if lng > 180 else lng
+
+    boxes = [Bounds(west, 0, within_range(west + width), 1) for west, width in spans]
+    found = tiling.around(boxes)
+    west, width = data.draw(st.sampled_from(spans))
+    lng = within_range(west + data.draw(st.floats(0, 1)) * width)
+    assert any(found.holds(lng + nudge, 0.5) for nudge in (0, -1e-9, 1e-9))
+
+
 def test_distances_of_known_pairs() -> None:
     quarter = math.pi / 2 * tiling.MEAN_EARTH_RADIUS_M
     assert tiling.distance_m(0, 0, 90, 0) == pytest.approx(quarter)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import TileImage
@@ -19,26 +19,54 @@ from training.anchors.vectors import annotate
 
 OnBad = Callable[[BadInput], None]
 """Told of every picture that cannot be used."""
+NamedRefs = Mapping[str, TileRef]
+"""Refs of one source by the name of their anchor."""
 
 
-def vector_anchors(source: TileSource, limit: int | None = None) -> Iterator[Anchor]:
+def named_refs(sources: Sequence[TileSource], limit: int | None = None) -> list[NamedRefs]:
+    """What each source lists, up to a limit. Raises UsageError where two anchors would have one name."""
+    lister: dict[str, TileSource] = {}
+    found: list[NamedRefs] = []
+    for source in sources:
+        refs: dict[str, TileRef] = {}
+        for ref in islice(source.plan(), limit):
+            name = name_of(ref)
+            if name in lister:
+                raise UsageError(_twice(name, lister[name], source))
+            lister[name], refs[name] = source, ref
+        found.append(refs)
+    return found
+
+
+def _twice(name: str, first: TileSource, second: TileSource) -> str:
+    if first.uri == second.uri:
+        return f"{first.uri}: {name} comes twice; name each source once, and no two pictures alike but for their ending"
+    return f"{second.uri}: {name} comes from {first.uri} as well; rename one of the two, or write two files of anchors"
+
+
+def name_of(ref: TileRef) -> str:
+    """What an anchor is named by: the grid address, whatever the layer, else the path below the source, no ending."""
+    return str(ref.tile) if ref.tile else str(PurePosixPath(ref.id.split("/", 2)[-1]).with_suffix(""))
+
+
+def vector_anchors(source: TileSource, refs: NamedRefs) -> Iterator[Anchor]:
     """The anchor of each tile of a vector source. Raises UsageError for a source of pictures."""
     if not isinstance(source, VectorTiles):
         raise UsageError(f"{source.uri}: holds no vectors; use the annotator raster for pictures of maps")
-    for ref in islice(source.plan(), limit):
+    for name, ref in refs.items():
         if ref.tile is not None:
-            yield annotate(source.features, ref.tile, name_of(ref))
+            yield annotate(source.features, ref.tile, name)
 
 
-def raster_anchors(source: TileSource, gsd_m: float, on_bad: OnBad, limit: int | None = None) -> Iterator[Anchor]:
+def raster_anchors(source: TileSource, refs: NamedRefs, gsd_m: float, on_bad: OnBad) -> Iterator[Anchor]:
     """The anchor of each map picture of a source.
 
     Args:
         gsd_m: metres a pixel, for pictures that do not know it themselves.
     """
-    for ref in islice(source.plan(), limit):
+    for name, ref in refs.items():
         try:
-            yield _raster_anchor(source.read(ref), name_of(ref), gsd_m)
+            yield _raster_anchor(source.read(ref), name, gsd_m)
         except BadInput as bad:
             on_bad(bad)
 
@@ -46,26 +74,19 @@ def raster_anchors(source: TileSource, gsd_m: float, on_bad: OnBad, limit: int |
 def pair_anchors(
     aerial: TileSource, map: TileSource, annotator: PairAnnotator, gsd_m: float, on_bad: OnBad, limit: int | None = None
 ) -> Iterator[Anchor]:
-    """The anchor of each place that both sources show, matched by grid address or else by file name.
+    """The anchor of each place that both sources show, matched by grid address or else by path.
 
     Raises UsageError when they have none in common.
     """
-    maps = {name_of(ref): ref for ref in map.plan()}
-    pairs = ((ref, maps[name_of(ref)]) for ref in aerial.plan() if name_of(ref) in maps)
-    found = False
-    for seen, drawn in islice(pairs, limit):
-        found = True
+    (seen,), (drawn,) = named_refs([aerial]), named_refs([map])
+    common = [name for name in seen if name in drawn]
+    if not common:
+        raise UsageError(f"{aerial.uri} and {map.uri} show no place in common; pairs need one address or one path")
+    for name in common[:limit]:
         try:
-            yield _pair_anchor(aerial.read(seen), map.read(drawn), name_of(seen), map, annotator, gsd_m)
+            yield _pair_anchor(aerial.read(seen[name]), map.read(drawn[name]), name, map, annotator, gsd_m)
         except BadInput as bad:
             on_bad(bad)
-    if not found:
-        raise UsageError(f"{aerial.uri} and {map.uri} show no place in common; pairs need one address or one file name")
-
-
-def name_of(ref: TileRef) -> str:
-    """What an anchor is named by: the grid address, whatever the layer, else the picture's file name."""
-    return str(ref.tile) if ref.tile else Path(ref.key or ref.id).stem
 
 
 def _pair_anchor(
@@ -86,4 +107,9 @@ def _raster_anchor(image: TileImage, name: str, gsd_m: float) -> Anchor:
 def _bounds(image: TileImage, gsd_m: float) -> Bounds:
     height, width = image.pixels.shape[:2]
     known = image.gsd_m or gsd_m
-    return image.bounds or square(width * known, height * known)
+    box = image.bounds or square(width * known, height * known)
+    if box.west <= box.east:
+        return box
+    # Nothing that is measured hangs on the longitude, and Greenwich lies far from the antimeridian.
+    half = (box.east - box.west) % 360.0 / 2
+    return Bounds(-half, box.south, half, box.north)

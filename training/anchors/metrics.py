@@ -24,8 +24,8 @@ _CORNER_M = 0.5
 """Tolerance (Douglas-Peucker) at which a building's corners are counted."""
 _YARD_M, _VERGE_M, _FRONT_M = 10.0, 8.0, 12.0
 """Around buildings and around roads ground is not open; a building this near to a block's edge fronts it."""
-_EVERY_M = 2.0
-"""Edges of blocks are probed in steps of this."""
+_EVERY_M, _OF_SIDE = 2.0, 1 / 1000
+"""Edges of blocks are probed in steps of this, or of this share of the tile's side where that is more."""
 _SAME_M, _DRAWN_AGAIN = 0.02, 9
 """Centres nearer than this are of one building drawn again; so many of the nearest are looked at."""
 _ROUND = 3
@@ -139,8 +139,9 @@ class _Measured:
         return {"perimeter_fill": self._fill(shapely.boundary(blocks[peopled])), "largest_block": largest}
 
     def _fill(self, edges: Geometries) -> float:
-        """Mean share of the edges that has a building within 12 m, told by a point every 2 m."""
-        points, edge = shapely.get_coordinates(shapely.segmentize(edges, _EVERY_M), return_index=True)
+        """Mean share of the edges that has a building within 12 m, told by a point every 2 m or so."""
+        every = max(_EVERY_M, _OF_SIDE * math.sqrt(self.area))
+        points, edge = shapely.get_coordinates(shapely.segmentize(edges, every), return_index=True)
         step = np.flatnonzero(np.diff(edge) == 0)
         middle = shapely.points((points[step] + points[step + 1]) / 2)
         length = np.linalg.norm(points[step + 1] - points[step], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -150,6 +151,17 @@ def test_turning_mirroring_and_moving_change_nothing(
         assert other.keys() == numbers.keys()
         for name in numbers.keys() - {"node_degree_max", "crossing_share", "dead_end_share", "junctions"}:
             assert other[name] == pytest.approx(numbers[name], abs=2e-3), name
+
+
+@pytest.mark.parametrize(("times", "step"), [(1, 2.0), (10, 2.0), (1000, 200.0)])
+def test_edges_of_blocks_on_wide_ground_are_probed_in_wider_steps(
+    monkeypatch: pytest.MonkeyPatch, times: float, step: float
+) -> None:
+    segmentize = Mock(wraps=shapely.segmentize)
+    monkeypatch.setattr(shapely, "segmentize", segmentize)
+    measure(moved(ground(houses(), grid_roads()), lambda xy: xy * times))
+    ((_, every), _) = segmentize.call_args
+    assert every == pytest.approx(step)
 
 
 def test_labels_follow_thresholds_without_geometry() -> None:
