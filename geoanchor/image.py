@@ -18,6 +18,15 @@ LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 Pixels = NDArray[np.uint8]
 """(h, w, 3) RGB."""
+Rgb = tuple[int, int, int]
+BLACK: Rgb = (0, 0, 0)
+PAPER: Rgb = (242, 239, 233)
+"""What a standard map shows where nothing is mapped."""
+
+
+def filling(layer: Layer) -> Rgb:
+    """What stands where a picture has no data; on a map black or white would be read as roads and buildings."""
+    return PAPER if layer == "map" else BLACK
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from geoanchor.errors import BadInput
 from geoanchor.exif import gps_point, is_upright, taken_at
-from geoanchor.image import Pixels
+from geoanchor.image import BLACK, PAPER, Pixels, Rgb
 from geoanchor.settings import MAX_PIXELS
 
 # Formats that Pillow decodes itself; none that hands the file to another program (EPS) or guesses at raw bytes.
@@ -45,13 +45,13 @@ class Picture:
     encoded: bytes | None
 
 
-def decode(data: bytes, where: str, max_pixels: int, background: int = 0) -> Picture:
+def decode(data: bytes, where: str, max_pixels: int, background: Rgb = BLACK) -> Picture:
     """Decode one picture of any mode: RGB, grey, palette, 1-bit, 16-bit, float, CMYK, with alpha or without.
 
     Args:
         data: bytes of a whole file; where: names it in messages.
         max_pixels: more are refused before any is decoded.
-        background: 0..255, shows through where the picture is transparent.
+        background: shows through where the picture is transparent.
     Raises BadInput when it is no picture, is cut short, or is too large.
     """
     with _opened(data, where, max_pixels) as image:
@@ -65,11 +65,11 @@ def decode(data: bytes, where: str, max_pixels: int, background: int = 0) -> Pic
 
 
 def read_rgb(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Pixels (h, w, 3) uint8 of a picture somebody asks about: upright, transparency laid on white.
+    """Pixels (h, w, 3) uint8 of a picture somebody asks about: upright, transparency laid on paper.
 
     Raises BadInput as `decode` does.
     """
-    return decode(data, where, max_pixels, background=255).pixels
+    return decode(data, where, max_pixels, background=PAPER).pixels
 
 
 def measure(data: bytes, where: str, max_pixels: int) -> tuple[tuple[int, int], tuple[float, float] | None]:
@@ -104,7 +104,7 @@ def too_large(width: int, height: int, max_pixels: int) -> str:
     return f"{width} x {height} pixels are over the limit of {max_pixels}; raise max_pixels if it can be trusted"
 
 
-def _to_rgb(image: Image.Image, background: int) -> tuple[Pixels, float]:
+def _to_rgb(image: Image.Image, background: Rgb) -> tuple[Pixels, float]:
     if image.mode[0] in "IF":
         values = np.asarray(image)[None].astype(np.float32)
         grey = Stretch.of(values.reshape(1, -1)).apply(values)[0]
@@ -113,7 +113,7 @@ def _to_rgb(image: Image.Image, background: int) -> tuple[Pixels, float]:
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), 0.0
     rgba = image.convert("RGBA")
     nodata = rgba.getchannel("A").histogram()[0] / (rgba.width * rgba.height)
-    ground = Image.new("RGBA", rgba.size, (background, background, background, 255))
+    ground = Image.new("RGBA", rgba.size, (*background, 255))
     return np.asarray(Image.alpha_composite(ground, rgba).convert("RGB")), nodata
 
 

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from geoanchor.errors import UnsupportedModality
-from geoanchor.image import Pixels
+from geoanchor.image import PAPER, Pixels
 from geoanchor.protocols import Encoder, Judgement, Matcher, RowIds, RowVectors, Vectors
 from retrieval.pairs import NO_MAP, Pairs
 from retrieval.serving import Serving
 
-_PAPER = (242, 239, 233)
-"""What a standard map shows where nothing is mapped."""
 _SIDE_PX = 256
 
 
@@ -77,7 +75,7 @@ class RowMatcher:
     @property
     def _empty_map(self) -> Mapping[str, RowVectors]:
         if self._blank is None:
-            self._blank = self._encoded(np.full((_SIDE_PX, _SIDE_PX, 3), _PAPER, np.uint8))
+            self._blank = self._encoded(np.full((_SIDE_PX, _SIDE_PX, 3), PAPER, np.uint8))
         return self._blank
 
     def _encoded(self, pixels: Pixels) -> dict[str, RowVectors]:

@@ -12,6 +12,7 @@ serving/<table version>-<texts version>/
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +51,10 @@ _KEPT = 2
 """Snapshots that stay: the new one, and the one that readers may still have open."""
 
 
+_PARTIAL, _OLD = ".part", ".old"
+"""Ends of the names of a snapshot that is being written, and of one that is being replaced."""
+
+
 class TextStore(RowColumns, Protocol):
     """A store of record that also keeps texts."""
 
@@ -65,7 +70,8 @@ def serving_folder(folder: Path, manifest: Manifest) -> Path:
 def derive_serving(folder: Path, store: TextStore, manifest: Manifest) -> Manifest:
     """Write the serving snapshot of a store, drop all but the one before it, and give the manifest its checksums."""
     target = serving_folder(folder, manifest)
-    partial = target.with_name(target.name + ".part")
+    _restore_old(target.parent)
+    partial = target.with_name(target.name + _PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     places = _write_rows(partial, store)
@@ -77,8 +83,7 @@ def derive_serving(folder: Path, store: TextStore, manifest: Manifest) -> Manife
     _write_texts(partial, store, manifest)
     if (folder / NAMES).is_file():
         shutil.copyfile(folder / NAMES, partial / NAMES)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    _put_in_place(partial, target)
     _drop_old(target)
     kept = {name: mark for name, mark in manifest.checksums.items() if not name.startswith("serving/")}
     sums = {path.relative_to(folder).as_posix(): _mark(path) for path in sorted(target.iterdir())}
@@ -313,7 +318,39 @@ def _read_batch(path: Path) -> pa.RecordBatch:
         raise IndexCorrupt(f"{path}: cannot be read ({error}); `geoanchor doctor --repair` rebuilds it") from error
 
 
+def _put_in_place(partial: Path, target: Path) -> None:
+    """Make a finished snapshot the one that is read; one of the same content is left as it is."""
+    if _same(partial, target):
+        shutil.rmtree(partial)
+        return
+    old = target.with_name(target.name + _OLD)
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _restore_old(serving: Path) -> None:
+    """Undo replacements that a killed process began, so that the manifest's snapshot is there again."""
+    for old in serving.glob(f"*{_OLD}"):
+        target = old.with_suffix("")
+        if target.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(target)
+
+
+def _same(folder: Path, other: Path) -> bool:
+    """Whether both hold the same files; marks would not do, since those of large files tell only their size."""
+    names = {path.name for path in folder.iterdir()}
+    if not other.is_dir() or names != {path.name for path in other.iterdir()}:
+        return False
+    return all(filecmp.cmp(folder / name, other / name, shallow=False) for name in names)
+
+
 def _drop_old(target: Path) -> None:
+    for leftover in target.parent.glob(f"*{_PARTIAL}"):
+        shutil.rmtree(leftover, ignore_errors=True)
     others = [path for path in target.parent.iterdir() if path != target]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[_KEPT - 1 :]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from geoanchor.errors import BadInput, UsageError
-from geoanchor.image import Layer, TileImage
+from geoanchor.image import Layer, TileImage, filling
 from geoanchor.picture import Picture, decode, measure
 from geoanchor.protocols import TileRef, TileSource
 from indexer.sources.container import Archive, Container, Entry, Folder
@@ -18,7 +18,6 @@ from indexer.sources.registry import SourceOptions
 from indexer.sources.scene import Scene, open_scene
 from indexer.sources.scenereader import decode_raster
 from indexer.sources.sidecar import read_sidecars, sidecars
-from indexer.sources.vrt import refuse_remote_parts
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2")
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif")
@@ -49,7 +48,7 @@ class Pictures:
         self.names = dict.fromkeys(names)
         self._base = (base or uri).rstrip("/")
         self._options = options
-        self._background = 255 if self.layer == "map" else 0
+        self._background = filling(self.layer)
 
     def plan(self) -> Iterable[TileRef]:
         """Every picture by name; with a box asked for, those that lie in it and those that cannot be read."""
@@ -203,8 +202,7 @@ def _open_scenes(
         try:
             if entries[name].broken:
                 raise BadInput(str(root / name), entries[name].broken)
-            refuse_remote_parts(root / name, options.settings)
-            scene = open_scene(root / name, options.bands)
+            scene = open_scene(root / name, options.bands, offline=options.settings.offline)
         except BadInput as error:
             broken[name] = error
             continue

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from geoanchor.errors import UsageError
-from geoanchor.image import Layer, TileImage
+from geoanchor.image import Layer, TileImage, filling
 from geoanchor.picture import decode
 from geoanchor.protocols import TileRef
 from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile
@@ -71,8 +71,7 @@ class GridTiles:
                 self.absent += 1
             pixels, nodata = np.zeros((TILE_SIZE_PX, TILE_SIZE_PX, 3), np.uint8), 1.0
         else:
-            background = 255 if self.layer == "map" else 0
-            picture = decode(data, f"{self.uri} tile {ref.tile}", self._max_pixels, background)
+            picture = decode(data, f"{self.uri} tile {ref.tile}", self._max_pixels, filling(self.layer))
             pixels, nodata = picture.pixels, picture.nodata
         return TileImage(
             id=ref.id,

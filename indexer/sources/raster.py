@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from geoanchor.errors import BadInput, UsageError
-from geoanchor.image import Layer, TileImage
+from geoanchor.image import Layer, TileImage, filling
 from geoanchor.picture import Stretch, interleaved
 from geoanchor.protocols import TileRef
 from geoanchor.tiling import Bounds, Tile, zoom_for_gsd
@@ -25,7 +25,6 @@ from indexer.sources.identity import joint_stamp, source_name
 from indexer.sources.registry import SourceOptions
 from indexer.sources.scene import Rgba, Scene, open_scene
 from indexer.sources.scenereader import Reader
-from indexer.sources.vrt import refuse_remote_parts
 
 NOT_PLACED = "has no georeference; assign one with gdal_edit -a_srs -a_ullr"
 _SAMPLED_SCENES = 16
@@ -79,7 +78,7 @@ class RasterTiles:
             yield TileRef(name, key=error.where)
 
     def read(self, ref: TileRef) -> TileImage:
-        """One tile, black where there is no data. Raises BadInput for an unusable file or damaged pixels."""
+        """One tile; `filling` where there is no data. Raises BadInput for an unusable file or damaged pixels."""
         if ref.tile is None:
             error = self._broken.get(ref.id)
             raise error or BadInput(ref.key or ref.id, "is not part of this source; plan it anew")
@@ -107,7 +106,8 @@ class RasterTiles:
         self._reader.close()
 
     def _image(self, ref: TileRef, canvas: Rgba, first: int | None) -> TileImage:
-        scene = self._scenes[first or 0]
+        scene, empty = self._scenes[first or 0], canvas[3] == 0
+        canvas[:3, empty] = np.array(filling(self.layer), np.uint8)[:, None]
         return TileImage(
             id=ref.id,
             pixels=interleaved(canvas),
@@ -117,7 +117,7 @@ class RasterTiles:
             crs=_placed(scene).crs_name,
             acquired=scene.acquired,
             source=scene.path,
-            nodata=float(np.mean(canvas[3] == 0)),
+            nodata=float(np.mean(empty)),
         )
 
     def _paint(self, canvas: Rgba, number: int, tile: Tile) -> bool:
@@ -170,8 +170,7 @@ def open_raster(uri: str, options: SourceOptions) -> RasterTiles:
     if not path.exists():
         raise UsageError(f"{uri}: no such file")
     check_bands(options)
-    refuse_remote_parts(path, options.settings)
-    scene = open_scene(path, options.bands)
+    scene = open_scene(path, options.bands, offline=options.settings.offline)
     if scene.placed is None:
         raise BadInput(uri, f"{NOT_PLACED}, or index the folder it lies in to use it as a plain picture")
     return RasterTiles(uri, source_name(path), {path.name: scene}, {}, options)

@@ -21,6 +21,7 @@ from geoanchor.exif import exif_time
 from indexer.sources.georeference import Georeference, georeference
 from indexer.sources.identity import file_stamp, joint_stamp
 from indexer.sources.sidecar import projection
+from indexer.sources.vrt import fenced, refuse_network
 
 _DRIVERS = ["GTiff", "VRT", "JP2OpenJPEG", "JPEG", "PNG", "WEBP", "BMP", "GIF"]
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
@@ -44,6 +45,7 @@ class Scene:
         nodata: by band read; masked: whether an alpha band or a mask tells where there is data.
         overviews: decimations that lie ready in the file.
         acquired: by its TIFF tag, else by a date in its name.
+        offline: whether its pixels, too, are to be read without the network.
     """
 
     path: str
@@ -60,6 +62,7 @@ class Scene:
     masked: bool
     overviews: tuple[int, ...]
     acquired: datetime | None
+    offline: bool
 
     @property
     def is_stretched(self) -> bool:
@@ -67,25 +70,29 @@ class Scene:
         return self.dtype != "uint8" and self.inks != "palette"
 
 
-def open_scene(path: Path, bands: tuple[int, ...] | None) -> Scene:
+def open_scene(path: Path, bands: tuple[int, ...] | None, *, name: str | None = None, offline: bool = False) -> Scene:
     """Read what a raster says of itself.
 
     Args:
         bands: 1-based bands to show as red, green, blue, or one as grey; None picks them by their colours, else the
             first three, else the first.
+        name: of the picture, where `path` is only a name in memory.
+        offline: whether GDAL may open no connection, now and when the pixels are read.
     Raises BadInput when it is no raster, its values are complex, it lacks a band, or its georeference makes no sense.
     """
     try:
         hush()
-        with opened(str(path)) as dataset:
+        if offline:
+            refuse_network(path)
+        with fenced(str(path), offline=offline), opened(str(path)) as dataset:
             if dataset.driver not in _DRIVERS:
                 raise BadInput(str(path), f"is a {dataset.driver} file, whatever its name says; convert it to GeoTIFF")
-            return _describe(path, dataset, bands)
+            return _describe(path, dataset, bands, path.name if name is None else name, offline)
     except (RasterioError, OSError) as error:
         raise BadInput(str(path), f"cannot be read as a raster ({first_line(error)}); restore or convert it") from error
 
 
-def _describe(path: Path, dataset: Any, bands: tuple[int, ...] | None) -> Scene:
+def _describe(path: Path, dataset: Any, bands: tuple[int, ...] | None, name: str, offline: bool) -> Scene:
     inks, chosen = _choose(str(path), dataset, bands)
     dtype = str(np.result_type(*(dataset.dtypes[band - 1] for band in chosen)))
     if np.dtype(dtype).kind not in "uif":
@@ -107,7 +114,8 @@ def _describe(path: Path, dataset: Any, bands: tuple[int, ...] | None) -> Scene:
         nodata=tuple(dataset.nodatavals[band - 1] for band in chosen),
         masked=MaskFlags.per_dataset in flags or MaskFlags.alpha in flags,
         overviews=tuple(dataset.overviews(chosen[0])),
-        acquired=exif_time(dataset.tags().get("TIFFTAG_DATETIME")) or _date_in(path.name),
+        acquired=exif_time(dataset.tags().get("TIFFTAG_DATETIME")) or _date_in(name),
+        offline=offline,
     )
 
 

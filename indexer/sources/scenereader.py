@@ -21,11 +21,13 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from geoanchor.errors import BadInput
+from geoanchor.image import filling
 from geoanchor.picture import Picture, Stretch, interleaved, too_large
 from geoanchor.tiling import Tile
 from indexer.sources.georeference import Georeference
 from indexer.sources.registry import SourceOptions
 from indexer.sources.scene import Rgba, Scene, first_line, hush, open_scene, opened
+from indexer.sources.vrt import fenced, refuse_network
 
 _MERCATOR = CRS.from_epsg(3857)
 _AVERAGED = 16
@@ -41,17 +43,20 @@ def decode_raster(data: bytes, where: str, options: SourceOptions) -> tuple[Pict
 
     Raises BadInput, naming `where`, when it cannot be read or has more pixels than the settings allow.
     """
-    limit = options.settings.max_pixels
+    limit, offline = options.settings.max_pixels, options.settings.offline
+    if offline:
+        refuse_network(Path(where), data)
     try:
         with MemoryFile(data) as memory, contextlib.closing(Reader()) as reader:
-            scene = open_scene(Path(memory.name), options.bands)
+            scene = open_scene(Path(memory.name), options.bands, name=Path(where).name, offline=offline)
             if scene.width * scene.height > limit:
                 raise BadInput(where, too_large(scene.width, scene.height, limit))
             rgba = reader.whole(scene)
     except BadInput as error:
         raise BadInput(where, error.reason) from error
-    rgba[:3, rgba[3] == 0] = 0
-    nodata = float(np.mean(rgba[3] == 0))
+    empty = rgba[3] == 0
+    rgba[:3, empty] = np.array(filling(options.layer or "aerial"), np.uint8)[:, None]
+    nodata = float(np.mean(empty))
     return Picture(interleaved(rgba), (scene.width, scene.height), nodata, None, scene.acquired, None), scene.placed
 
 
@@ -112,12 +117,13 @@ class Reader:
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Values (bands, h, w) of a window shrunk to `shape`, and (h, w) where they are data."""
         try:
-            dataset = self._dataset(scene.path)
-            bands = list(scene.bands)
-            values = dataset.read(bands, window=window, out_shape=(len(bands), *shape), resampling=resampling)
-            valid = _is_data(values, scene.nodata)
-            if scene.masked:
-                valid &= dataset.dataset_mask(window=window, out_shape=shape, resampling=resampling) >= 128
+            with fenced(scene.path, offline=scene.offline):
+                dataset = self._dataset(scene.path)
+                bands = list(scene.bands)
+                values = dataset.read(bands, window=window, out_shape=(len(bands), *shape), resampling=resampling)
+                valid = _is_data(values, scene.nodata)
+                if scene.masked:
+                    valid &= dataset.dataset_mask(window=window, out_shape=shape, resampling=resampling) >= 128
         except (RasterioError, OSError) as error:
             reason = f"is damaged or cut short ({first_line(error)}); restore it from its origin"
             raise BadInput(scene.path, reason) from error

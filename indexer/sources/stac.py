@@ -114,6 +114,8 @@ class StacImages:
                 place = _place(item, asset)
                 if is_remote(place):
                     place = str(local_view(place, options.settings))
+                    # What may be asked for was decided there: with the network off, this machine alone.
+                    options = replace(options, settings=options.settings.model_copy(update={"offline": False}))
                 self._opened[name] = open_raster(place, options)
             return self._opened[name]
 

@@ -13,6 +13,7 @@ import pytest
 from commandline import run
 from PIL import Image
 
+from geoanchor.image import PAPER
 from geoanchor.tiling import EARTH_RADIUS_M, Tile, tile_at, to_mercator
 from indexer.city.city import City
 from indexer.render import render_map
@@ -56,6 +57,21 @@ def test_pictures_of_maps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     found = read_anchors(tmp_path / "o.jsonl")
     assert [a.id for a in found] == ["0", "1"]
     assert found[0].metrics["side_m"] == pytest.approx(256 * 0.8, rel=1e-3)
+
+
+def test_what_a_map_lacks_is_neither_road_nor_house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    for name, lacking in (("edge", 0.4), ("outside", 0.6)):
+        picture = Image.new("RGBA", (200, 200), (*PAPER, 255))
+        picture.paste((0, 0, 0, 0), (0, 0, round(200 * lacking), 200))
+        picture.save(folder / f"{name}.png")
+    code, _, err = run(capsys, "anchors", folder, "--out", tmp_path / "o.jsonl", "--gsd", 0.8)
+    assert code == 0
+    assert "60 % of the map has no data" in err
+    (edge,) = read_anchors(tmp_path / "o.jsonl")
+    assert (edge.id, edge.metrics["built_share"]) == ("edge", 0)
+    assert edge.metrics["road_m"] == 0
 
 
 def _maps(folder: Path, *names: str) -> Path:

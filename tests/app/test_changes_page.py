@@ -84,7 +84,8 @@ def test_a_reviewer_decides_by_keyboard_and_is_not_asked_again(page: Any, index:
     (review,) = index.reviews()
     assert (review.change, review.decision, review.note) == (first, "reject", "a tent, <b>no house")
     # A key that is held down decides nothing.
-    page.evaluate("document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'a', repeat: true, bubbles: true }))")
+    held = "new KeyboardEvent('keydown', { key: 'a', repeat: true, bubbles: true })"
+    page.evaluate(f"document.body.dispatchEvent({held})")
     page.keyboard.press("a")
     page.locator(f'[data-change="{second}"][data-decision="accept"]').wait_for()
     assert [review.change for review in index.reviews()] == [first, second]

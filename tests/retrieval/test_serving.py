@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,77 @@ def test_deriving_again_over_a_leftover_gives_the_same(tmp_path: Path) -> None:
     partial = serving_folder(tmp_path, first)
     (partial.with_name(partial.name + ".part")).mkdir()
     assert derive_serving(tmp_path, store, manifest_of(store)).checksums == first.checksums
+
+
+def identities(folder: Path) -> dict[str, tuple[int, int]]:
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (folder, *folder.iterdir())}
+
+
+def test_an_unchanged_snapshot_is_left_where_it_is(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    first = derive_serving(tmp_path, store, manifest_of(store))
+    folder = serving_folder(tmp_path, first)
+    before = identities(folder)
+    assert derive_serving(tmp_path, store, manifest_of(store)).checksums == first.checksums
+    assert identities(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_damaged_snapshot_is_replaced_even_where_sizes_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.serving._HASHED_UP_TO", 0)
+    store = make_store(tmp_path)
+    manifest = derive_serving(tmp_path, store, manifest_of(store))
+    path = serving_folder(tmp_path, manifest) / "vectors.semantic.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert derive_serving(tmp_path, store, manifest_of(store)).checksums == manifest.checksums
+    assert path.read_bytes() == whole
+    assert [folder.name for folder in path.parent.parent.iterdir()] == [path.parent.name]
+
+
+@pytest.mark.parametrize("killed_at", ["rename", "rmtree"])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_kill_while_it_is_replaced_loses_nothing(
+    killed_at: str, damaged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path)
+    manifest = derive_serving(tmp_path, store, manifest_of(store))
+    folder = serving_folder(tmp_path, manifest)
+    if damaged:
+        (folder / "rows.arrow").write_bytes(b"")
+
+    def killed(path: Path, *rest: object, **options: object) -> None:
+        # Of the successor: what is cleared before it is written is not there yet.
+        if path.name.endswith(".part") and path.exists():
+            raise KeyboardInterrupt
+        kept(path, *rest, **options)
+
+    kept = Path.rename if killed_at == "rename" else shutil.rmtree
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(*(Path, "rename") if killed_at == "rename" else (shutil, "rmtree"), killed)
+        derive_serving(tmp_path, store, manifest_of(store))
+    if not damaged:
+        use_everything(tmp_path, manifest)
+    elif killed_at == "rename":
+        assert folder.with_name(f"{folder.name}.old").is_dir()
+    assert derive_serving(tmp_path, store, manifest_of(store)).checksums == manifest.checksums
+    use_everything(tmp_path, manifest)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_what_a_killed_process_moved_aside_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(tmp_path)
+    manifest = derive_serving(tmp_path, store, manifest_of(store))
+    folder = serving_folder(tmp_path, manifest)
+    folder.rename(folder.with_name(f"{folder.name}.old"))
+    (folder.parent / "0-0.part").mkdir()
+    store.delete(["t0"])
+    newer = derive_serving(tmp_path, store, manifest_of(store).model_copy(update={"rows": 39}))
+    use_everything(tmp_path, newer)
+    use_everything(tmp_path, manifest)
+    assert len(list(folder.parent.iterdir())) == 2
 
 
 def use_everything(folder: Path, manifest: Manifest) -> None:

@@ -19,6 +19,8 @@ from training.anchors.vectors import annotate
 
 OnBad = Callable[[BadInput], None]
 """Told of every picture that cannot be used."""
+_MAX_NODATA = 0.5
+"""Share of a map without data beyond which what is left says nothing of the place."""
 NamedRefs = Mapping[str, TileRef]
 """Refs of one source by the name of their anchor."""
 
@@ -101,6 +103,8 @@ def _pair_anchor(
 
 
 def _raster_anchor(image: TileImage, name: str, gsd_m: float) -> Anchor:
+    if image.nodata > _MAX_NODATA:
+        raise BadInput(f"{image.source}: {name}", f"{100 * image.nodata:.0f} % of the map has no data; leave it out")
     return annotate_raster(map_classes(image.pixels), _bounds(image, gsd_m), name)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from geoanchor.errors import BadInput, UsageError
-from geoanchor.image import TileImage
+from geoanchor.image import PAPER, TileImage
 from geoanchor.settings import Settings
 from geoanchor.tiling import Bounds
 from indexer.sources.folder import open_file, open_folder, open_tar
@@ -224,7 +224,7 @@ def test_transparency_shows_the_ground_and_counts_as_no_data(tmp_path: Path) -> 
         assert image.nodata == 0.5
         assert (image.pixels[:5] == 0).all()
         assert tuple(image.pixels[7, 7]) == tuple(Image.fromarray(array).convert("RGB").getpixel((7, 7)))  # type: ignore[arg-type]
-        assert (read_one(picture, layer="map").pixels[:5] == 255).all()
+        assert (read_one(picture, layer="map").pixels[:5] == PAPER).all()
         assert image.encoded is None
 
 

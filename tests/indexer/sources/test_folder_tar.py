@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import tarfile
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,20 @@ def test_rasters_in_a_tar_keep_their_place(tmp_path: Path) -> None:
     assert (image.crs, image.pixels.shape) == ("EPSG:32614", (32, 32, 3))
     assert image.gsd_m == pytest.approx(10, rel=0.01)
     assert image.bounds.west == pytest.approx(-99.0, abs=1e-6)
+
+
+def test_rasters_in_a_tar_keep_the_date_in_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    # The name that the bytes are given in memory is random; this one looks like a date.
+    named = partial(rasterio.MemoryFile, filename="20010203.tif")
+    monkeypatch.setattr("indexer.sources.scenereader.MemoryFile", named)
+    folder = tmp_path / "chips"
+    folder.mkdir()
+    for name in ("ortho_20190412.tif", "ortho.tif"):
+        Image.new("L", (8, 8), 7).save(folder / name)
+    images = read_all(open_tar(str(pack(tmp_path / "c.tar", folder)), SourceOptions()))
+    dates = {name: image.acquired for name, image in images.items() if isinstance(image, TileImage)}
+    assert dates == {"ortho_20190412.tif": datetime(2019, 4, 12), "ortho.tif": None}
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -18,6 +18,7 @@ from tileserver import Server, picture
 from xyzservices import providers
 
 from geoanchor.errors import BadInput, OfflineError, UsageError
+from geoanchor.image import PAPER
 from geoanchor.settings import Settings
 from geoanchor.tiling import Bounds, Tile, tiles_in
 from indexer.sources import web as web_module
@@ -382,7 +383,7 @@ def test_every_open_service_makes_whole_urls() -> None:
     ("mode", "color", "layer", "rgb", "nodata"),
     [
         ("RGBA", (10, 20, 30, 0), None, (0, 0, 0), 1.0),
-        ("RGBA", (10, 20, 30, 0), "map", (255, 255, 255), 1.0),
+        ("RGBA", (10, 20, 30, 0), "map", PAPER, 1.0),
         ("RGBA", (200, 100, 0, 255), None, (200, 100, 0), 0.0),
         ("LA", (100, 255), None, (100, 100, 100), 0.0),
         ("1", 1, None, (255, 255, 255), 0.0),
