@@ -62,7 +62,7 @@ def code_weights(prior: Vectors, layer: Layer) -> Vectors:
 
 
 def log_odds(log_beliefs: Grid, prior: Vectors) -> Vectors:
-    """log p - log prior, not below `FLOOR`: how much a picture speaks for each class (methods 1.9)."""
+    """log p - log prior, not below `FLOOR`: how much a picture speaks for each class."""
     return np.maximum(log_beliefs - np.log(prior), FLOOR).astype(np.float32)
 
 

@@ -42,7 +42,7 @@ class Evidence:
 
     @property
     def cells(self) -> Vectors:
-        """(n, h, w) nats: how much the picture speaks for the map in each cell (methods 1.9, s_u)."""
+        """(n, h, w) nats: how much the picture speaks for the map in each cell (s_u)."""
         return np.asarray(np.einsum("nhwc,nhwc->nhw", self.shares, self.log_odds))
 
 

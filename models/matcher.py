@@ -1,4 +1,4 @@
-"""Says whether a map and an aerial picture agree, from their codes and vectors; numpy only (methods 1.4, 1.9).
+"""Says whether a map and an aerial picture agree, from their codes and vectors; numpy only (U-CSA section 3.4, dense).
 
 Three calibrated terms: the evidence of the structure, cell by cell, at the shift that suits best; U-CSA's discriminator
 and its prototypes on the pair's vectors.

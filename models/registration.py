@@ -1,4 +1,4 @@
-"""How far a map lies off a picture: the shift at which both show the same structure (methods 1.9, S_dense).
+"""How far a map lies off a picture: the shift at which both show the same structure (S_dense).
 
 Evidence summed over cells as if they were independent lets a lake outvote every street around it. So both grids are
 sharpened first: most of what neighbouring cells have in common is taken away, and each grid is brought to a like size.

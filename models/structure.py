@@ -1,4 +1,4 @@
-"""The structure decoder: an aerial picture to the belief in each class of structure, cell by cell (methods 1.9)."""
+"""The structure decoder: an aerial picture to the belief in each class of structure, cell by cell."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class EncodedSet:
 
 
 def recall_figures(encoded: EncodedSet, seed: int = 0) -> dict[str, Any]:
-    """Text-to-image and image-to-text recall with c captions an image (methods 0.3, 0.4), in percent.
+    """Text-to-image and image-to-text recall with c captions an image, in percent.
 
     Image-to-text counts an image when any of its own captions is among the k best; text-to-image counts each caption.
     `mean_recall` is the mean of the six. `text_equivalent` also accepts what carries the very same words.
@@ -129,7 +129,7 @@ def mean_recall_interval(
 
 
 def normalised(text: str) -> str:
-    """Lower case, full stops removed, white space folded (methods 2.5)."""
+    """Lower case, full stops removed, white space folded."""
     return " ".join(text.lower().replace(".", " ").split())
 
 

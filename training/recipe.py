@@ -107,8 +107,8 @@ class Anchors(Strict):
     Attributes:
         text: "minilm" or a model that knows text, e.g. "clip:ViT-B-32/openai". form: one sentence, or "key: value".
         text_projection: none where the towers' dim is the text's own; frozen_orthogonal; or a trainable linear layer.
-        soft_from: equal attributes of eleven from which a tile's anchor is a target of another's, by `soft_temperature`
-            (methods 1.4, 8); 12 leaves each to its own.
+        soft_from: equal attributes of eleven from which a tile's anchor is a target of another's, by
+            `soft_temperature`; 12 leaves each to its own.
     """
 
     text: str = "minilm"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from geoanchor.errors import UsageError
 
 ALIKE = 10
-"""Anchors of 11 attributes that agree in so many describe places that cannot be told apart (methods 1.4, row 9)."""
+"""Anchors of 11 attributes that agree in so many describe places that cannot be told apart."""
 
 
 def derangement(rng: np.random.Generator, count: int) -> NDArray[np.int64]:

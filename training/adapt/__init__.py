@@ -1,1 +1,1 @@
-"""Learning from an index's own ground: its co-located maps and pictures, so that the labels are free (methods 1.9)."""
+"""Learning from an index's own ground: its co-located maps and pictures, so that the labels are free."""

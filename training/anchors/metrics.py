@@ -1,4 +1,4 @@
-"""Geometry to numbers: what the labels of a tile are decided by (methods 1.6)."""
+"""Geometry to numbers: what the labels of a tile are decided by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The roads of one tile as a network: junctions, dead ends, direction (methods 1.6, 8)."""
+"""The roads of one tile as a network: junctions, dead ends, direction."""
 
 from __future__ import annotations
 

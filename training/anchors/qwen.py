@@ -1,4 +1,4 @@
-"""Anchors by Qwen2.5-VL: it sees the aerial picture and the map, and answers in the schema's words (methods 1.7)."""
+"""Anchors by Qwen2.5-VL: it sees aerial picture and map, and answers in the schema's words (U-CSA section 3.1)."""
 
 from __future__ import annotations
 

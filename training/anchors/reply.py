@@ -1,4 +1,4 @@
-"""What a vision-language model is asked about a pair of pictures, and how its answer is read (methods 1.7)."""
+"""What a vision-language model is asked about a pair of pictures, and how its answer is read (U-CSA section 3.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers to labels: versioned thresholds, so that a tile can be labelled anew without its geometry (methods 1.6)."""
+"""Numbers to labels: versioned thresholds, so that a tile can be labelled anew without its geometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The eleven attributes of a tile, the record they are kept in, and the words they are told in (methods 1.5)."""
+"""The eleven attributes of a tile, their record, and the words they are told in (after U-CSA section 3.1)."""
 
 from __future__ import annotations
 

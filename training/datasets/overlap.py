@@ -16,7 +16,7 @@ from training.encoding import Progress, silent
 from training.recall import normalised
 
 EQUAL_CAPTIONS = 3
-"""So many equal captions, or all of a picture that has fewer, and near hashes make a duplicate (methods 2.5)."""
+"""So many equal captions, or all of a picture that has fewer, and near hashes make a duplicate."""
 
 
 @dataclass(frozen=True, slots=True)

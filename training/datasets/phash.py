@@ -14,7 +14,7 @@ from geoanchor.image import Pixels
 Hashes = NDArray[np.uint64]
 
 MAX_BITS = 4
-"""Hashes that differ in as many bits or fewer may be of one picture (methods 2.5)."""
+"""Hashes that differ in as many bits or fewer may be of one picture."""
 _SIDE, _KEPT = 32, 8
 _CHUNK = 10_000_000
 

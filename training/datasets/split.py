@@ -15,9 +15,9 @@ from geoanchor.tiling import cell_at, cell_name
 from training.datasets.captioned import Captioned
 
 BLOCK_RESOLUTION = 6
-"""H3 cells of some 36 km2 (methods 2.4 #10): neighbours, which look alike, stay on one side."""
+"""H3 cells of some 36 km2: neighbours, which look alike, stay on one side."""
 ADAPTATION = {"validation": 1, "adapt": 2, "test": 7}
-"""Tenths of the target (methods 2.4 #10); validation comes first, so that it is the tenth `hash:0/10`."""
+"""Tenths of the target; validation comes first, so that it is the tenth `hash:0/10`."""
 _HASH = re.compile(r"hash:(\d+)(?:-(\d+))?/(\d+)")
 
 By = Literal["name", "block"]

@@ -1,6 +1,6 @@
 """Which source pictures an adaptation step learns from, and how much each counts: those most like the target first.
 
-Source: UrbanCross section 3.4, equations 9 and 10, with rows and columns as methods 2.4 #6 and #7 put them right.
+Source: UrbanCross section 3.3, equations 9 and 10, with rows and columns put right (docs/adaptation.md).
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Judge:
     side: Side
 
     def __call__(self, network: TwoTowers) -> dict[str, Any]:
-        """Recall both ways in percent by the standard protocol (methods 0.3), its mean, and chance."""
+        """Recall both ways in percent by the standard protocol, its mean, and chance."""
         encoded, (to_image, to_text) = self._hits(network)
         chances = [
             metrics.chance(encoded.own_images(), len(encoded.names)),

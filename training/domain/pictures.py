@@ -21,7 +21,7 @@ from training.recall import normalised
 Rows = NDArray[np.int64]
 
 PRETRAINING = {"validation": 1, "train": 7, "test": 2}
-"""Tenths of a source (methods 2.1)."""
+"""Tenths of a source."""
 _FACTS = "facts.json"
 
 
@@ -85,7 +85,7 @@ class DomainPictures:
 
 
 def adaptation_split(source: DomainPictures, target: DomainPictures) -> dict[str, Rows]:
-    """The target's rows to adapt on, to choose by and to judge, 2:1:7 (methods 2.4 #10).
+    """The target's rows to adapt on, to choose by and to judge, 2:1:7.
 
     Raises UsageError when a picture of the target is in the source too.
     """

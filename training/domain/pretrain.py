@@ -23,7 +23,7 @@ CHECKPOINT = "source.pt"
 
 
 def pair_loss(network: TwoTowers, batch: Batch, shape: Pretraining, segments: SegmentSpec) -> Tensor:
-    """L_img2text + lambda_s L_seg2text (+ segments against pictures) of one batch (methods 2.4 #5); a scalar."""
+    """L_img2text + lambda_s L_seg2text (+ segments against pictures) of one batch; a scalar."""
     pictures, words, scale = network.pictures(batch.pictures), network.words(batch.words), network.scale()
     positive, there = batch.positive.to(network.device), batch.there.to(network.device)
     total = contrast(shape.contrast, pictures, words, scale, positive, shape.margin)

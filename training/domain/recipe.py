@@ -61,7 +61,7 @@ class NetworkSpec(Strict):
 
 
 class SegmentSpec(Strict):
-    """The segment branch (methods 2.4, 2 to 4).
+    """The segment branch (UrbanCross section 3.2).
 
     Attributes:
         method: who finds them, as `geoanchor index --segments` takes it; count: at most, 0 leaves the branch out.
@@ -88,7 +88,7 @@ class Pretraining(Schedule):
 
 
 class Adaptation(Strict):
-    """How the network is moved to the target (methods 2.4, 6 to 11).
+    """How the network is moved to the target (UrbanCross section 3.3).
 
     Attributes:
         epochs: over the target's adaptation pictures. batch: n^t; candidates: n^s over that.

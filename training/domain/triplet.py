@@ -1,4 +1,4 @@
-"""The weighted triplet loss of an adaptation step, within the source (UrbanCross equation 11; methods 2.4 #8)."""
+"""The weighted triplet loss of an adaptation step, within the source (UrbanCross equation 11)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def hinge(matched: Tensor, swapped: Tensor, weight: Tensor) -> Tensor:
 
 
 def prototype_margin(matched: Tensor, swapped: Tensor, weight: Tensor, margin: float) -> Tensor:
-    """Matches lie near a prototype, mismatches near none: 1 - max cos, and [max cos - margin]+ (methods 1.4, 4).
+    """Matches lie near a prototype, mismatches near none: 1 - max cos, and [max cos - margin]+ (U-CSA section 3.3).
 
     Args:
         matched: (n, k) and swapped: (m, k) cosines. weight: (m,) as in `hinge`.
@@ -33,7 +33,7 @@ def prototype_margin(matched: Tensor, swapped: Tensor, weight: Tensor, margin: f
 def assignment(cosines: Tensor) -> Tensor:
     """Cross-entropy of the softmax over prototypes against an even sharing-out of the batch among all of them.
 
-    Keeps the library from falling into one prototype (methods 1.4, 4; Caron et al. 2020, section 3.1).
+    Keeps the library from falling into one prototype (Caron et al. 2020, section 3.1).
 
     Args:
         cosines: (n, k) of matches.

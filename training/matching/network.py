@@ -15,7 +15,7 @@ from training.recipe import Matching
 
 
 class FusionMLP(nn.Module):
-    """Two vectors to one: Linear, LeakyReLU, Linear over `joined` inputs; the paper's "generator" (methods 1.4, 2)."""
+    """Two vectors to one: Linear, LeakyReLU, Linear over `joined` inputs; U-CSA's "generator" (section 3.3)."""
 
     def __init__(self, dim: int, width: int, inputs: Inputs) -> None:
         super().__init__()

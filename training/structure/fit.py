@@ -1,4 +1,4 @@
-"""Fits the structure decoder: L_dense of methods 1.9, the cross-entropy of class shares, cell by cell."""
+"""Fits the structure decoder: L_dense, the cross-entropy of class shares, cell by cell."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StructureSession(Fitting[StructureNet]):
 
 
 def dense_loss(logits: Tensor, shares: Tensor, trimmed: float = 0.0) -> Tensor:
-    """L_dense = - mean_u sum_c g_u(c) log p_u(c) (methods 1.9), over the cells that are known.
+    """L_dense = - mean_u sum_c g_u(c) log p_u(c), over the cells that are known.
 
     Args:
         logits: (n, 7, h, w). shares: (n, 7, h, w); a cell's sum is the part of it that is known.
