@@ -63,7 +63,9 @@ def find_pairs(
         pairs = pairs[_newest(serving, pairs)]
     bare = np.setdiff1d(aerials, np.concatenate([tiled, boxed])[:, 1])
     bare = bare[~np.isnan(serving.numbers("west")[bare])]
-    mapped = _mapped(serving, maps, bare)
+    # Where a map has other tiles of the picture's zoom, that it has none here says that nothing is mapped.
+    zooms = serving.numbers("z")
+    mapped = ~np.isin(zooms[bare], zooms[maps]) & _mapped(serving, maps, bare)
     apart, bare = bare[mapped], bare[~mapped]
     if unmapped and len(maps):
         bare = bare[_first_of_place(serving, bare)] if not all_dates else bare
