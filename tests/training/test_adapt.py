@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 
 import geoanchor
 from app import adapting, cli, upkeep
 from geoanchor.errors import IndexCorrupt, IndexLocked, UsageError
+from geoanchor.image import PAPER
 from geoanchor.manifest import OWN_MODEL, read_manifest
 from geoanchor.structure import CLASSES
 from geoanchor.tiling import Bounds, tile_at
@@ -193,6 +195,21 @@ def test_no_row_is_seen_by_a_decoder_of_its_own_block(
     assert shown[3] == set(range(20)), "the decoder of later pictures learned from all"
     terms = load_bundle(folder / OWN_MODEL).matcher._calibration  # type: ignore[union-attr]
     assert terms[1] == 2.0
+
+
+def test_ground_that_nobody_mapped_is_not_learned_from(
+    folder: Path, tmp_path: Path, quick: Callable[[float, float], list[set[int]]]
+) -> None:
+    """Or buildings would be learned to be nothing, wherever the map is behind."""
+    geoanchor.build(CITY, folder, layer="aerial", within=boxed(6, 4), prune=False)
+    bare = max(row.split("/")[-3:] for row in rows_of(folder) if row.startswith("aerial/"))
+    path = tmp_path.joinpath("maps", *bare).with_suffix(".png")
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (256, 256), PAPER).save(path)
+    geoanchor.build(f"{tmp_path}/maps/{{z}}/{{x}}/{{y}}.png", folder, layer="map", prune=False)
+    assert geoanchor.open(folder).changes(everything=True).answer.pairs == 21
+    quick(0.6, 0.7)
+    assert adapting.adapt(folder, folds=2, steps=5).pairs == 20
 
 
 def test_no_better_leaves_every_file_as_it_was(folder: Path, quick: Callable[[float, float], list[set[int]]]) -> None:

@@ -43,6 +43,8 @@ class OwnGround:
 def read_ground(serving: Serving, store: RowStore, side: int, seed: int) -> OwnGround:
     """The pairs of an index whose two pictures are kept, at most `MOST` of them, drawn by `seed`.
 
+    A map of one class throughout is left out: where nothing is mapped it would teach that nothing stands there.
+
     Args:
         side: pixels of the squares that pictures and maps are resized to.
 
@@ -53,12 +55,15 @@ def read_ground(serving: Serving, store: RowStore, side: int, seed: int) -> OwnG
     if len(pairs) > MOST:
         pairs = pairs.take(np.sort(np.random.default_rng(seed).choice(len(pairs), MOST, replace=False)))
     aerials, maps = (pictures_of(serving, store, rows) for rows in (pairs.aerials, pairs.maps))
-    both = [at for at in range(len(pairs)) if aerials[at] is not None and maps[at] is not None]
+    drawn = [None if picture is None else map_classes(picture) for picture in maps]
+    both = [
+        at for at, classes in enumerate(drawn) if aerials[at] is not None and classes is not None and np.ptp(classes)
+    ]
     if not both:
         raise UsageError(f"{serving.folder}: no map and aerial picture of the same ground are kept to learn from")
     pairs = pairs.take(np.array(both))
     aerial = np.stack([resized(picture, side) for at in both if (picture := aerials[at]) is not None])
-    classes = np.stack([_numbers(map_classes(picture), side) for at in both if (picture := maps[at]) is not None])
+    classes = np.stack([_numbers(own, side) for at in both if (own := drawn[at]) is not None])
     return OwnGround(pairs, serving.places.cells[pairs.aerials], aerial, classes)
 
 
