@@ -125,7 +125,6 @@ class Reader:
                 if scene.masked:
                     valid &= dataset.dataset_mask(window=window, out_shape=shape, resampling=resampling) >= 128
         except (RasterioError, OSError) as error:
-            self._let_go(scene.path)
             reason = f"is damaged or cut short ({first_line(error)}); restore it from its origin"
             raise BadInput(scene.path, reason) from error
         return values, valid
@@ -140,16 +139,11 @@ class Reader:
                 self._open.add(dataset)
         mine[path] = dataset
         while len(mine) > _OPEN_FILES:
-            self._let_go(next(iter(mine)))
-        return dataset
-
-    def _let_go(self, path: str) -> None:
-        """Close this thread's handle of a file; one that failed once would read black the next time."""
-        dataset = self._local.__dict__.get("datasets", {}).pop(path, None)
-        if dataset is not None:
+            _, oldest = mine.popitem(last=False)
             with self._lock:
-                self._open.discard(dataset)
-            dataset.close()
+                self._open.discard(oldest)
+            oldest.close()
+        return dataset
 
 
 def _cut(box: tuple[float, float, float, float], scene: Scene, size_px: int) -> tuple[Window, tuple[int, int]] | None:

@@ -145,17 +145,6 @@ def test_what_is_here_is_read_offline(tmp_path: Path) -> None:
     assert np.array_equal(image.pixels[..., 0], ramp(64)[0])
 
 
-def test_a_missing_part_is_missed_in_every_tile(tmp_path: Path) -> None:
-    """Once it has failed, GDAL's handle would go on with black."""
-    vrt(tmp_path / "inner.vrt", str(tmp_path / "missing.tif"), side=512)
-    path = vrt(tmp_path / "outer.vrt", str(tmp_path / "inner.vrt"), side=512)
-    source = open_raster(str(path), SourceOptions())
-    results = read_all(source)
-    source.close()
-    assert len(results) > 3
-    assert all("is damaged or cut short" in str(result) for result in results.values())
-
-
 def vrt(path: Path, *origins: str, place: str = PLACE, side: int = 64, hidden: bool = False) -> Path:
     """Write a VRT of square parts side by side; hidden ones are written as only GDAL reads them."""
     names = [f"<![CDATA[{origin}]]>" if hidden else escape(origin) for origin in origins]
