@@ -224,9 +224,8 @@ class Index:
         # The store caches its id column; one thread at a time fills it.
         with self._lock:
             table = self._store.fetch(list(ids), ["id", column])
-        return {
-            name: value for name, value in zip(*(table[c].to_pylist() for c in ("id", column)), strict=True) if value
-        }
+        found = zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True)
+        return {name: value for name, value in found if value}
 
     def heat(self, query: Query, resolution: int | None = None) -> tuple[CellRows, ...]:
         """Scores by H3 cell of all rows that the query's filters let pass, hottest first.

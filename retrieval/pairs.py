@@ -65,8 +65,9 @@ def find_pairs(
     bare = bare[~np.isnan(serving.numbers("west")[bare])]
     # Where a map has other tiles of the picture's zoom, that it has none here says that nothing is mapped.
     zooms = serving.numbers("z")
-    mapped = ~np.isin(zooms[bare], zooms[maps]) & _mapped(serving, maps, bare)
-    apart, bare = bare[mapped], bare[~mapped]
+    apart = bare[~np.isin(zooms[bare], zooms[maps])]
+    apart = apart[_mapped(serving, maps, apart)] if len(apart) else apart
+    bare = np.setdiff1d(bare, apart)
     if unmapped and len(maps):
         bare = bare[_first_of_place(serving, bare)] if not all_dates else bare
         pairs = np.concatenate([pairs, np.stack([np.full(len(bare), NO_MAP), bare], axis=1)])

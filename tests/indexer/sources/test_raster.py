@@ -22,7 +22,6 @@ from rasterio.transform import Affine
 from rasters import SIDE, UTM, UTM_ORIGIN, only, ramp, read_all, unplaced, where_from, write
 
 from geoanchor.errors import BadInput, UsageError
-from geoanchor.image import PAPER
 from geoanchor.tiling import Bounds, Tile, distance_m
 from indexer.sources.raster import open_raster
 from indexer.sources.registry import SourceOptions, open_source
@@ -64,17 +63,6 @@ def test_pixels_lie_where_pyproj_says(tmp_path: Path, place: str) -> None:
         )
         seen += int(inside.sum())
     assert seen > 10_000
-
-
-def test_where_a_map_has_no_data_it_shows_paper(tmp_path: Path) -> None:
-    """Black would be taken for the ground of a dark style, and what lies on it for roads."""
-    crs, transform = PLACES["rotated"]
-    images = read_all(write(tmp_path / "a.tif", ramp(), crs, transform), layer="map")
-    assert max(image.nodata for image in images) > 0.3
-    for image in images:
-        cols, rows = where_from(image.tile, crs, transform)
-        outside = (cols < -1) | (rows < -1) | (cols > SIDE + 1) | (rows > SIDE + 1)
-        assert (image.pixels[outside] == PAPER).all()
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -11,9 +11,11 @@ import rasterio
 import rasterio.shutil
 import rasterio.warp
 from rasterio.enums import ColorInterp
+from rasterio.transform import Affine
 from rasters import SIDE, UTM, UTM_ORIGIN, ramp, read_all, where_from, write
 
 from geoanchor.errors import BadInput, UsageError
+from geoanchor.image import PAPER
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "uint32", "int32", "float32", "float64"])
@@ -147,3 +149,14 @@ def test_spacenet_types_become_pictures_with_contrast(shared_data: Path) -> None
         assert low < 60
         assert high > 150
         assert (name == "pan_uint16.tif") == bool((pixels[:, 0] == pixels[:, 2]).all())
+
+
+def test_where_a_map_has_no_data_it_shows_paper(tmp_path: Path) -> None:
+    """Black would be taken for the ground of a dark style, and what lies on it for roads."""
+    crs, transform = UTM, UTM_ORIGIN * Affine.rotation(30)
+    images = read_all(write(tmp_path / "a.tif", ramp(), crs, transform), layer="map")
+    assert max(image.nodata for image in images) > 0.3
+    for image in images:
+        cols, rows = where_from(image.tile, crs, transform)
+        outside = (cols < -1) | (rows < -1) | (cols > SIDE + 1) | (rows > SIDE + 1)
+        assert (image.pixels[outside] == PAPER).all()
