@@ -15,8 +15,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## build the city, index it, ask every kind of query, write a report
 	$(BIN)/geoanchor demo
 
+# Up to four processes, each with one thread for torch and 2.5 GB: a file's tests stay together, with what they share.
 test: lint types  ## all checks and all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

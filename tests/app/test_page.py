@@ -241,7 +241,7 @@ def test_filters(page: Any) -> None:
     page.get_by_label("Hits on a page").fill("5")
     drawn(page, lambda: page.get_by_role("button", name="Apply").click())
     assert len(ids(page)) == 5
-    assert {text for text in page.locator(".card .layer").all_inner_texts()} == {"map"}
+    assert {text for text in page.locator(".card .layer").all_text_contents()} == {"map"}
     page.get_by_role("button", name="Show more").click()
     page.wait_for_function("() => document.querySelectorAll('.card').length === 10")
     assert len(set(ids(page))) == 10
