@@ -70,7 +70,8 @@ def test_pictures_without_places_leave_no_room_for_a_map(browser: Any, painted_f
     with served(geoanchor.open(tmp_path / "i")) as address, opened(browser, address, "/#q=red&weak=1") as page:
         page.locator(".card[data-hit]").first.wait_for()
         assert page.locator("#ground").is_hidden()
-        assert page.locator(".card .where").first.text_content().endswith(".png")  # what is not drawn yet has no inner text
+        # Not the inner text: a card has none before it is drawn.
+        assert page.locator(".card .where").first.text_content().endswith(".png")
 
 
 def test_a_place_of_the_index_is_a_region(browser: Any, tmp_path: Path) -> None:
