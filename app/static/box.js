@@ -17,6 +17,9 @@ export class Box extends EventTarget {
   #question = NOTHING;
   #handlers;
 
+  /* Layers of pictures that the index can be asked with. */
+  readable = [];
+
   constructor(showRegion) {
     super();
     if (matchMedia("(max-width: 600px)").matches) this.#input.placeholder = "What to find";
@@ -47,7 +50,7 @@ export class Box extends EventTarget {
   show(question, phrase) {
     this.#question = question;
     if (this.#input.value !== question.text) this.#input.value = question.text;
-    this.#chips.replaceChildren(...chips(question, phrase, this.#handlers));
+    this.#chips.replaceChildren(...chips(question, phrase, this.readable, this.#handlers));
   }
 
   /* What a text means, asked for but once. */
@@ -67,7 +70,7 @@ export class Box extends EventTarget {
     const text = this.#input.value.trim();
     try {
       const phrase = await this.understand(text);
-      if (this.#input.value.trim() === text) this.#chips.replaceChildren(...chips({ ...this.#question, text }, phrase, this.#handlers));
+      if (this.#input.value.trim() === text) this.#chips.replaceChildren(...chips({ ...this.#question, text }, phrase, this.readable, this.#handlers));
     } catch { /* It is said when it is asked. */ }
   }
 
@@ -81,7 +84,7 @@ export class Box extends EventTarget {
     const taken = [];
     for (const file of files) {
       try {
-        const { digest, layer } = await readPicture(file);
+        const { digest, layer } = await readPicture(file, this.readable);
         taken.push({ digest, layer });
       } catch (error) {
         toast(error.message);

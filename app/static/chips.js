@@ -8,13 +8,13 @@ import { regionWords } from "./question.js";
 const KINDS = { aerial: "aerial picture", map: "map picture", ground: "ground photo" };
 const LEADS = { not: "not", place: "place", coordinate: "at", time: "when", layer: "layer" };
 
-/* change(part of a question) is called with what becomes other; edit(start, end) lets the words be written anew. */
-export function chips(question, phrase, { change, edit, showRegion }) {
+/* readable: the layers that a picture may be of. change(part of a question) is called with what becomes other; edit(start, end) lets the words be written anew. */
+export function chips(question, phrase, readable, { change, edit, showRegion }) {
   const { text, pictures, likes, at, region, layer, since, until, apart } = question;
   const rid = (list, one) => list.filter((other) => other !== one);
   return [
     ...(phrase?.chips ?? []).map((piece) => wordChip(piece, text, change, edit)),
-    ...pictures.flatMap((picture) => pictureChips(picture, question, change)),
+    ...pictures.flatMap((picture) => pictureChips(picture, question, readable, change)),
     ...likes.map((like) => likeChip(like, () => change({ likes: rid(likes, like) }))),
     at && chip("coordinate", "near", latLng(at), () => change({ at: null })),
     region && chip("place", "only", regionWords(region), () => change({ region: null }), { act: showRegion, words: "Show the region" }),
@@ -31,10 +31,11 @@ function wordChip(piece, text, change, edit) {
   return chip(kind, lead, label, without, { act: () => edit(start, end), words: "Change" });
 }
 
-function pictureChips(picture, question, change) {
+function pictureChips(picture, question, readable, change) {
   const known = keptPicture(picture.digest);
   const others = question.pictures.filter((other) => other !== picture);
-  const kind = make("select", { "aria-label": "What the picture is" }, ...Object.entries(KINDS).map(([value, words]) => make("option", { value, selected: value === picture.layer }, words)));
+  const offered = Object.entries(KINDS).filter(([value]) => readable.includes(value) || value === picture.layer);
+  const kind = make("select", { "aria-label": "What the picture is" }, ...offered.map(([value, words]) => make("option", { value, selected: value === picture.layer }, words)));
   kind.addEventListener("change", () => change({ pictures: question.pictures.map((one) => (one === picture ? { ...one, layer: kind.value } : one)) }));
   const made = chip("picture", "", "", () => change({ pictures: others }));
   made.prepend(known ? make("img", { src: known.url, alt: known.name, width: 26, height: 26 }) : icon("picture"));

@@ -7,10 +7,12 @@ import { ask } from "./service.js";
 const LARGE = 20_000, STEPS_OUT = 3;
 const BACK_TO_FRONT = ["ground", "map", "aerial"];
 
-/* { isLarge, name, rows, layerNames, layers: [{ name, tilejson }], extent }; layers are those that have tiles, extent is null where no picture has a place. */
+/* { isLarge, name, rows, layerNames, layers: [{ name, tilejson }], readable, extent }; layers are those that have tiles, readable are the layers of
+   pictures that can be asked with, extent is null where no picture has a place. */
 export async function readFacts() {
   const info = await ask("/api/info");
   const layerNames = Object.keys(info.layers ?? {});
+  const readable = BACK_TO_FRONT.filter((name) => Object.values(info.spaces).some(({ modalities }) => modalities.includes(name)));
   const asked = BACK_TO_FRONT.filter((name) => layerNames.includes(name)).map(async (name) => {
     try {
       return { name, tilejson: await ask(`/tiles/${name}.json`) };
@@ -22,7 +24,7 @@ export async function readFacts() {
   const isLarge = info.rows > LARGE;
   if (isLarge) for (const { tilejson } of layers) tilejson.minzoom = Math.max(tilejson.minzoom, tilejson.maxzoom - STEPS_OUT);
   const extent = around(layers.length ? layers.flatMap(({ tilejson: { bounds } }) => boxRing(bounds)) : await cells());
-  return { isLarge, name: layers[0]?.tilejson.name.split(": ")[0] ?? "this index", rows: info.rows, layerNames, layers, extent };
+  return { isLarge, name: layers[0]?.tilejson.name.split(": ")[0] ?? "this index", rows: info.rows, layerNames, layers, readable, extent };
 }
 
 /* Corners of where there are pictures at all. */

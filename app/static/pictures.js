@@ -5,8 +5,9 @@ import { readExif } from "./exif.js";
 const SIDE_PX = 1024, PROBE_PX = 96, FLAT_SHARE = 0.45;
 const kept = new Map();
 
-/* A picture: { digest, name, layer, data (base64), url, position }. Throws with one sentence when it is none. */
-export async function readPicture(file) {
+/* A picture: { digest, name, layer, data (base64), url, position }. readable: the layers it may be of; a drone's picture has a camera too.
+   Throws with one sentence when it is none. */
+export async function readPicture(file, readable) {
   const bytes = await file.arrayBuffer();
   let bitmap;
   try {
@@ -16,7 +17,7 @@ export async function readPicture(file) {
   }
   const { position, camera } = readExif(bytes);
   const canvas = drawn(bitmap, SIDE_PX);
-  const layer = position || camera ? "ground" : isFlat(bitmap) ? "map" : "aerial";
+  const layer = (position || camera) && readable.includes("ground") ? "ground" : isFlat(bitmap) ? "map" : "aerial";
   const url = layer === "map" ? canvas.toDataURL("image/png") : canvas.toDataURL("image/jpeg", 0.92);
   const picture = { digest: await digest(url), name: file.name || "pasted picture", layer, url, data: url.slice(url.indexOf(",") + 1), position };
   keep(picture);

@@ -41,6 +41,7 @@ async function start() {
     stage.replaceChildren(trouble(error, start));
     return;
   }
+  box.readable = facts.readable;
   document.querySelector("#to-changes").hidden = !["map", "aerial"].every((name) => facts.layerNames.includes(name));
   ask("/api/suggest?k=8").then((found) => { ideas = found; }).catch(() => {}).finally(() => {
     new Ideas(box.input, ideas.examples, (text) => box.change({ text }));

@@ -99,6 +99,25 @@ def test_a_photo_offers_where_it_was_taken(page: Any, south: bool, west: bool) -
     assert page.locator(".chip.offer").count() == 0
 
 
+def test_a_model_without_ground_photos_is_not_offered_one(page: Any) -> None:
+    def without_ground(route: Any) -> None:
+        facts = route.fetch().json()
+        for space in facts["spaces"].values():
+            space["modalities"].remove("ground")
+        route.fulfill(json=facts)
+
+    page.route("**/api/info", without_ground)
+    page.reload()
+    page.locator(".welcome").wait_for()
+    hand_over(page, "drone.jpg", _photo(False, False), "image/jpeg", "drop")
+    kind = page.get_by_label("What the picture is")
+    assert kind.input_value() == "aerial"
+    assert kind.locator("option").evaluate_all("options => options.map(({ value }) => value)") == ["aerial", "map"]
+    assert page.locator(".chip.offer").count() == 1
+    page.unroute_all()
+    page.reload()
+
+
 def _photo(south: bool, west: bool) -> bytes:
     """A camera's picture taken at 47° 59' 42" and 10° 0' 27"."""
     exif = Image.Exif()
