@@ -14,7 +14,7 @@ from training.anchors.ground import Geometries, Ground
 from training.anchors.network import Network
 from training.anchors.rules import SHAPES, SIZES
 
-METRICS_VERSION = "1"
+METRICS_VERSION = "2"
 
 _SIZE_M2 = (50.0, 150.0, 500.0, 2000.0)
 """Footprints at which small, medium, large and very_large begin."""
