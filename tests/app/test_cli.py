@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -63,18 +62,15 @@ def test_every_command_and_option_has_help(run: Run, name: tuple[str, ...]) -> N
     assert [parameter.name for parameter in command.params if not getattr(parameter, "help", None)] == []
 
 
-def test_help_is_quick_and_loads_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from app.cli import run; code = run(['--help']);"
         "heavy = {'numpy', 'torch', 'pydantic', 'pyarrow', 'h3', 'gradio', 'fastapi', 'lance'} & set(sys.modules);"
         "sys.exit(f'loaded {heavy}' if heavy else code)"
     )
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert b"search" in done.stdout
-    # 0.2 s on an idle machine; the limit leaves room for a busy one.
-    assert time.perf_counter() - start < 2.0
 
 
 def test_search_loads_neither_torch_nor_lance(painted_index: Path) -> None:

@@ -88,19 +88,15 @@ def test_card_says_what_it_is() -> None:
         assert manifest.quality["recall"][task]["R@10"] > 3 * chance["R@10"]
 
 
-def test_a_text_query_is_quick_and_needs_no_torch() -> None:
+def test_a_text_query_needs_no_torch() -> None:
     program = (
-        "import time, sys; start = time.perf_counter()\n"
+        "import sys\n"
         "from models.bundle import load_bundle\n"
         "load_bundle('mini').encode(['stadium by the river'], 'text')\n"
-        "print(time.perf_counter() - start, 'torch' in sys.modules)"
+        "print('torch' in sys.modules)"
     )
-    runs = [
-        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True) for _ in range(2)
-    ]
-    seconds, torch_loaded = min(run.stdout.strip() for run in runs).split()
-    assert torch_loaded == "False"
-    assert float(seconds) < 2  # 0.5 s on a quiet machine
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("words", ["stadium", "the river"])

@@ -95,16 +95,12 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
         SentenceEncoder(tmp_path)
 
 
-def test_one_query_is_quick_and_needs_no_torch() -> None:
+def test_one_query_needs_no_torch() -> None:
     program = (
-        "import time, sys; start = time.perf_counter()\n"
+        "import sys\n"
         "from models.text import SentenceEncoder\n"
         "SentenceEncoder().encode(['stadium by the river'])\n"
-        "print(time.perf_counter() - start, sorted({'torch', 'transformers'} & sys.modules.keys()))"
+        "print(sorted({'torch', 'transformers'} & sys.modules.keys()))"
     )
-    runs = [
-        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True) for _ in range(3)
-    ]
-    seconds, _, loaded = min(run.stdout.strip() for run in runs).partition(" ")
-    assert loaded == "[]"
-    assert float(seconds) < 1.5  # 0.35 s on a quiet machine; shared ones are slower
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

