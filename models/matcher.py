@@ -119,7 +119,9 @@ class StructureMatcher:
         log_odds = self._books.decode(codes.reshape(-1, CELLS**2), "aerial") * seen[..., None]
         beliefs = self._beliefs[codes[..., 0]] * seen[..., None]
         length = np.hypot(*(offset - expected).T)
-        return Evidence(shares, log_odds, beliefs, seen, alike, still, length), offset
+        # The farthest cell looked at lies beyond what was asked, so that a peak is seen from both sides.
+        told = np.clip(offset, -max_offset, max_offset)
+        return Evidence(shares, log_odds, beliefs, seen, alike, still, length), told
 
     def rank(
         self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = MAX_OFFSET
@@ -137,7 +139,7 @@ class StructureMatcher:
         if len(fine) < scores.size:
             scores -= scores.max() - fine.min() + 1
         scores[rows, columns], offsets[rows, columns] = fine, fine_offsets
-        return scores, offsets
+        return scores, np.clip(offsets, -max_offset, max_offset)
 
 
 def _coarse_scores(maps: Vectors, pictures: Vectors, max_offset: float) -> tuple[Vectors, Vectors]:

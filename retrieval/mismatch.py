@@ -23,7 +23,7 @@ from retrieval.listing import tell
 from retrieval.matching import RowMatcher
 from retrieval.pairs import NO_MAP, Pairs, find_pairs, pair_ids
 from retrieval.region import region_rows
-from retrieval.registration import sides_m
+from retrieval.registration import frames_m, sides_m
 from retrieval.reviews import Reviews
 from retrieval.serving import Serving
 from retrieval.survey import CHUNK, Progress, Survey, survey_pairs
@@ -77,9 +77,9 @@ class ChangeFinder:
         question = (region.model_dump_json() if region else "", all_dates, unmapped, max_offset)
         if self._last is None or self._last[0] != question:
             pairs = self.pairs(region, all_dates=all_dates, unmapped=unmapped)
-            sides = sides_m(self._serving, pairs.aerials)
+            sides, frames = sides_m(self._serving, pairs.aerials), frames_m(self._serving, pairs)
             self._last = question, survey_pairs(
-                self._matcher, pairs, sides, max_offset=max_offset, chunk=self._chunk, progress=progress
+                self._matcher, pairs, sides, frames, max_offset=max_offset, chunk=self._chunk, progress=progress
             )  # fmt: skip
         survey = self._last[1]
         pairs, settled = survey.pairs, self._settled(survey.pairs)

@@ -36,7 +36,8 @@ class Survey:
     Attributes:
         mismatch: (n,) 0..1. informative: (n,) whether the map says enough to be contradicted.
         offset: (n, 2) share of the side, too far east and south.
-        sides_m: (n, 2) width and height of the pictures. moved: (n,) the tile's own shift explains its mismatch.
+        sides_m: (n, 2) width and height of the pictures. frames_m: (n, 2) how far the maps' frames lie east and north
+            of those. moved: (n,) the tile's own shift explains its mismatch.
         common: how the whole map lies, None where too few pairs tell.
     """
 
@@ -45,19 +46,20 @@ class Survey:
     informative: NDArray[np.bool_]
     offset: Vectors
     sides_m: Metres
+    frames_m: Metres
     moved: NDArray[np.bool_]
     common: Registration | None = None
 
     @property
     def offset_m(self) -> Metres:
-        """Offsets (n, 2) in metres, too far east and north."""
-        return offsets_m(self.offset, self.sides_m)
+        """How far the maps lie too far east and north (n, 2), in metres: by their frames, not by their pixels."""
+        return offsets_m(self.offset, self.sides_m) + self.frames_m
 
     def expected(self, at: RowIds) -> Vectors:
-        """Offsets (n, 2) at which the region's registration lets one expect some pairs, as shares of the side."""
-        if self.common is None or not self.common.shifted:
-            return np.zeros((len(at), 2), np.float32)
-        return np.asarray((self.common.east_m, -self.common.north_m) / self.sides_m[at], np.float32)
+        """Offsets (n, 2) of the pixels that frames and the region's registration let one expect, shares of the side."""
+        common = self.common
+        lies = (common.east_m, common.north_m) if common and common.shifted else (0.0, 0.0)
+        return np.nan_to_num((lies - self.frames_m[at]) * (1, -1) / self.sides_m[at]).astype(np.float32)
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -74,6 +76,7 @@ def survey_pairs(
     matcher: RowMatcher,
     pairs: Pairs,
     sides_m: Metres,
+    frames_m: Metres,
     *,
     max_offset: float = MAX_OFFSET,
     chunk: int = CHUNK,
@@ -82,11 +85,11 @@ def survey_pairs(
     """Judge all pairs.
 
     Args:
-        sides_m: (n, 2) width and height of the pairs' pictures. chunk: pairs judged at once; changes no result.
+        sides_m, frames_m: (n, 2), see `Survey`. chunk: pairs judged at once; changes no result.
     """
     count = len(pairs)
     none = Survey(
-        pairs, np.zeros(count, np.float32), np.zeros(count, bool), np.zeros((count, 2), np.float32), sides_m,
+        pairs, np.zeros(count, np.float32), np.zeros(count, bool), np.zeros((count, 2), np.float32), sides_m, frames_m,
         np.zeros(count, bool),
     )  # fmt: skip
     survey = _judged(matcher, none, max_offset, chunk, progress)

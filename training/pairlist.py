@@ -59,7 +59,7 @@ def read_pairs(path: Path, split: str | None = None, seed: int = 0) -> list[Pair
     if split is not None:
         raise UsageError(f"{path}: a CSV of pairs has no splits; leave --split out")
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             pairs = [_resolved(pair, path.parent) for pair in _rows(csv.DictReader(file), path)]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot read pairs ({error})") from error

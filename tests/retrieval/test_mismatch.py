@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from structured import CELLS, Classes, Drawing, GridEncoder, index_of, moved, town_block
 
 from geoanchor.change import ChangeList
@@ -22,7 +23,7 @@ from models.toy import ToyEncoder
 from retrieval.index.lance import LanceStore
 from retrieval.matching import RowMatcher
 from retrieval.mismatch import ChangeFinder
-from retrieval.registration import sides_m
+from retrieval.registration import frames_m, sides_m
 from retrieval.reviews import Reviews
 from retrieval.serving import Serving
 from retrieval.survey import survey_pairs
@@ -116,6 +117,33 @@ def test_a_map_shifted_as_a_whole_is_no_list_of_changes(tmp_path: Path) -> None:
     assert [change.cause for change in found.changes] == ["imagery behind"]
 
 
+@pytest.mark.parametrize("cells", [1, 2])
+@pytest.mark.parametrize("lies", [True, False], ids=["it lies off", "it says so"])
+def test_frames_that_differ_are_no_shift_of_the_map(
+    lies: bool, cells: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame farther east shows ground farther east: what is drawn in it moves west, and lies where it should."""
+    maps = {tile: grid if lies else moved(grid, -cells, 0) for tile, grid in TOWN.items()}
+    folder = index_of(tmp_path / "i", Drawing(TOWN, "aerial"), Drawing(maps, "map"))
+    finder, numbers = finder_of(folder), Serving.numbers
+
+    def framed(serving: Serving, name: str) -> NDArray[np.float64]:
+        values = np.array(numbers(serving, name))
+        if name in ("west", "east"):
+            wide = numbers(serving, "east") - numbers(serving, "west")
+            rows = serving.layers["map"]
+            values[rows] += cells / CELLS * wide[rows]
+        return values
+
+    monkeypatch.setattr(Serving, "numbers", framed)
+    registration = finder.find().registration
+    assert registration
+    assert registration.shifted == lies
+    east_m = cells / CELLS * SIDE_M if lies else 0.0
+    assert (registration.east_m, registration.north_m) == pytest.approx((east_m, 0), abs=0.01 * SIDE_M)
+    assert finder.find().changes == ()
+
+
 def test_a_map_in_its_place_is_called_so(found: ChangeList) -> None:
     assert found.registration
     assert not found.registration.shifted
@@ -147,8 +175,8 @@ def test_the_number_of_cores_changes_nothing(
 
     monkeypatch.setattr(RowMatcher, "judge", watched)
     pairs = finder.pairs()
-    survey_pairs(finder._matcher, pairs, sides_m(finder._serving, pairs.aerials), chunk=3,
-                 progress=lambda so_far, of: done.append((so_far, of)))  # fmt: skip
+    survey_pairs(finder._matcher, pairs, sides_m(finder._serving, pairs.aerials), frames_m(finder._serving, pairs),
+                 chunk=3, progress=lambda so_far, of: done.append((so_far, of)))  # fmt: skip
     assert min(cores, 2) <= max(at_once) <= cores
     assert done == [(min(at, len(pairs)), len(pairs)) for at in range(3, len(pairs) + 3, 3)]
     assert finder.find(k=50) == found
