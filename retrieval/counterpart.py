@@ -14,6 +14,7 @@ from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import RowIds, RowVectors, Vectors
 from geoanchor.query import Hit
+from retrieval.causes import informative
 from retrieval.index.flat import top
 from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
@@ -25,6 +26,8 @@ _COMPARED = 400
 """Rows compared cell by cell: the best of the coarse vectors."""
 _USUAL = 64
 """Rows, evenly spread, whose likeness says what is usual for a query."""
+_JUDGED = 256
+"""Hits judged at once: a judgement holds the classes of every cell."""
 _ALIGNED = 10
 """Hits whose pictures are compared with the query's."""
 Scores = NDArray[np.float64]
@@ -39,7 +42,7 @@ class CounterpartTerm:
     Rows of the picture's own layer count as usual, 0; so do those that the coarse vectors rule out.
 
     Attributes:
-        layer: of the picture. vectors: of the picture by space, (1, d) each.
+        layer: of the picture. vectors: of the picture by space, (1, d) each; `COARSE` and those of the matcher.
     """
 
     serving: Serving
@@ -68,6 +71,19 @@ class CounterpartTerm:
             for at, score, offset in zip(there.tolist(), likeness.tolist(), offsets.tolist(), strict=True):
                 reasons[at] = {"structure": round(score, 4)} | _shift(offset)
         return reasons
+
+    def probabilities(self, rows: RowIds) -> Scores:
+        """How likely rows (n,) show the same ground, 0..1, by the matcher; NaN for those not of the other layer, and
+        where the map says too little to tell."""
+        likely = np.full(len(rows), np.nan)
+        there = np.flatnonzero(np.isin(rows, self._comparable))
+        for start in range(0, len(there), _JUDGED):
+            some = there[start : start + _JUDGED]
+            sides = self._ours, self.matcher.vectors(rows[some])
+            maps, aerials = sides if self.layer == "map" else sides[::-1]
+            judged = self.matcher.matcher.judge(maps, aerials)
+            likely[some] = np.where(informative(judged.shares), judged.probability, np.nan)
+        return likely
 
     def aligned(self, hits: Sequence[Hit], pixels: Pixels, pictures: Pictures) -> tuple[Hit, ...]:
         """The hits, the shifts of the first few of the other layer told anew from the pictures themselves.
@@ -100,12 +116,17 @@ class CounterpartTerm:
 
     def _likeness(self, rows: RowIds) -> tuple[Vectors, Vectors]:
         """Likeness (n,) and offsets (n, 2)."""
-        theirs, ours = self.matcher.vectors(rows), {name: self.vectors[name] for name in self.matcher.matcher.spaces}
+        theirs = self.matcher.vectors(rows)
         if self.layer == "map":
-            scores, offsets = self.matcher.matcher.rank(ours, theirs)
+            scores, offsets = self.matcher.matcher.rank(self._ours, theirs)
             return scores[0], offsets[0]
-        scores, offsets = self.matcher.matcher.rank(theirs, ours)
+        scores, offsets = self.matcher.matcher.rank(theirs, self._ours)
         return scores[:, 0], offsets[:, 0]
+
+    @property
+    def _ours(self) -> Mapping[str, RowVectors]:
+        """The picture's vectors that the matcher compares."""
+        return {name: self.vectors[name] for name in self.matcher.matcher.spaces}
 
 
 def _shift(offset: Sequence[float]) -> dict[str, Any]:

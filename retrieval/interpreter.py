@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
+from geoanchor.image import Layer
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, RowVectors, Vectors
 from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart
@@ -92,18 +93,32 @@ class Interpreter:
         return self._texts.vectors(texts, space)
 
     def _counterpart_term(self, query: Query) -> CounterpartTerm | None:
-        """For a map or an aerial picture alone, where the index can tell what the other layer shows of it."""
-        part = query.parts[0]
-        if len(query.parts) > 1 or query.spaces or not isinstance(part, ImagePart) or part.layer not in OTHER:
+        """For a map or an aerial picture alone, where the index can tell what the other layer shows of it.
+
+        A picture of the index is asked about itself, unless the other layer alone is wanted.
+        """
+        part, spaces = query.parts[0], self._serving.manifest.spaces
+        if len(query.parts) > 1 or query.spaces or isinstance(part, TextPart | PointPart) or part.weight <= 0:
             return None
-        spaces = self._serving.manifest.spaces
-        if part.weight <= 0 or COARSE not in spaces or not len(self._serving.layers[OTHER[part.layer]]):
+        layer = part.layer if isinstance(part, ImagePart) else self._layer_of(part)
+        if isinstance(part, LikePart) and (part.segment is not None or query.layer != OTHER.get(layer)):
+            return None
+        if layer not in OTHER or COARSE not in spaces or not len(self._serving.layers[OTHER[layer]]):
             return None
         if (matcher := self.encoder.matcher) is None or not set(matcher.spaces) <= set(spaces):
             return None
-        return CounterpartTerm(
-            self._serving, RowMatcher(self._serving, self.encoder), part.layer, self._picture_vectors(part)
-        )
+        rows = RowMatcher(self._serving, self.encoder)
+        if isinstance(part, ImagePart):
+            return CounterpartTerm(self._serving, rows, layer, self._picture_vectors(part))
+        own = np.array([self.row(part)])
+        if not len(rows.comparable(own)):
+            return None
+        coarse = {COARSE: self._serving.exact(COARSE).vectors[own]}
+        return CounterpartTerm(self._serving, rows, layer, coarse | rows.vectors(own))
+
+    def _layer_of(self, part: LikePart) -> Layer:
+        layer: Layer = self._serving.rows.column("layer")[self.row(part)].as_py()
+        return layer
 
     def _picture_vectors(self, part: ImagePart) -> Mapping[str, RowVectors]:
         """Vectors (1, d) of a picture by space; the last picture's are kept, since several terms ask for them."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from geoanchor.change import Review
+from geoanchor.errors import UsageError
 
 FILE_NAME = "reviews.jsonl"
 
@@ -22,16 +23,19 @@ class Reviews:
         self.path = folder / FILE_NAME
 
     def add(self, review: Review) -> None:
-        """Keep a decision; a later one on the same change counts instead of it."""
+        """Keep a decision; a later one on the same change counts instead of it.
+
+        Raises UsageError where the file cannot be written.
+        """
         line = review.model_dump_json().encode() + b"\n"
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            size = os.fstat(descriptor).st_size
-            torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, b"\n" + line if torn else line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            with open(self.path, "a+b", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                torn = size and os.pread(file.fileno(), 1, size - 1) != b"\n"
+                file.write(b"\n" + line if torn else line)
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UsageError(f"{self.path}: cannot be written ({error.strerror})") from error
 
     def latest(self) -> Mapping[str, Review]:
         """Change id -> the last decision on it, in the order of decisions."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from geoanchor.protocols import RowIds, Vectors
 from retrieval.calibration import Calibration, Scores
+from retrieval.counterpart import CounterpartTerm
 from retrieval.relevance import DEPTH, Asked, Relevance
 from retrieval.serving import Serving
 from retrieval.terms import FusedTerm, RelationTerm, Term, VectorTerm
@@ -36,7 +37,8 @@ class Verdicts:
 
     def on(self, terms: Sequence[Term]) -> Verdict:
         """The one on a query of these terms."""
-        return Verdict(self.relevance, [_wish_of(term) for term in terms if _tells(term)])
+        counterpart = next((term for term in terms if isinstance(term, CounterpartTerm)), None)
+        return Verdict(self.relevance, [_wish_of(term) for term in terms if _tells(term)], counterpart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +70,28 @@ class Verdict:
     """Judges the hits of one query.
 
     Args:
-        wishes: what it asks, but for places.
+        wishes: what it asks, but for places. counterpart: the other side of a picture, where that is asked for.
     """
 
-    def __init__(self, relevance: Relevance, wishes: Sequence[_Wish]) -> None:
+    def __init__(
+        self, relevance: Relevance, wishes: Sequence[_Wish], counterpart: CounterpartTerm | None = None
+    ) -> None:
         self._relevance = relevance
         self._wishes = wishes
+        self._counterpart = counterpart
 
     def probabilities(self, rows: RowIds) -> Scores | None:
         """How likely each of some rows (n,) is right, 0..1; None where only places were asked for.
 
-        A row is right for several wishes when it is for each; for "A by B" when it shows A and one of its partners B.
+        A row is right for several wishes when it is for each; for "A by B" when it shows A and one of its partners B;
+        for a map or an aerial picture, in the other layer, when it shows the same ground.
         """
         found = [self._likely(wish, rows) for wish in self._wishes]
-        return np.prod(found, axis=0) if found else None
+        likely = np.prod(found, axis=0) if found else None
+        if likely is None or self._counterpart is None:
+            return likely
+        same = self._counterpart.probabilities(rows)
+        return np.where(np.isnan(same), likely, same)
 
     def answered(self, best: RowIds, allowed: RowIds | None = None) -> bool:
         """Whether one of the best rows at least is likely enough to be right.

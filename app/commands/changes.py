@@ -55,6 +55,7 @@ def changes(
     from app.upkeep import zoom_advice
     from app.wiring import open as open_index
 
+    _require_one_decision(accept or [], reject or [], note)
     index = open_index(folder, model, settings_of(config, offline=offline))
     if reviewed:
         _print_reviews(index, format, out)
@@ -70,6 +71,16 @@ def changes(
                 max_offset=max_offset, progress=advance,
             )  # fmt: skip
         _print(index, found, format, out, max_offset)
+
+
+def _require_one_decision(accept: list[str], reject: list[str], note: str) -> None:
+    """Raises UsageError for a change that is given both decisions, and for a remark on none."""
+    from geoanchor.errors import UsageError
+
+    if both := sorted({*accept} & {*reject}):
+        raise UsageError(f"{both[0]} cannot be accepted and rejected at once; leave out one of the two")
+    if note and not accept and not reject:
+        raise UsageError("--note is kept with a decision; give --accept ID or --reject ID too")
 
 
 def _review(index: Index, ids: list[str], decision: Decision, note: str) -> None:

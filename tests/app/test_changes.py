@@ -153,6 +153,20 @@ def test_decisions_on_the_command_line(folder: Path, capsys: pytest.CaptureFixtu
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--accept", "a", "--accept", "b", "--reject", "b"], "b cannot be accepted and rejected at once"),
+        (["--note", "seen"], "--note is kept with a decision"),
+    ],
+)
+def test_half_a_decision_is_none(folder: Path, given: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, errors = run(capsys, "changes", folder, *given)
+    assert code == 2
+    assert said in errors
+    assert not (folder / "reviews.jsonl").exists()
+
+
 def test_a_page_shows_all_four_side_by_side_and_escapes(folder: Path, index: wiring.Index) -> None:
     index.attributions = ("<b>Me & you</b>",)
     page = changereport.changes_page(index, index.changes())

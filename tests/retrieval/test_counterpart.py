@@ -163,10 +163,31 @@ def test_words_and_mixtures_are_not_compared_cell_by_cell(both: Searcher) -> Non
         (TextPart(text="houses"),),
         (ImagePart(data=png(picture(TILES[0], "map")), layer="map"), TextPart(text="houses")),
         (LikePart(id=f"map/{TILES[0]}"),),
+        (LikePart(id=f"map/{TILES[0]}"), TextPart(text="houses")),
     ):
         assert counterpart(both, Query(parts=parts)) is None
+    assert counterpart(both, Query(parts=(LikePart(id=f"map/{TILES[0]}"),), layer="map")) is None
     assert counterpart(both, asked("map", 0, spaces=("semantic",))) is None
     assert counterpart(both, asked("map", 0)) is not None
+
+
+@pytest.mark.parametrize(("layer", "other"), [("map", "aerial"), ("aerial", "map")])
+def test_a_row_of_the_index_finds_its_other_side_too(both: Searcher, layer: Layer, other: Layer) -> None:
+    for number in range(len(TILES)):
+        alike = both.search(Query(parts=(LikePart(id=f"{layer}/{TILES[number]}"),), layer=other, k=len(TILES))).hits
+        drawn = both.search(asked(layer, number, layer=other)).hits
+        assert alike[0].id == f"{other}/{TILES[number]}"
+        assert [hit.id for hit in alike] == [hit.id for hit in drawn]
+
+
+@pytest.mark.parametrize("layer", ["map", "aerial"])
+def test_the_same_ground_is_likely_and_other_ground_is_not(both: Searcher, layer: Layer) -> None:
+    other = "aerial" if layer == "map" else "map"
+    right, wrong = [], []
+    for number in range(len(TILES)):
+        for hit in both.search(asked(layer, number, layer=other)).hits:
+            (right if hit.id == f"{other}/{TILES[number]}" else wrong).append(hit.why["probability"])
+    assert min(right) > 0.5 > np.quantile(wrong, 0.9)
 
 
 def test_rows_of_the_picture_s_own_layer_count_as_usual(both: Searcher) -> None:

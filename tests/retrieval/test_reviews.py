@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from geoanchor.change import Review
+from geoanchor.errors import UsageError
 from retrieval.reviews import FILE_NAME, Reviews
 
 _APPEND = """
@@ -47,6 +48,11 @@ def test_what_is_added_is_read(tmp_path: Path) -> None:
         reviews.add(review)
     assert list(reviews.latest().values()) == [made("y", note="a line\nand \u2028 more \x1e"), made("x", "reject")]
     assert reviews.damaged() == 0
+
+
+def test_what_cannot_be_kept_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"reviews\.jsonl: cannot be written"):
+        Reviews(tmp_path / "gone").add(made("x"))
 
 
 @pytest.mark.parametrize("cut", [1, 10, 60])
