@@ -22,6 +22,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "PPM
 _KEEP_CODED = ("JPEG", "PNG", "WEBP")
 _LARGE_PX = 1024
 """A JPEG at least twice as large both ways is decoded at a half, quarter or eighth, many times faster."""
+_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_RASTER = (
+    "is a TIFF that no picture reader knows (16 bit, many bands, or cut short); make 8-bit RGB of it to ask with it"
+)
 _FAILURES = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -94,9 +98,11 @@ def _opened(data: bytes, where: str, max_pixels: int) -> Iterator[Image.Image]:
             where, f"has far more than {max_pixels} pixels; raise max_pixels if it can be trusted"
         ) from error
     except UnidentifiedImageError as error:
-        raise BadInput(where, "is not a picture, whatever its name says; convert or remove it") from error
+        unknown = "is not a picture, whatever its name says; convert or remove it"
+        raise BadInput(where, _RASTER if data[:4] in _TIFF_HEADS else unknown) from error
     except _FAILURES as error:
-        raise BadInput(where, f"is damaged or cut short ({error}); restore it from its origin") from error
+        damaged = f"is damaged or cut short ({error}); restore it from its origin"
+        raise BadInput(where, _RASTER if "raw mode" in str(error) else damaged) from error
 
 
 def too_large(width: int, height: int, max_pixels: int) -> str:

@@ -15,11 +15,17 @@ from geoanchor.space import Modality
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
+OnBad = Callable[[BadInput], None]
+"""Told of every picture that cannot be read."""
 Name = TypeVar("Name", str, Path)
 
 
 def silent(_done: int, _total: int) -> None:
     """Progress that goes nowhere."""
+
+
+def untold(_error: BadInput) -> None:
+    """Pictures that cannot be read are counted only."""
 
 
 def shared_space(encoder: Encoder, first: Modality, second: Modality) -> str:
@@ -66,6 +72,7 @@ def encode_readable(
     spaces: Sequence[str],
     batch_size: int,
     progress: Progress,
+    on_bad: OnBad,
 ) -> tuple[dict[str, RowVectors], list[Name]]:
     """Vectors of the pictures that could be read by space, and their names in the same order.
 
@@ -78,7 +85,11 @@ def encode_readable(
             progress(done, len(names))
             try:
                 pixels = read(name)
-            except (BadInput, OSError):
+            except BadInput as error:
+                on_bad(error)
+                continue
+            except OSError as error:
+                on_bad(BadInput(str(name), f"cannot be read ({error.strerror}); restore it or take it from the list"))
                 continue
             kept.append(name)
             yield pixels

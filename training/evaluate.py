@@ -12,7 +12,7 @@ from geoanchor.errors import UsageError
 from geoanchor.protocols import Encoder, Matcher, Vectors
 from retrieval import metrics
 from training.datasets import Captioned, Pictures
-from training.encoding import Progress, encode_readable, encode_texts, shared_space, silent
+from training.encoding import OnBad, Progress, encode_readable, encode_texts, shared_space, silent, untold
 from training.matching_report import report
 from training.pairlist import Pair
 from training.pairscores import EncodedPairs, encode_pairs, read, scorers
@@ -35,9 +35,10 @@ def evaluate_retrieval(
     batch_size: int = 64,
     seed: int = 0,
     progress: Progress = silent,
+    on_bad: OnBad = untold,
 ) -> dict[str, Any]:
     """`retrieval_result` of captioned pictures; those that cannot be read are left out and counted."""
-    encoded = encode_captioned(encoder, pictures, captioned, batch_size, progress)
+    encoded = encode_captioned(encoder, pictures, captioned, batch_size, progress, on_bad)
     return retrieval_result(encoder, encoded, len({item.image for item in captioned}), seed)
 
 
@@ -58,6 +59,7 @@ def encode_captioned(
     captioned: Sequence[Captioned],
     batch_size: int = 64,
     progress: Progress = silent,
+    on_bad: OnBad = untold,
 ) -> EncodedSet:
     """Vectors of the pictures that can be read and of all their captions, in the space that holds both.
 
@@ -66,7 +68,7 @@ def encode_captioned(
     space = shared_space(encoder, "aerial", "text")
     captions_of = {item.image: item.captions for item in captioned}
     names = list(captions_of)
-    vectors, kept = encode_readable(encoder, names, pictures.read, "aerial", (space,), batch_size, progress)
+    vectors, kept = encode_readable(encoder, names, pictures.read, "aerial", (space,), batch_size, progress, on_bad)
     texts = [text for name in kept for text in captions_of[name]]
     owner = np.repeat(np.arange(len(kept)), [len(captions_of[name]) for name in kept])
     return EncodedSet(kept, vectors[space], texts, encode_texts(encoder, texts, space), owner)
@@ -79,6 +81,7 @@ def evaluate_map_to_aerial(
     batch_size: int = 64,
     seed: int = 0,
     progress: Progress = silent,
+    on_bad: OnBad = untold,
 ) -> dict[str, Any]:
     """Recall of the aerial picture by its map and back over the label-1 pairs, in percent.
 
@@ -90,7 +93,7 @@ def evaluate_map_to_aerial(
     same = [pair for pair in pairs if pair.label == 1]
     if not same:
         raise UsageError("none of the pairs has label 1, so there is nothing to retrieve")
-    encoded = encode_pairs(encoder, same, batch_size, progress)
+    encoded = encode_pairs(encoder, same, batch_size, progress, on_bad)
     scores, offsets = _ranked(encoder, encoded)
     aerial_right, map_right = _matches(encoded.map_of, encoded.aerial_of), _matches(encoded.aerial_of, encoded.map_of)
     to_aerial = metrics.expected_hits(scores, aerial_right)
@@ -123,6 +126,7 @@ def evaluate_matching(
     batch_size: int = 64,
     seed: int = 0,
     progress: Progress = silent,
+    on_bad: OnBad = untold,
 ) -> dict[str, Any]:
     """How well the model tells the same, unchanged place from others (0..1): `matching_report.report` of its score.
 
@@ -130,7 +134,7 @@ def evaluate_matching(
     the same report of what needs no matcher: the cosine, density of buildings against edges, and chance.
     Raises UsageError when a label has fewer than two pairs.
     """
-    encoded = encode_pairs(encoder, pairs, batch_size, progress)
+    encoded = encode_pairs(encoder, pairs, batch_size, progress, on_bad)
     (name, scorer), *rivals = scorers(encoder, encoded, seed).items()
     result = report(scorer, encoded, seed)
     facts = {

@@ -15,7 +15,7 @@ from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Matcher, RowVectors
 from geoanchor.structure import CLASS_OF
 from models.palette import map_classes
-from training.encoding import Progress, encode_readable, shared_space
+from training.encoding import OnBad, Progress, encode_readable, shared_space
 from training.pairlist import Pair
 
 Floats = NDArray[np.float64]
@@ -48,7 +48,9 @@ class EncodedPairs:
     skipped: int
 
 
-def encode_pairs(encoder: Encoder, pairs: Sequence[Pair], batch_size: int, progress: Progress) -> EncodedPairs:
+def encode_pairs(
+    encoder: Encoder, pairs: Sequence[Pair], batch_size: int, progress: Progress, on_bad: OnBad
+) -> EncodedPairs:
     """Encode every distinct picture once. Raises UsageError when no pair has both its pictures readable."""
     matcher = encoder.matcher
     spaces = tuple(dict.fromkeys((shared_space(encoder, "aerial", "map"), *(matcher.spaces if matcher else ()))))
@@ -67,8 +69,10 @@ def encode_pairs(encoder: Encoder, pairs: Sequence[Pair], batch_size: int, progr
 
     aerial_paths = list(dict.fromkeys(pair.aerial for pair in pairs))
     map_paths = list(dict.fromkeys(pair.map for pair in pairs))
-    aerials, aerial_paths = encode_readable(encoder, aerial_paths, read_aerial, "aerial", spaces, batch_size, progress)
-    maps, map_paths = encode_readable(encoder, map_paths, read_map, "map", spaces, batch_size, progress)
+    aerials, aerial_paths = encode_readable(
+        encoder, aerial_paths, read_aerial, "aerial", spaces, batch_size, progress, on_bad
+    )
+    maps, map_paths = encode_readable(encoder, map_paths, read_map, "map", spaces, batch_size, progress, on_bad)
     aerial_row = {path: row for row, path in enumerate(aerial_paths)}
     map_row = {path: row for row, path in enumerate(map_paths)}
     kept = tuple(pair for pair in pairs if pair.aerial in aerial_row and pair.map in map_row)

@@ -13,7 +13,7 @@ from geoanchor.errors import UsageError
 from geoanchor.protocols import Encoder
 from retrieval import metrics
 from training.datasets import Captioned, Pictures
-from training.encoding import Progress, encode_readable, encode_texts, shared_space, silent
+from training.encoding import Progress, encode_readable, encode_texts, shared_space, silent, untold
 
 _K = 10
 
@@ -57,7 +57,9 @@ def scene_precision(
     if missing := next((image for image, scene in scene_of.items() if scene is None), None):
         raise UsageError(f"{missing} has no scene class, so nothing can be said of scenes")
     space = shared_space(encoder, "aerial", "text")
-    vectors, kept = encode_readable(encoder, list(scene_of), pictures.read, "aerial", (space,), batch_size, progress)
+    vectors, kept = encode_readable(
+        encoder, list(scene_of), pictures.read, "aerial", (space,), batch_size, progress, untold
+    )
     scenes = np.array([scene_of[name] for name in kept])
     right = np.stack([np.isin(scenes, query.scenes) for query in queries])
     if (nowhere := ~right.any(axis=1)).any():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +11,7 @@ import typer
 
 from app.commands.options import Config, Offline, settings_of
 from app.commands.output import emit, emit_json, progress, say
-from geoanchor.errors import UsageError
+from geoanchor.errors import BadInput, UsageError
 
 if TYPE_CHECKING:
     from geoanchor.protocols import Encoder
@@ -45,6 +47,20 @@ CaptionSplit = Annotated[
 BatchSize = Annotated[int | None, typer.Option(help="Pictures encoded at once.", min=1)]
 
 
+_MOST_NAMED = 10
+
+
+@contextmanager
+def _unreadable() -> Iterator[Callable[[BadInput], None]]:
+    """Takes pictures that cannot be read, and names the first of them at the end."""
+    found: list[BadInput] = []
+    yield found.append
+    for error in found[:_MOST_NAMED]:
+        say(str(error))
+    if len(found) > _MOST_NAMED:
+        say(f"and {len(found) - _MOST_NAMED} more pictures that cannot be read")
+
+
 @app.command()
 def retrieval(
     *,
@@ -77,8 +93,8 @@ def retrieval(
     settings = settings_of(config, offline=offline, batch_size=batch_size)
     captioned, pictures = read_captions(captions, split), Pictures(images)
     encoder = _encoder(model, settings)
-    with progress("encoding") as advance:
-        encoded = encode_captioned(encoder, pictures, captioned, settings.batch_size, advance)
+    with _unreadable() as on_bad, progress("encoding") as advance:
+        encoded = encode_captioned(encoder, pictures, captioned, settings.batch_size, advance, on_bad)
     result = retrieval_result(encoder, encoded, len(captioned)) | {"split": split}
     if markdown:
         emit(recall_report(result), markdown)
@@ -119,10 +135,11 @@ def table(
     if images and captions:
         captioned, pictures = read_captions(captions, split), Pictures(images)
         for name in model or ["mini"]:
-            with progress(f"encoding with {name}") as advance:
+            with _unreadable() as on_bad, progress(f"encoding with {name}") as advance:
                 result = evaluate_retrieval(
-                    _encoder(name, settings), pictures, captioned, batch_size=settings.batch_size, progress=advance
-                )
+                    _encoder(name, settings), pictures, captioned, batch_size=settings.batch_size, progress=advance,
+                    on_bad=on_bad,
+                )  # fmt: skip
             rows.append(measured(result | {"split": split}, dataset))
     print(comparison(dataset, rows))
 
@@ -149,8 +166,10 @@ def matching(
 
     settings = settings_of(config, offline=offline, batch_size=batch_size)
     listed = read_pairs(pairs, split)
-    with progress("encoding") as advance:
-        result = evaluate_matching(_encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance)
+    with _unreadable() as on_bad, progress("encoding") as advance:
+        result = evaluate_matching(
+            _encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance, on_bad=on_bad
+        )
     if json:
         emit_json(result)
     else:
@@ -174,9 +193,9 @@ def map_to_aerial(
 
     settings = settings_of(config, offline=offline, batch_size=batch_size)
     listed = read_pairs(pairs, split)
-    with progress("encoding") as advance:
+    with _unreadable() as on_bad, progress("encoding") as advance:
         result = evaluate_map_to_aerial(
-            _encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance
+            _encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance, on_bad=on_bad
         )
     _print(result, json)
 

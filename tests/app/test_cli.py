@@ -317,6 +317,10 @@ def test_evaluate_and_models(run: Run, painted_folder: Path, painted_tiles: dict
     code, out, _ = run("evaluate", "matching", "--pairs", pairs, "--model", "toy", "--json")
     value = json.loads(out)
     assert (code, value["auroc"], value["pairs"]) == (0, 1.0, 16)
+    pairs.write_text(pairs.read_text() + f"\ngone.png,{files['red']},1")
+    code, out, err = run("evaluate", "matching", "--pairs", pairs, "--model", "toy", "--json")
+    assert (code, json.loads(out)["skipped"]) == (0, 1)
+    assert "gone.png: cannot be read (No such file or directory)" in err
     assert {"f1", "threshold"} <= set(value)
     captions = tmp_path / "captions.json"
     listed = [{"image": str(path.relative_to(painted_folder)), "captions": [colour]} for colour, path in files.items()]

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from rasterio import Affine
+from rasterio.io import MemoryFile
 
 from geoanchor.errors import BadInput, SpaceMismatch, UnsupportedModality, UsageError
 from geoanchor.manifest import Manifest
@@ -233,6 +235,23 @@ def test_a_picture_finds_its_colour(searcher: Searcher, rows: list[dict]) -> Non
 def test_a_broken_picture_is_one_sentence(searcher: Searcher, data: bytes) -> None:
     with pytest.raises(BadInput, match=r"the map picture of the query: (is not a picture|is damaged)"):
         searcher.search(Query(parts=(ImagePart(layer="map", data=data),)))
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_a_raster_of_16_bits_is_called_that(searcher: Searcher, bands: int) -> None:
+    values = np.random.default_rng(0).integers(0, 2000, (bands, 32, 32), dtype=np.uint16)
+    with MemoryFile() as file:
+        with file.open(
+            driver="GTiff", width=32, height=32, count=bands, dtype="uint16", transform=Affine.scale(2, -2)
+        ) as raster:
+            raster.write(values)
+        data = file.read()
+    query = Query(parts=(ImagePart(layer="aerial", data=data),))
+    if bands == 1:
+        assert searcher.search(query).hits  # A grey picture of 16 bits is stretched.
+    else:
+        with pytest.raises(BadInput, match="make 8-bit RGB of it"):
+            searcher.search(query)
 
 
 def test_another_model_of_the_same_dimension_is_refused(tmp_path: Path, rows: list[dict]) -> None:

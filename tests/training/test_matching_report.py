@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import BadInput, UsageError
 from geoanchor.protocols import Judgement
 from geoanchor.tiling import tiles_in
 from indexer.city.aerial import render_aerial
@@ -21,6 +21,7 @@ from indexer.city.city import City
 from indexer.city.looks import LOOKS
 from models.toy import ToyEncoder
 from retrieval import metrics
+from training.encoding import silent, untold
 from training.evaluate import evaluate_map_to_aerial, evaluate_matching
 from training.matching_report import imagery_swapped, report
 from training.matching_table import matching_table
@@ -234,7 +235,7 @@ def test_offsets_are_told_from_the_pictures_where_the_model_can(tmp_path: Path) 
 def test_pictures_without_a_readable_partner_are_no_rivals(layout: Path) -> None:
     folder = layout / "Inria" / "Austin" / "test"
     (folder / "map" / "250.jpg").write_bytes(b"")
-    found = encode_pairs(ToyEncoder(), [pair for pair in read_pairs(folder) if pair.label == 1], 4, lambda *_: None)
+    found = encode_pairs(ToyEncoder(), [pair for pair in read_pairs(folder) if pair.label == 1], 4, silent, untold)
     assert (len(found.pairs), found.skipped, len(found.aerials["semantic"]), len(found.edges)) == (4, 1, 4, 4)
     names = [pair.aerial.stem for pair in found.pairs]
     assert found.aerials["semantic"][found.aerial_of, 0].argmax() == names.index("180")
@@ -301,3 +302,20 @@ def test_pairs_of_tiles_hold_every_edit_and_repeat_themselves(tmp_path: Path) ->
     assert {"", "swap", "delete", "shift", "drop_road"} <= {pair.kind for pair in pairs}
     assert all(pair.changed and 0 < pair.changed < 1 for pair in pairs if pair.kind not in ("", "swap"))
     assert {row["label"] for row in read_csv(path)} == {"0", "1"}
+
+
+def test_every_picture_that_cannot_be_read_is_named_once(layout: Path) -> None:
+    folder = layout / "Inria" / "Austin" / "test"
+    damaged, pairs = folder / "map" / "250.jpg", read_pairs(folder)
+    damaged.write_bytes(b"")
+    (gone := next(pair.aerial for pair in pairs if pair.aerial.stem != "250")).unlink()
+    bad: list[BadInput] = []
+    assert evaluate_matching(ToyEncoder(), pairs, on_bad=bad.append)["skipped"] > 2
+    assert {error.where for error in bad} == {str(gone), str(damaged)}
+    assert len(bad) == 2
+    assert "cannot be read (No such file or directory)" in str(bad[0])
+
+
+def test_pairs_saved_by_a_spreadsheet_are_read(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_bytes("\ufeffaerial,map,label\na.png,m.png,1\n".encode())
+    assert [pair.label for pair in read_pairs(tmp_path / "pairs.csv")] == [1]
