@@ -6,6 +6,8 @@ returns: 2 for wrong use, 1 for a failure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class GeoAnchorError(Exception):
     """Base of all errors a user can cause or meet; its text is fit to be shown as it is."""
@@ -29,6 +31,10 @@ class BadInput(GeoAnchorError):
 
     def __reduce__(self) -> tuple[type[BadInput], tuple[str, str]]:
         return type(self), (self.where, self.reason)
+
+
+OnBad = Callable[[BadInput], None]
+"""Told of every picture that cannot be used."""
 
 
 class UnsupportedModality(UsageError):

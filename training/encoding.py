@@ -8,15 +8,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from geoanchor.errors import BadInput, UnsupportedModality, UsageError
+from geoanchor.errors import BadInput, OnBad, UnsupportedModality, UsageError
 from geoanchor.image import Pixels
 from geoanchor.protocols import Encoder, RowVectors, Vectors
 from geoanchor.space import Modality
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
-OnBad = Callable[[BadInput], None]
-"""Told of every picture that cannot be read."""
 Name = TypeVar("Name", str, Path)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import OnBad, UsageError
 from geoanchor.protocols import Encoder, Matcher, Vectors
 from retrieval import metrics
 from training.datasets import Captioned, Pictures
-from training.encoding import OnBad, Progress, encode_readable, encode_texts, shared_space, silent, untold
+from training.encoding import Progress, encode_readable, encode_texts, shared_space, silent, untold
 from training.matching_report import report
 from training.pairlist import Pair
 from training.pairscores import EncodedPairs, encode_pairs, read, scorers

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import OnBad, UsageError
 from geoanchor.image import Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Matcher, RowVectors
 from geoanchor.structure import CLASS_OF
 from models.palette import map_classes
-from training.encoding import OnBad, Progress, encode_readable, shared_space
+from training.encoding import Progress, encode_readable, shared_space
 from training.pairlist import Pair
 
 Floats = NDArray[np.float64]

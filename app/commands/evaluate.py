@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ import typer
 
 from app.commands.options import Config, Offline, settings_of
 from app.commands.output import emit, emit_json, progress, say
-from geoanchor.errors import BadInput, UsageError
+from geoanchor.errors import BadInput, OnBad, UsageError
 
 if TYPE_CHECKING:
     from geoanchor.protocols import Encoder
@@ -51,14 +51,16 @@ _MOST_NAMED = 10
 
 
 @contextmanager
-def _unreadable() -> Iterator[Callable[[BadInput], None]]:
-    """Takes pictures that cannot be read, and names the first of them at the end."""
+def _unreadable() -> Iterator[OnBad]:
+    """Takes pictures that cannot be read, and names the first of them at the end, an end by error too."""
     found: list[BadInput] = []
-    yield found.append
-    for error in found[:_MOST_NAMED]:
-        say(str(error))
-    if len(found) > _MOST_NAMED:
-        say(f"and {len(found) - _MOST_NAMED} more pictures that cannot be read")
+    try:
+        yield found.append
+    finally:
+        for error in found[:_MOST_NAMED]:
+            say(str(error))
+        if len(found) > _MOST_NAMED:
+            say(f"and {len(found) - _MOST_NAMED} more pictures that cannot be read")
 
 
 @app.command()

@@ -321,6 +321,9 @@ def test_evaluate_and_models(run: Run, painted_folder: Path, painted_tiles: dict
     code, out, err = run("evaluate", "matching", "--pairs", pairs, "--model", "toy", "--json")
     assert (code, json.loads(out)["skipped"]) == (0, 1)
     assert "gone.png: cannot be read (No such file or directory)" in err
+    pairs.write_text("aerial,map,label\ngone.png,gone.png,1")
+    code, _, err = run("evaluate", "map-to-aerial", "--pairs", pairs, "--model", "toy")
+    assert (code, err.count("gone.png: cannot be read")) == (2, 1)
     assert {"f1", "threshold"} <= set(value)
     captions = tmp_path / "captions.json"
     listed = [{"image": str(path.relative_to(painted_folder)), "captions": [colour]} for colour, path in files.items()]

@@ -102,6 +102,13 @@ def test_an_expected_shift_is_no_fault(shifted: tuple[dict, dict]) -> None:
     assert (with_it.still > without.still).all()
 
 
+def test_no_shift_is_told_beyond_the_farthest_asked_for(shifted: tuple[dict, dict]) -> None:
+    asked = np.float32(0.02)
+    assert np.abs(MATCHER.judge(*shifted).offset).max() > 2 * asked
+    for offsets in (MATCHER.judge(*shifted, 0.02).offset, MATCHER.rank(*shifted, 0.02)[1]):
+        assert np.abs(offsets).max() == asked
+
+
 def test_expected_shifts_go_with_their_pairs_through_the_chunks(shifted: tuple[dict, dict]) -> None:
     row = np.arange(300) % len(SHIFTS)
     expected = np.array(SHIFTS, np.float32) / PX

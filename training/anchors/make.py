@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
 
-from geoanchor.errors import BadInput, UsageError
+from geoanchor.errors import BadInput, OnBad, UsageError
 from geoanchor.image import TileImage
 from geoanchor.protocols import TileRef, TileSource
 from geoanchor.tiling import Bounds
@@ -17,8 +17,6 @@ from training.anchors.raster import annotate_raster, square
 from training.anchors.schema import Anchor
 from training.anchors.vectors import annotate
 
-OnBad = Callable[[BadInput], None]
-"""Told of every picture that cannot be used."""
 _MAX_NODATA = 0.5
 """Share of a map without data beyond which what is left says nothing of the place."""
 NamedRefs = Mapping[str, TileRef]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from geoanchor.errors import BadInput, UsageError
+from geoanchor.errors import BadInput, OnBad, UsageError
 from geoanchor.feature import Feature, FeatureSource
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.manifest import read_manifest
@@ -19,9 +19,6 @@ from indexer.narration import rich_captions
 from indexer.scene import Footprint, Patch
 from indexer.sources.vector import VectorTiles
 from indexer.store import IndexStore, Stores
-
-OnBad = Callable[[BadInput], None]
-"""Told of every picture that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

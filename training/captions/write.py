@@ -11,13 +11,13 @@ from typing import Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from geoanchor.errors import BadInput
+from geoanchor.errors import BadInput, OnBad
 from geoanchor.image import Pixels
 from geoanchor.protocols import Encoder, Vectors
 from models.captioner import GENERATION, Form
 from training.captions.prompts import Prompt
 from training.captions.quality import Quality, is_sentence, judge
-from training.captions.subjects import OnBad, Subject
+from training.captions.subjects import Subject
 from training.encoding import shared_space
 from training.memory import Memory, key_of
 
