@@ -203,14 +203,17 @@ def moment(when: str | datetime | None, *, end_of_day: bool = False) -> datetime
 
 
 def file_bytes(picture: Picture) -> bytes:
-    """A picture as file bytes; pixels become PNG. Raises UsageError when the file cannot be read."""
+    """A picture as file bytes; pixels become PNG. Raises UsageError when the file cannot be read or is empty."""
     if isinstance(picture, bytes):
         return picture
     if isinstance(picture, (str, Path)):
         try:
-            return Path(picture).read_bytes()
+            data = Path(picture).read_bytes()
         except OSError as error:
             raise UsageError(f"{picture}: cannot read the picture ({error.strerror})") from error
+        if not data:
+            raise UsageError(f"{picture}: is empty, and no picture")
+        return data
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
     buffer = BytesIO()
     image.save(buffer, "PNG")

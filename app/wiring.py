@@ -186,6 +186,10 @@ class Index:
         """Accept or reject a change; it is remembered in the index and not suggested again while both pictures last."""
         return self._changes.review(change_id, decision, note)
 
+    def review_all(self, decisions: Mapping[str, Decision], note: str = "") -> tuple[Review, ...]:
+        """Decisions by change id, as `review` keeps them; all of them, or none where one cannot be kept."""
+        return self._changes.review_all(decisions, note)
+
     def reviews(self) -> tuple[Review, ...]:
         """The latest decision on each change, oldest first."""
         from retrieval.reviews import Reviews

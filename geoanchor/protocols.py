@@ -278,7 +278,13 @@ class VectorIndex(Protocol):
 
 
 class Reranker(Protocol):
-    """Reorders the best hits of a query."""
+    """Reorders the best hits of a query.
+
+    Attributes:
+        layer: of the rows that it can reorder; a query that asks for no layer is asked of these.
+    """
+
+    layer: Layer
 
     def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[Hit]:
         """The same hits, new scores and order; may add to `why`."""

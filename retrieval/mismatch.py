@@ -7,7 +7,7 @@ first, and judges again what may be shown, to say where and why; so memory does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, get_args
@@ -23,7 +23,7 @@ from retrieval.listing import tell
 from retrieval.matching import RowMatcher
 from retrieval.pairs import NO_MAP, Pairs, find_pairs, pair_ids
 from retrieval.region import region_rows
-from retrieval.registration import frames_m, sides_m
+from retrieval.registration import expected_offsets, frames_m, sides_m
 from retrieval.reviews import Reviews
 from retrieval.serving import Serving
 from retrieval.survey import CHUNK, Progress, Survey, survey_pairs
@@ -114,10 +114,22 @@ class ChangeFinder:
 
     def judge(self, change_id: str, max_offset: float = MAX_OFFSET) -> Judgement:
         """The matcher's whole word on one pair, for pictures of it. Raises UsageError when there is no such pair."""
-        return self._matcher.judge(self._pair(change_id), max_offset)
+        pair = self._pair(change_id)
+        sides, frames = sides_m(self._serving, pair.aerials), frames_m(self._serving, pair)
+        return self._matcher.judge(pair, max_offset, expected_offsets(frames, sides))
 
     def review(self, change_id: str, decision: Decision, note: str = "") -> Review:
         """Keep a decision on a change. Raises UsageError when the index has no such pair, or on an impossible word."""
+        return self.review_all({change_id: decision}, note)[0]
+
+    def review_all(self, decisions: Mapping[str, Decision], note: str = "") -> tuple[Review, ...]:
+        """Keep decisions by change, all of them or, where `review` would raise for one, none."""
+        made = tuple(self._review(change, decision, note) for change, decision in decisions.items())
+        for review in made:
+            self._reviews.add(review)
+        return made
+
+    def _review(self, change_id: str, decision: Decision, note: str) -> Review:
         if decision not in get_args(Decision):
             raise UsageError(f"a change can be given {' or '.join(get_args(Decision))}, not {decision!r}")
         pair = self._pair(change_id)
@@ -125,12 +137,10 @@ class ChangeFinder:
         aerial_id = ids[int(pair.aerials[0])].as_py()
         map_id = None if pair.maps[0] == NO_MAP else ids[int(pair.maps[0])].as_py()
         hashes = self._hashes({aerial_id, map_id})
-        made = Review(
+        return Review(
             change=change_id, map_id=map_id, aerial_id=aerial_id, map_hash=hashes[map_id],
             aerial_hash=hashes[aerial_id], decision=decision, note=note, time=datetime.now(UTC),
         )  # fmt: skip
-        self._reviews.add(made)
-        return made
 
     def _pair(self, change_id: str) -> Pairs:
         pairs, places = self._named

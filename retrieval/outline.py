@@ -25,7 +25,8 @@ def outline(cells: NDArray[np.bool_], bounds: Bounds) -> tuple[dict[str, Any] | 
     """
     rows, columns = np.nonzero(cells)
     merged = shapely.union_all(shapely.box(columns, rows, columns + 1, rows + 1))
-    parts = [part for part in shapely.get_parts(merged) if part.area >= _FEWEST_CELLS]
+    # Without the corners of cells that lie on a straight edge.
+    parts = [part for part in shapely.get_parts(merged.simplify(0)) if part.area >= _FEWEST_CELLS]
     if not parts:
         return None, 0.0
     shape = shapely.MultiPolygon(parts) if len(parts) > 1 else parts[0]

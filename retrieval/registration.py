@@ -52,6 +52,15 @@ def offsets_m(offset: Vectors, sides: Metres) -> Metres:
     return offset * sides * (1.0, -1.0)
 
 
+def expected_offsets(frames: Metres, sides: Metres, lies: tuple[float, float] = (0.0, 0.0)) -> Vectors:
+    """Offsets (n, 2) of the pixels, shares of the side, of maps that lie so many metres too far east and north.
+
+    Args:
+        frames: (n, 2) of `frames_m`. sides: (n, 2) of `sides_m`.
+    """
+    return np.nan_to_num((lies - frames) * (1, -1) / sides).astype(np.float32)
+
+
 def registration(metres: Metres, sides: Metres, trusted: RowIds) -> Registration | None:
     """The median offset of pairs, None where too few can be trusted.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from geoanchor.change import MAX_OFFSET
 from geoanchor.errors import UsageError
-from geoanchor.image import Pixels
+from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import Details, Encoder, Reranker, RowIds
 from geoanchor.query import Hit, ImagePart, Query
@@ -35,6 +35,10 @@ def open_reranker(
         raise UsageError(f"no reranker is called {name!r}; there is mismatch")
     if _map_of(query) is None:
         raise UsageError("--rerank mismatch compares hits with the map picture of the query: give one with --map")
+    if query.layer not in (None, MismatchReranker.layer):
+        raise UsageError(
+            f"--rerank mismatch compares a map with aerial pictures, not with {query.layer} ones: leave --layer out"
+        )
     return MismatchReranker(serving, RowMatcher(serving, open_encoder()), details)
 
 
@@ -49,6 +53,8 @@ class MismatchReranker:
     A hit's score becomes its mismatch, 0..1; what cannot be compared gets 0. `why` says mismatch, cause and offset.
     """
 
+    layer: Layer = "aerial"
+
     def __init__(self, serving: Serving, matcher: RowMatcher, details: Details) -> None:
         self._serving, self._matcher, self._details = serving, matcher, details
 
@@ -57,7 +63,7 @@ class MismatchReranker:
         picture = _map_of(query)
         rows = np.asarray([self._serving.row_of(hit.id) for hit in hits], np.int64)
         told = [hit.model_copy(update={"score": 0.0}) for hit in hits]
-        comparable = np.flatnonzero(np.isin(rows, self._matcher.comparable(self._serving.layers["aerial"])))
+        comparable = np.flatnonzero(np.isin(rows, self._matcher.comparable(self._serving.layers[self.layer])))
         if picture is not None and len(comparable):
             pixels = read_rgb(picture.data, "the map picture of the query")
             for start in range(0, len(comparable), CHUNK):

@@ -86,6 +86,8 @@ class Searcher:
         unreadable picture, UnsupportedModality and SpaceMismatch where the encoder cannot answer.
         """
         reranker = self._reranker(query)
+        if reranker is not None:
+            query = query.model_copy(update={"layer": reranker.layer})
         terms = self._interpreter.terms(query)
         rows = self._allowed(query, terms)
         total = len(self._serving) if rows is None else len(rows)

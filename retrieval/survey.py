@@ -16,7 +16,7 @@ from geoanchor.protocols import Judgement, RowIds, Vectors
 from retrieval.causes import differences, informative, unmapped_mismatch
 from retrieval.matching import RowMatcher
 from retrieval.pairs import NO_MAP, Pairs
-from retrieval.registration import Metres, gains, offsets_m, registration, strays
+from retrieval.registration import Metres, expected_offsets, gains, offsets_m, registration, strays
 
 CHUNK = 256
 """Pairs judged at once; the grids of 256 take some 50 MB."""
@@ -59,7 +59,7 @@ class Survey:
         """Offsets (n, 2) of the pixels that frames and the region's registration let one expect, shares of the side."""
         common = self.common
         lies = (common.east_m, common.north_m) if common and common.shifted else (0.0, 0.0)
-        return np.nan_to_num((lies - self.frames_m[at]) * (1, -1) / self.sides_m[at]).astype(np.float32)
+        return expected_offsets(self.frames_m[at], self.sides_m[at], lies)
 
     @property
     def known(self) -> NDArray[np.bool_]:

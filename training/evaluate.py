@@ -13,7 +13,7 @@ from geoanchor.protocols import Encoder, Matcher, Vectors
 from retrieval import metrics
 from training.datasets import Captioned, Pictures
 from training.encoding import Progress, encode_readable, encode_texts, shared_space, silent, untold
-from training.matching_report import report
+from training.matching_report import report, require_labels
 from training.pairlist import Pair
 from training.pairscores import EncodedPairs, encode_pairs, read, scorers
 from training.published import provenance
@@ -134,6 +134,7 @@ def evaluate_matching(
     the same report of what needs no matcher: the cosine, density of buildings against edges, and chance.
     Raises UsageError when a label has fewer than two pairs.
     """
+    require_labels(pairs)
     encoded = encode_pairs(encoder, pairs, batch_size, progress, on_bad)
     (name, scorer), *rivals = scorers(encoder, encoded, seed).items()
     result = report(scorer, encoded, seed)

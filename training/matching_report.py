@@ -37,9 +37,8 @@ def report(scorer: Scorer, encoded: EncodedPairs, seed: int) -> dict[str, Any]:
     with the threshold of the best F1 on the other half; the mean of the two is told. `f1_mismatch` has a threshold of
     its own, found in the same way.
     """
+    require_labels(encoded.pairs)
     positive = np.asarray([pair.label == 1 for pair in encoded.pairs])
-    if min(positive.sum(), (~positive).sum()) < 2:
-        raise UsageError("matching needs two pairs or more of each label, 1 (same) and 0 (changed or another place)")
     scores, groups = scorer(encoded.map_of, encoded.aerial_of), encoded.aerial_of
     half = _halves(encoded.pairs, positive)
     accepted, threshold = _decided(scores, positive, half)
@@ -58,6 +57,13 @@ def report(scorer: Scorer, encoded: EncodedPairs, seed: int) -> dict[str, Any]:
         "kinds": _by_kind(scores, positive, encoded, seed),
         "changed": _by_change(scores, positive, accepted, encoded),
     }
+
+
+def require_labels(pairs: Sequence[Pair]) -> None:
+    """Raise UsageError unless there are two pairs of each label."""
+    same = sum(pair.label for pair in pairs)
+    if min(same, len(pairs) - same) < 2:
+        raise UsageError("matching needs two pairs or more of each label, 1 (same) and 0 (changed or another place)")
 
 
 def imagery_swapped(scorer: Scorer, encoded: EncodedPairs, seed: int) -> float | None:

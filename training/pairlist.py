@@ -46,11 +46,12 @@ def read_pairs(path: Path, split: str | None = None, seed: int = 0) -> list[Pair
 
     Of a folder every two subfolders side by side, one of aerial pictures (`aerial`, `image`, `imagery`, `sat`, ...),
     one of maps (`map`, `maps`, `osm`), pair their files by name, whatever the ending; the MSTcons layout
-    <subset>/<city>/{train,val,test}/{image,map}/NAME.png is one such. Each pair has label 1, and each map once more
-    label 0 and kind "swap" beside an aerial picture of another place of the same two folders.
+    <subset>/<city>/{train,val,test}/{image,map}/NAME.png is one such, {image,map}/{train,val,test}/NAME.png another.
+    Each pair has label 1, and each map once more label 0 and kind "swap" beside an aerial picture of another place of
+    the same two folders.
 
     Args:
-        split: only subfolders below one of this name. seed: of the swaps.
+        split: only files below a folder of this name. seed: of the swaps.
     Raises:
         UsageError: naming the line that is wrong, or what a folder lacks.
     """
@@ -88,8 +89,8 @@ def _of_folder(root: Path, split: str | None, seed: int) -> list[Pair]:
     rng = np.random.default_rng(seed)
     pairs: list[Pair] = []
     for folder in sorted(path for path in (root, *root.rglob("*")) if path.is_dir()):
-        if split is None or split in folder.relative_to(root).parts:
-            pairs += _of_siblings(folder, rng)
+        below = split is None or split in folder.relative_to(root).parts
+        pairs += _of_siblings(folder, rng, None if below else split)
     if not pairs:
         asked = f" of split {split!r}" if split else ""
         raise UsageError(
@@ -99,9 +100,9 @@ def _of_folder(root: Path, split: str | None, seed: int) -> list[Pair]:
     return pairs
 
 
-def _of_siblings(folder: Path, rng: np.random.Generator) -> list[Pair]:
+def _of_siblings(folder: Path, rng: np.random.Generator, split: str | None) -> list[Pair]:
     """Matches and swaps of the two subfolders of one folder, none where it lacks either."""
-    aerials, maps = _pictures(folder, _AERIAL), _pictures(folder, _MAP)
+    aerials, maps = _pictures(folder, _AERIAL, split), _pictures(folder, _MAP, split)
     names = sorted(aerials.keys() & maps.keys())
     matches = [Pair(aerial=aerials[name], map=maps[name], label=1) for name in names]
     if len(names) < 2:
@@ -114,9 +115,16 @@ def _of_siblings(folder: Path, rng: np.random.Generator) -> list[Pair]:
     return matches + swaps
 
 
-def _pictures(folder: Path, called: tuple[str, ...]) -> dict[str, Path]:
-    """Pictures by name without ending, of the first subfolder that is called so."""
+def _pictures(folder: Path, called: tuple[str, ...], split: str | None) -> dict[Path, Path]:
+    """Pictures by their path below the first subfolder that is called so, without ending.
+
+    Args:
+        split: only those below a folder of this name.
+    """
     found = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
     chosen = next((found[name] for name in called if name in found), None)
-    files = sorted(chosen.iterdir()) if chosen else []
-    return {file.stem: file for file in files if file.suffix.lower() in _ENDINGS}
+    if chosen is None:
+        return {}
+    files = [file for file in sorted(chosen.rglob("*")) if file.suffix.lower() in _ENDINGS]
+    below = {file.relative_to(chosen).with_suffix(""): file for file in files}
+    return {name: file for name, file in below.items() if split is None or split in name.parent.parts}

@@ -12,9 +12,9 @@ import typer
 
 from app.commands.options import Config, LayerName, Offline, settings_of
 from app.commands.output import emit, say
+from geoanchor.errors import BadInput, GeoAnchorError
 
 if TYPE_CHECKING:
-    from geoanchor.errors import BadInput
     from geoanchor.protocols import TileSource
     from geoanchor.settings import Settings
     from training.anchors.make import NamedRefs
@@ -62,12 +62,14 @@ def anchors(
     with ExitStack() as opened:
         work = _Work(annotator, zoom, limit, gsd, model, settings, opened, bad)
         made = list(work.anchors(sources))
+    for item in bad[:10]:
+        say(f"not usable: {item.where}: {item.reason}")
+    if not made:
+        raise GeoAnchorError(f"{out}: is not written, since nothing in the sources could be annotated")
     write_anchors(made, out)
     counts = ", ".join(f"{count} {source}" for source, count in Counter(a.source for a in made).items())
     left_out = f"{work.disagreeing} pairs too different, {len(bad)} not usable"
-    say(f"{out}: {len(made)} anchors ({counts or 'none'}), {left_out}")
-    for item in bad[:10]:
-        say(f"not usable: {item.where}: {item.reason}")
+    say(f"{out}: {len(made)} anchors ({counts}), {left_out}")
     if agreement:
         emit(compare(made, other).markdown())
 

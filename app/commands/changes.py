@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +14,7 @@ from app.commands.output import emit, emit_json, emit_table, progress, say
 if TYPE_CHECKING:
     from app.answers import Changes
     from app.wiring import Index
-    from geoanchor.change import Decision
+    from geoanchor.change import Decision, Review
 
 Format = Literal["table", "json", "geojson", "csv", "geoparquet", "html", "maproulette"]
 
@@ -58,10 +59,14 @@ def changes(
     _require_one_decision(accept or [], reject or [], note)
     index = open_index(folder, model, settings_of(config, offline=offline))
     if reviewed:
-        _print_reviews(index, format, out)
+        _print_reviews(index.reviews(), format, out)
     elif accept or reject:
-        _review(index, accept or [], "accept", note)
-        _review(index, reject or [], "reject", note)
+        decisions: dict[str, Decision] = dict.fromkeys(accept or [], "accept") | dict.fromkeys(reject or [], "reject")
+        made = index.review_all(decisions, note)
+        for review in made:
+            say(f"{review.change}: {review.decision}ed")
+        if format == "json":
+            _print_reviews(made, format, out)
     else:
         if advice := zoom_advice(index.folder):
             say(advice)
@@ -83,17 +88,10 @@ def _require_one_decision(accept: list[str], reject: list[str], note: str) -> No
         raise UsageError("--note is kept with a decision; give --accept ID or --reject ID too")
 
 
-def _review(index: Index, ids: list[str], decision: Decision, note: str) -> None:
-    for change_id in ids:
-        index.review(change_id, decision, note)
-        say(f"{change_id}: {decision}ed")
-
-
-def _print_reviews(index: Index, format: Format, out: Path | None) -> None:
+def _print_reviews(reviews: Sequence[Review], format: Format, out: Path | None) -> None:
     from app.changesheet import reviews_table
     from geoanchor.errors import UsageError
 
-    reviews = index.reviews()
     if format == "json":
         emit_json({"reviews": [review.model_dump(mode="json") for review in reviews]}, out)
     elif format == "table":

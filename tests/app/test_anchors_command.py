@@ -57,6 +57,11 @@ def test_pictures_of_maps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     found = read_anchors(tmp_path / "o.jsonl")
     assert [a.id for a in found] == ["0", "1"]
     assert found[0].metrics["side_m"] == pytest.approx(256 * 0.8, rel=1e-3)
+    code, _, err = run(capsys, "anchors", folder / "bad.png", "--out", tmp_path / "none.jsonl")
+    assert code == 1
+    assert "bad.png" in err.splitlines()[0]
+    assert "nothing in the sources could be annotated" in err.splitlines()[-1]
+    assert not (tmp_path / "none.jsonl").exists()
 
 
 def test_what_a_map_lacks_is_neither_road_nor_house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,7 +131,12 @@ def test_a_place_that_agrees_is_no_task(folder: Path, capsys: pytest.CaptureFixt
 
 def test_decisions_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ids = [change["id"] for change in json.loads(run(capsys, "changes", folder, "--format", "json")[1])["changes"]]
-    assert run(capsys, "changes", folder, "--accept", ids[0], "--reject", ids[2], "--note", "seen")[0] == 0
+    assert run(capsys, "changes", folder, "--accept", ids[0], "--accept", "nonsense")[0] == 2
+    code, out, err = run(
+        capsys, "changes", folder, "--accept", ids[0], "--reject", ids[2], "--note", "seen", "--format", "json"
+    )
+    assert (code, err) == (0, f"{ids[0]}: accepted\n{ids[2]}: rejected\n")
+    assert [review["change"] for review in json.loads(out)["reviews"]] == [ids[0], ids[2]]
     code, out, err = run(capsys, "changes", folder, "--format", "json")
     assert [change["id"] for change in json.loads(out)["changes"]] == [ids[1]]
     assert "2 were reviewed before" in err
@@ -284,10 +289,10 @@ def test_reranking_puts_the_worst_first_and_says_why(index: wiring.Index, tmp_pa
     asked = Query(parts=(other, wanted), layer="aerial", k=6, rerank="mismatch")
     scores = {hit.id: hit.why["mismatch"] for hit in found}
     assert {hit.id: hit.why["mismatch"] for hit in index.query(asked) if hit.id in scores}.items() <= scores.items()
-    # What cannot be compared comes last.
-    mixed = index.search(map=picture, k=23, rerank="mismatch")
-    layers = [hit.layer for hit in mixed]
-    assert set(layers[-11:]) == {"map"}
+    # A map is compared with pictures alone, whether they are asked for or not.
+    assert list(index.search(map=picture, k=6, rerank="mismatch")) == list(found)
+    with pytest.raises(UsageError, match="not with map ones: leave --layer out"):
+        index.search(map=picture, layer="map", rerank="mismatch")
 
 
 def test_reranking_knows_what_a_picture_lacks_and_goes_by_parts(

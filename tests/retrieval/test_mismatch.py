@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import threading
 import time
 from datetime import UTC, datetime
@@ -18,11 +19,12 @@ from geoanchor.change import ChangeList
 from geoanchor.errors import UnsupportedModality, UsageError
 from geoanchor.manifest import read_manifest
 from geoanchor.query import BoundsRegion, RadiusRegion
-from geoanchor.tiling import Tile, tile_at
+from geoanchor.tiling import Bounds, Tile, tile_at
 from models.toy import ToyEncoder
 from retrieval.index.lance import LanceStore
 from retrieval.matching import RowMatcher
 from retrieval.mismatch import ChangeFinder
+from retrieval.outline import outline
 from retrieval.registration import frames_m, sides_m
 from retrieval.reviews import Reviews
 from retrieval.serving import Serving
@@ -254,6 +256,26 @@ def test_a_change_that_is_none_cannot_be_reviewed(changed: Path) -> None:
         finder_of(changed).review("none", "accept")
     with pytest.raises(UsageError, match="accept or reject"):
         finder_of(changed).review("none", "perhaps")  # type: ignore[arg-type]
+
+
+def test_of_several_decisions_all_are_kept_or_none(changed: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(changed, tmp_path / "i"))
+    first, second = (change.id for change in finder_of(folder).find(k=2).changes)
+    with pytest.raises(UsageError, match="no change has the id 'none'"):
+        finder_of(folder).review_all({first: "accept", "none": "reject"})
+    assert not Reviews(folder).latest()
+    made = finder_of(folder).review_all({first: "accept", second: "reject"}, "seen")
+    assert list(Reviews(folder).latest().values()) == list(made)
+
+
+def test_an_outline_has_corners_and_nothing_between_them() -> None:
+    cells = np.zeros((20, 20), bool)
+    cells[4:10, 3:15] = True
+    cells[6:8, 5:7] = False
+    shape, share = outline(cells, Bounds(11.0, 48.0, 11.2, 48.2))
+    assert shape is not None
+    assert [len(ring) for ring in shape["coordinates"]] == [5, 5]
+    assert share == pytest.approx(68 / 400)
 
 
 def test_the_newest_picture_counts(tmp_path: Path) -> None:

@@ -118,6 +118,12 @@ def test_one_label_alone_is_refused() -> None:
         report(giving([0.0] * 4), encoded([1, 1, 1, 0], places=2), 0)
 
 
+def test_labels_are_counted_before_any_picture_is_read() -> None:
+    nowhere = [Pair(aerial=Path("no.png"), map=Path("no.png"), label=1)] * 3
+    with pytest.raises(UsageError, match="two pairs or more of each label"):
+        evaluate_matching(ToyEncoder(), nowhere)
+
+
 def test_auroc_interval_agrees_with_resampling_by_hand() -> None:
     rng = np.random.default_rng(3)
     scores, groups = rng.integers(0, 6, 60).astype(float), np.repeat(np.arange(20), 3)
@@ -173,6 +179,19 @@ def test_folders_side_by_side_are_pairs_and_swaps(layout: Path) -> None:
     assert len(read_pairs(layout / "Inria" / "Austin" / "test")) == 10
     with pytest.raises(UsageError, match="no pairs of split 'val'"):
         read_pairs(layout, "val")
+
+
+def test_splits_may_lie_below_the_layers(tmp_path: Path) -> None:
+    for layer, ending in (("image", ".png"), ("map", ".jpg")):
+        for split, reds in (("train", REDS[:3]), ("test", REDS[3:])):
+            for red in reds:
+                paint(tmp_path / layer / split / f"{red}{ending}", (red, 40, 40))
+    assert len(read_pairs(tmp_path)) == 2 * len(REDS)
+    pairs = read_pairs(tmp_path, "test")
+    assert {pair.aerial.name for pair in pairs} == {f"{red}.png" for red in REDS[3:]}
+    assert {pair.map.parent.name for pair in pairs} == {"test"}
+    with pytest.raises(UsageError, match="no pairs of split 'val'"):
+        read_pairs(tmp_path, "val")
 
 
 def test_columns_that_are_known_are_read(tmp_path: Path) -> None:

@@ -62,8 +62,11 @@ def read_ground(serving: Serving, store: RowStore, side: int, seed: int) -> OwnG
     if not both:
         raise UsageError(f"{serving.folder}: no map and aerial picture of the same ground are kept to learn from")
     pairs = pairs.take(np.array(both))
-    aerial = np.stack([resized(picture, side) for at in both if (picture := aerials[at]) is not None])
-    classes = np.stack([_numbers(own, side) for at in both if (own := drawn[at]) is not None])
+    ours, theirs = _common(serving, pairs.aerials, pairs.maps), _common(serving, pairs.maps, pairs.aerials)
+    pictures = [picture for at in both if (picture := aerials[at]) is not None]
+    numbers = [classes for at in both if (classes := drawn[at]) is not None]
+    aerial = np.stack([resized(_cut(one, part), side) for one, part in zip(pictures, ours, strict=True)])
+    classes = np.stack([_resized(_cut(one, part), side) for one, part in zip(numbers, theirs, strict=True)])
     return OwnGround(pairs, serving.places.cells[pairs.aerials], aerial, classes)
 
 
@@ -75,5 +78,28 @@ def pictures_of(serving: Serving, store: RowStore, rows: RowIds) -> Sequence[Pix
     return [read_rgb(kept[name], name) if kept.get(name) else None for name in ids]
 
 
-def _numbers(classes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def _common(serving: Serving, rows: RowIds, partners: RowIds) -> NDArray[np.float64]:
+    """What of each row's box its partner's covers too: (n, 4) left, top, right and bottom edge, shares of its sides."""
+    (west, south, east, north), other = (
+        [serving.numbers(name)[some] for name in ("west", "south", "east", "north")] for some in (rows, partners)
+    )
+    width, height = _across(west, east), north - south
+    first = (other[0] - west + 180) % 360 - 180  # the short way round
+    edges = [first / width, (north - other[3]) / height, (first + _across(other[0], other[2])) / width]
+    return np.clip(np.stack([*edges, (north - other[1]) / height], axis=1), 0.0, 1.0)
+
+
+def _across(west: NDArray[np.float64], east: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Degrees from west to east, all 360 where both are one meridian."""
+    return 360 - (west - east) % 360
+
+
+def _cut(picture: Pixels, edges: NDArray[np.float64]) -> Pixels:
+    """The part of a picture between edges (4,) as of `_common`."""
+    height, width = picture.shape[:2]
+    left, top, right, bottom = np.rint(edges * (width, height, width, height)).astype(int)
+    return picture[top:bottom, left:right]
+
+
+def _resized(classes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(classes).resize((side, side), Image.Resampling.NEAREST))
