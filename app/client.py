@@ -18,8 +18,9 @@ from app.answers import Changes, Hits
 from app.phrasing import Understood
 from app.question import Picture, Question, Where, file_bytes, region_of
 from app.streams import Format
+from geoanchor import errors
 from geoanchor.change import MAX_OFFSET, ChangeList, Decision, Review
-from geoanchor.errors import GeoAnchorError, IndexLocked, SpaceMismatch, UsageError
+from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.image import Layer
 from geoanchor.phrase import Phrase
 from geoanchor.query import Answer, BoundsRegion, CellsRegion, Hit, Query, RadiusRegion, RowFacts
@@ -27,7 +28,6 @@ from retrieval.phrases import Reading
 from retrieval.searcher import Description
 
 _PAGE = 500
-_KINDS: Mapping[int, type[GeoAnchorError]] = {409: SpaceMismatch, 503: IndexLocked}
 
 
 def connect(url: str, token: str | None = None, timeout_s: float = 60.0) -> RemoteIndex:
@@ -118,7 +118,7 @@ class RemoteIndex:
         for offset in range(query.offset, end, _PAGE):
             page = self.query(query.model_copy(update={"k": min(_PAGE, end - offset), "offset": offset}))
             yield from page
-            if len(page) < page.query.k:
+            if page.answer.taken < page.query.k:
                 return
 
     def rows(self, layer: Layer | None = None) -> Iterator[RowFacts]:
@@ -232,11 +232,16 @@ def _checked(answer: httpx.Response) -> httpx.Response:
 
 def _refusal(answer: httpx.Response) -> GeoAnchorError:
     """The service's own sentence, as the error that the index itself would raise."""
+    otherwise = UsageError if answer.is_client_error else GeoAnchorError
     try:
-        sentence = str(answer.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        sentence = f"{answer.url}: HTTP {answer.status_code}, no answer of GeoAnchor's"
-    return _KINDS.get(answer.status_code, UsageError if answer.is_client_error else GeoAnchorError)(sentence)
+        said = answer.json()
+        sentence, kind = str(said["error"]), getattr(errors, str(said.get("kind")), otherwise)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return otherwise(f"{answer.url}: HTTP {answer.status_code}, no answer of GeoAnchor's")
+    if kind is BadInput:
+        where, _, reason = sentence.partition(": ")
+        return BadInput(where, reason)
+    return kind(sentence) if isinstance(kind, type) and issubclass(kind, GeoAnchorError) else otherwise(sentence)
 
 
 def _json(query: Query) -> Any:

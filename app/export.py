@@ -36,8 +36,7 @@ def _frame(folder: Path, *, vectors: bool) -> GeoDataFrame:
 
     from retrieval.index.lance import LanceStore, vector_column
 
-    read_manifest(folder)
-    store = LanceStore.open(folder)
+    store = LanceStore.open_sealed(folder, read_manifest(folder))
     columns = [vector_column(space) for space in store.spaces] if vectors else []
     table = store.columns([*_FACTS, *columns])
     shapes = _shapes({name: table[name].to_numpy() for name in ("west", "south", "east", "north", "lng", "lat")})

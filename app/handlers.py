@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from app import render
 from app.answers import Hits
 from app.live import LiveIndex
 from app.overlay import evidence_png
@@ -102,16 +101,19 @@ class Handlers:
         index = self.index
         return self._ask(question.query(None if literal else index.reader), index)
 
-    def describe(self, picture: bytes, layer: str = "aerial", k: int = 5) -> Sequence[Description]:
+    def describe(
+        self, picture: bytes, layer: str = "aerial", k: int = 5, index: Index | None = None
+    ) -> Sequence[Description]:
         """Texts of the index that suit a picture."""
-        index = self.index
+        index = index or self.index
         self._check_picture(index, picture, "the picture")
         with self._one_of_few():
             return index.describe(picture, layer=self._layer(layer) or "aerial", k=min(max(k, 1), MAX_HITS))
 
     def describe_row(self, row_id: str, k: int = 5) -> Sequence[Description]:
         """Texts of the index that suit a row's picture. Raises NotFound."""
-        return self.describe(self.thumbnail(row_id), self.row(row_id).layer, k)
+        index = self.index
+        return self.describe(self.thumbnail(row_id, index), self._row(row_id, index).layer, k, index)
 
     def all_hits(self, query: Query) -> Iterator[Sequence[Hit]]:
         """The hits of a query, however many, some at a time, all from one version of the index."""
@@ -120,7 +122,7 @@ class Handlers:
             page = query.model_copy(update={"k": min(_BATCH, end - offset), "offset": offset})
             hits = self._ask(page, index)
             yield hits.answer.hits
-            if len(hits) < page.k:
+            if hits.answer.taken < page.k:
                 return
 
     def heat(self, query: Query, resolution: int | None) -> Sequence[CellRows]:
@@ -131,10 +133,7 @@ class Handlers:
 
     def row(self, row_id: str) -> RowFacts:
         """What is known of a row. Raises NotFound."""
-        row = self.index.rows.one(row_id)
-        if row is None:
-            raise NotFound(f"no row has the id {row_id!r}")
-        return row
+        return self._row(row_id, self.index)
 
     def changes(
         self,
@@ -160,24 +159,21 @@ class Handlers:
         """Where a pair disagrees, as a picture to lay over it. Raises UsageError when there is no such pair."""
         return evidence_png(self.index.evidence(change_id, max_offset))
 
-    def thumbnail(self, row_id: str) -> bytes:
-        """A row's stored picture. Raises NotFound."""
-        found = self.index.thumbnails([row_id])
+    def thumbnail(self, row_id: str, index: Index) -> bytes:
+        """A row's picture, stored in a version of the index. Raises NotFound."""
+        found = index.thumbnails([row_id])
         if row_id not in found:
             raise NotFound(f"no picture of a row {row_id!r}")
         return found[row_id]
 
-    def tile(self, layer: str, z: int, x: int, y: int) -> bytes:
-        """A tile of the index's own pictures. Raises NotFound, UsageError for an address that cannot be."""
+    def tile(self, layer: str, z: int, x: int, y: int, index: Index) -> bytes:
+        """A tile of the pictures of a version of the index. Raises NotFound, UsageError for an address that cannot
+        be."""
         known = self._layer(layer)
-        data = self.index.mosaic.tile(known, Tile(z, x, y)) if known else None
+        data = index.mosaic.tile(known, Tile(z, x, y)) if known else None
         if data is None:
             raise NotFound(f"no tile {layer}/{z}/{x}/{y}")
         return data
-
-    def geojson(self, answer: Answer) -> str:
-        """Hits as a FeatureCollection."""
-        return render.to_geojson(answer)
 
     def _ask(self, query: Query, index: Index | None = None) -> Hits:
         index = index or self.index
@@ -195,7 +191,7 @@ class Handlers:
             raise UsageError(f"a query has at most {MAX_PARTS} parts here, not {len(query.parts)}")
         pictures = [part for part in query.parts if isinstance(part, ImagePart)]
         for part in pictures:
-            self._check_picture(index, part.data, f"the {part.layer} picture")
+            self._check_picture(index, part.data, f"the {part.layer} picture of the query")
         if not pictures:
             yield
             return
@@ -210,6 +206,13 @@ class Handlers:
             yield
         finally:
             self._pictures.release()
+
+    @staticmethod
+    def _row(row_id: str, index: Index) -> RowFacts:
+        row = index.rows.one(row_id)
+        if row is None:
+            raise NotFound(f"no row has the id {row_id!r}")
+        return row
 
     @staticmethod
     def _check_picture(index: Index, data: bytes, where: str) -> None:

@@ -82,7 +82,7 @@ class JobRunner:
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         if access.indexing and (left := _unfinished(self._folder / FILE_NAME)):
-            self._runs["1"] = _Run("1", left, self._folder, state="stopped")
+            self._runs["1"] = _Run("1", left, self._folder)
 
     @property
     def allowed(self) -> bool:
@@ -108,8 +108,9 @@ class JobRunner:
             for old in list(self._runs)[: max(0, len(self._runs) - _KEPT + 1)]:
                 del self._runs[old]
             name = str(max(map(int, self._runs), default=0) + 1)
-            self._runs[name] = run = _Run(name, request, self._folder)
+            run = _Run(name, request, self._folder)
             run.start()
+            self._runs[name] = run
         return run.job()
 
     def resume(self, name: str) -> Job:
@@ -162,10 +163,10 @@ class JobRunner:
 class _Run:
     """One job's process, and what it said."""
 
-    def __init__(self, name: str, request: JobRequest, folder: Path, state: State = "running") -> None:
+    def __init__(self, name: str, request: JobRequest, folder: Path) -> None:
         self.name = name
         self.request = request
-        self.state: State = state
+        self.state: State = "stopped"
         self._folder = folder
         self._file = folder / FILE_NAME
         self._process: subprocess.Popen[str] | None = None
@@ -176,13 +177,17 @@ class _Run:
         self._started, self._since, self._elapsed_s = datetime.now(UTC), time.monotonic(), 0.0
 
     def start(self) -> None:
-        self._file.write_text(self.request.model_dump_json(), "utf-8")
+        """Raises UsageError where the process cannot be started; the run is then as it was before."""
+        try:
+            self._file.write_text(self.request.model_dump_json(), "utf-8")
+            self._process = subprocess.Popen(
+                command(self.request, self._folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise UsageError(f"{self._folder}: no job can be started ({error.strerror})") from error
         self.state, self._stopped, self._said, self._facts = "running", False, deque(maxlen=_LINES), {}
         self._started, self._since = datetime.now(UTC), time.monotonic()
-        self._process = subprocess.Popen(
-            command(self.request, self._folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-        )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(self._process,), name=f"job {self.name}", daemon=True)
         self._reader.start()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.wiring import Index
 from geoanchor.errors import GeoAnchorError
-from geoanchor.manifest import FILE_NAME
+from geoanchor.manifest import FILE_NAME, read_manifest
 
 INTERVAL_S = 1.0
 """How often the manifest is looked at."""
@@ -27,7 +27,9 @@ class LiveIndex:
 
     def __init__(self, index: Index) -> None:
         self.current = index
-        self._seen = _mark(index.folder)
+        # The folder may hold a newer version than the one that was opened a moment ago.
+        mark = _mark(index.folder)
+        self._seen = mark if mark and read_manifest(index.folder) == index.manifest else None
         self._lock = threading.Lock()
         self.on_swap: Callable[[], None] = lambda: None
 

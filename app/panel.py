@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.live import LiveIndex
+from app.handlers import Handlers
 
 
 class Panel:
     """An application to be mounted; what it serves exists from the first request on."""
 
-    def __init__(self, live: LiveIndex) -> None:
-        self._live = live
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
         self._panel: ASGIApp | None = None
         self._making = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -32,12 +32,12 @@ class Panel:
         await self._stack.aclose()
 
     async def _make(self) -> ASGIApp:
-        panel = await run_in_threadpool(_build, self._live)
+        panel = await run_in_threadpool(_build, self._handlers)
         await self._stack.enter_async_context(panel.router.lifespan_context(panel))
         return panel  # type: ignore[no-any-return]
 
 
-def _build(live: LiveIndex):  # type: ignore[no-untyped-def]
+def _build(handlers: Handlers):  # type: ignore[no-untyped-def]
     from app.ui import panel_app
 
-    return panel_app(live)
+    return panel_app(handlers)

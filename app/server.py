@@ -12,7 +12,6 @@ from threadpoolctl import threadpool_limits
 
 from app.access import LOOPBACK, Access
 from app.api import create_api
-from app.live import LiveIndex
 from app.panel import Panel
 from app.wiring import Index
 from geoanchor.errors import GeoAnchorError
@@ -24,9 +23,8 @@ _IDLE_S = 15
 
 def create_app(index: Index, host: str = "127.0.0.1", access: Access | None = None) -> FastAPI:
     """REST, pages and panel; on a loopback address it answers to loopback names only, unless `access` says more."""
-    live = LiveIndex(index)
-    api = create_api(live, access or Access(hosts=hosts_of(host)))
-    panel = Panel(live)
+    api = create_api(index, access or Access(hosts=hosts_of(host)))
+    panel = Panel(api.state.handlers)
     api.mount("/panel", panel)
     api.router.add_event_handler("shutdown", panel.close)
     return api

@@ -17,7 +17,6 @@ from PIL import Image
 from app import render
 from app.answers import Hits
 from app.handlers import Handlers
-from app.live import LiveIndex
 from app.wiring import Index
 from geoanchor.errors import GeoAnchorError
 
@@ -31,13 +30,13 @@ Found = tuple[list[tuple[Image.Image, str]], list[list[Any]], str]
 """Pictures with captions, rows of the table, one line about them."""
 
 
-def panel_app(live: LiveIndex) -> FastAPI:
+def panel_app(handlers: Handlers) -> FastAPI:
     """The panel as an application of its own, to be mounted anywhere."""
     processing_utils.async_ssrf_protected_download = _never_fetch
     theme = gr.themes.Base(primary_hue="teal", neutral_hue="zinc", font=_FONTS, font_mono=["ui-monospace", "monospace"])
     return gr.mount_gradio_app(  # type: ignore[no-any-return]
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None), build_panel(Handlers(live)), path="/", theme=theme,
-        head=_HEAD, show_error=False, footer_links=[], max_file_size=live.current.settings.max_upload_bytes,
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None), build_panel(handlers), path="/", theme=theme,
+        head=_HEAD, show_error=False, footer_links=[], max_file_size=handlers.index.settings.max_upload_bytes,
         ssr_mode=False, enable_monitoring=False,
     )  # fmt: skip
 

@@ -63,7 +63,11 @@ class Index:
         self._lock = threading.Lock()
         self._serving = Serving.open(folder, manifest)
         self._searcher = Searcher(
-            self._serving, open_encoder or self._open_encoder, self._open_calibration, self._details
+            self._serving,
+            open_encoder or self._open_encoder,
+            self._open_calibration,
+            self._details,
+            settings.max_pixels,
         )
 
     def __len__(self) -> int:
@@ -212,7 +216,7 @@ class Index:
         from geoanchor.picture import read_rgb
 
         where = str(image) if isinstance(image, (str, Path)) else "the picture"
-        return self._searcher.describe(read_rgb(file_bytes(image), where), layer, k)
+        return self._searcher.describe(read_rgb(file_bytes(image), where, self.settings.max_pixels), layer, k)
 
     def info(self) -> dict[str, Any]:
         """The manifest as JSON values; `layers` has the rows of each layer."""
@@ -275,13 +279,13 @@ class Index:
         from retrieval.matching import RowMatcher
         from retrieval.mismatch import ChangeFinder
 
-        return ChangeFinder(self._serving, RowMatcher(self._serving, self._searcher.encoder), lambda: self._store)
+        return ChangeFinder(self._serving, RowMatcher(self._serving, self._searcher.encoder), self._details)
 
     @cached_property
     def _store(self) -> Any:
         from retrieval.index.lance import LanceStore
 
-        return LanceStore.open(self.folder)
+        return LanceStore.open_sealed(self.folder, self.manifest)
 
     def _open_encoder(self) -> Encoder:
         from models.bundle import load_bundle

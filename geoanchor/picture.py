@@ -10,10 +10,10 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from geoanchor.errors import BadInput
-from geoanchor.exif import gps_point, is_upright, taken_at
+from geoanchor.exif import gps_point, read_exif, taken_at, turn_of
 from geoanchor.image import BLACK, PAPER, Pixels, Rgb
 from geoanchor.settings import MAX_PIXELS
 
@@ -59,12 +59,12 @@ def decode(data: bytes, where: str, max_pixels: int, background: Rgb = BLACK) ->
     Raises BadInput when it is no picture, is cut short, or is too large.
     """
     with _opened(data, where, max_pixels) as image:
-        size, exif = image.size, image.getexif()
+        size, exif = image.size, read_exif(image)
         simple = image.mode in ("RGB", "L") and "transparency" not in image.info
-        upright = is_upright(exif)
+        turn = turn_of(exif)
         image.draft("RGB", (_LARGE_PX, _LARGE_PX))
-        pixels, nodata = _to_rgb(image if upright else ImageOps.exif_transpose(image), background)
-        keep = simple and upright and image.format in _KEEP_CODED
+        pixels, nodata = _to_rgb(image if turn is None else image.transpose(turn), background)
+        keep = simple and turn is None and image.format in _KEEP_CODED
         return Picture(pixels, size, nodata, gps_point(exif), taken_at(exif), data if keep else None)
 
 
@@ -79,7 +79,7 @@ def read_rgb(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Pixels:
 def measure(data: bytes, where: str, max_pixels: int) -> tuple[tuple[int, int], tuple[float, float] | None]:
     """Width and height of a picture and its GPS position, without decoding it. Raises BadInput as `decode` does."""
     with _opened(data, where, max_pixels) as image:
-        return image.size, gps_point(image.getexif())
+        return image.size, gps_point(read_exif(image))
 
 
 @contextmanager
@@ -153,5 +153,5 @@ class Stretch:
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Stretch (bands, h, w); what is no number becomes 0."""
         low, high = self.low[:, None, None], self.high[:, None, None]
-        within = np.clip(np.nan_to_num(values), low, high)
+        within = np.clip(np.where(np.isnan(values), low, values), low, high)
         return ((within - low) * (255.0 / (high - low)) + 0.5).astype(np.uint8)

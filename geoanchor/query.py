@@ -207,6 +207,11 @@ class Answer(_Frozen):
     hidden: int = 0
     hidden_why: dict[str, int] = Field(default_factory=dict)
 
+    @property
+    def taken(self) -> int:
+        """Rows of the ranking that the page stands for: its hits, and those left out of it as improbable."""
+        return len(self.hits) + self.hidden_why.get("improbable", 0)
+
 
 def hit_cell(cell: int | None) -> str | None:
     """H3 name of a row's cell, None where the row has no position (0)."""

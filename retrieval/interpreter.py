@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
-from geoanchor.image import Layer
+from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, RowVectors, Vectors
 from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart
@@ -32,12 +32,14 @@ class Interpreter:
         serving: the index's snapshot.
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
         open_naming: gives what tells the rows that bear what a text names.
+        max_pixels: a picture with more is refused.
     """
 
     def __init__(
-        self, serving: Serving, open_encoder: Callable[[], Encoder], open_naming: Callable[[], Naming]
+        self, serving: Serving, open_encoder: Callable[[], Encoder], open_naming: Callable[[], Naming], max_pixels: int
     ) -> None:
         self._serving = serving
+        self._max_pixels = max_pixels
         self._open_naming = open_naming
         self._open_encoder = open_encoder
         self._texts = TextMemory(lambda texts: self.encoder.encode(texts, "text", "query"))
@@ -79,6 +81,10 @@ class Interpreter:
         if points:
             terms.append(PointTerm(self._serving, points, holding_first=not terms))
         return terms
+
+    def pixels(self, part: ImagePart) -> Pixels:
+        """A picture of the query (h, w, 3) uint8. Raises BadInput."""
+        return read_rgb(part.data, f"the {part.layer} picture of the query", self._max_pixels)
 
     def row(self, part: LikePart) -> int:
         """The row that more like it is asked for. Raises UsageError where the index has none of that id."""
@@ -124,8 +130,7 @@ class Interpreter:
         """Vectors (1, d) of a picture by space; the last picture's are kept, since several terms ask for them."""
         seen = self._seen
         if seen is None or seen[0] is not part:
-            pixels = read_rgb(part.data, f"the {part.layer} picture of the query")
-            self._seen = seen = part, self.encoder.encode([pixels], part.layer, "query")
+            self._seen = seen = part, self.encoder.encode([self.pixels(part)], part.layer, "query")
         return seen[1]
 
     def _relation_term(self, relation: Relation, part: VectorPart, query: Query) -> RelationTerm:

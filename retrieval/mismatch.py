@@ -7,16 +7,16 @@ first, and judges again what may be shown, to say where and why; so memory does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
 from geoanchor.change import MAX_OFFSET, SILENT, Change, ChangeList, Decision, Review
 from geoanchor.errors import UsageError
-from geoanchor.protocols import Judgement, RowIds, RowStore, Vectors
+from geoanchor.protocols import Details, Judgement, RowIds, Vectors
 from geoanchor.query import Region
 from retrieval.heat import heat
 from retrieval.listing import tell
@@ -38,14 +38,12 @@ class ChangeFinder:
     """Finds changes in an opened index.
 
     Args:
-        serving: the index. matcher: for its rows. open_store: gives its store of record, asked about what is shown.
+        serving: the index. matcher: for its rows. details: of rows that are shown, from the store of record.
         chunk: pairs judged at once; the result does not depend on it.
     """
 
-    def __init__(
-        self, serving: Serving, matcher: RowMatcher, open_store: Callable[[], RowStore], chunk: int = CHUNK
-    ) -> None:
-        self._serving, self._matcher, self._open_store, self._chunk = serving, matcher, open_store, chunk
+    def __init__(self, serving: Serving, matcher: RowMatcher, details: Details, chunk: int = CHUNK) -> None:
+        self._serving, self._matcher, self._details, self._chunk = serving, matcher, details, chunk
         self._reviews = Reviews(serving.folder)
         self._last: tuple[object, Survey] | None = None
 
@@ -75,13 +73,14 @@ class ChangeFinder:
         if not 0 <= max_offset <= 0.5:
             raise UsageError(f"a map can be looked for up to 0.5 of a tile's side away, not {max_offset}")
         question = (region.model_dump_json() if region else "", all_dates, unmapped, max_offset)
-        if self._last is None or self._last[0] != question:
+        last = self._last  # others may ask of other regions meanwhile
+        if last is None or last[0] != question:
             pairs = self.pairs(region, all_dates=all_dates, unmapped=unmapped)
             sides, frames = sides_m(self._serving, pairs.aerials), frames_m(self._serving, pairs)
-            self._last = question, survey_pairs(
+            self._last = last = question, survey_pairs(
                 self._matcher, pairs, sides, frames, max_offset=max_offset, chunk=self._chunk, progress=progress
             )  # fmt: skip
-        survey = self._last[1]
+        survey = last[1]
         pairs, settled = survey.pairs, self._settled(survey.pairs)
         passed_over = () if reviewed or everything else settled
         order = _order(survey.mismatch, 0.0 if everything else _FLOOR, passed_over)
@@ -91,10 +90,10 @@ class ChangeFinder:
             changes=found,
             pairs=len(pairs) - bare,
             unmapped=bare,
-            reviewed=len(settled),
+            reviewed=len(passed_over),
             registration=survey.common,
             heat=heat(self._serving.places.cells[pairs.aerials], np.where(survey.known, survey.mismatch, np.nan)),
-            note=_note(None if everything else len(found), k, len(settled), len(pairs.apart)),
+            note=_note(None if everything else len(found), k, len(passed_over), len(pairs.apart)),
         )
 
     def pairs(self, region: Region | None = None, *, all_dates: bool = False, unmapped: bool = True) -> Pairs:
@@ -177,7 +176,7 @@ class ChangeFinder:
             at = order[start : start + step]
             pairs = survey.pairs.take(at)
             rows = np.concatenate([pairs.aerials, pairs.maps[pairs.maps != NO_MAP]])
-            nodata = self._details(self._serving.rows.column("id").take(rows).to_pylist(), "nodata")
+            nodata = self._details(self._serving.rows.column("id").take(np.unique(rows)).to_pylist(), "nodata")
             judged = self._matcher.judge(pairs, max_offset, survey.expected(at))
             for change in tell(self._serving, survey, at, judged, nodata, settled):
                 if everything or change.cause not in SILENT:
@@ -189,12 +188,8 @@ class ChangeFinder:
     def _hashes(self, ids: Collection[str | None]) -> dict[str | None, str]:
         """Content hash by row id; that of no row is empty."""
         hashes: dict[str | None, str] = {None: ""}
-        return hashes | self._details([row for row in ids if row is not None], "content_hash")
-
-    def _details(self, ids: Collection[str], column: str) -> dict[str, Any]:
-        """One column of the store, by id."""
-        table = self._open_store().fetch(sorted(set(ids)), ["id", column])
-        return dict(zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True))
+        hashes.update(self._details(sorted(row for row in ids if row is not None), "content_hash"))
+        return hashes
 
 
 def _order(mismatch: Vectors, floor: float, passed_over: Collection[int]) -> RowIds:

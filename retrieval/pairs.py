@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from geoanchor.protocols import RowIds
 from retrieval.serving import Serving
 
+Boxes = NDArray[np.object_]
 SAME_GROUND = 0.9
 """Share of either box that two pictures without a common tile must have in common."""
 NO_MAP = -1
@@ -119,19 +121,26 @@ def _by_bounds(serving: Serving, maps: RowIds, aerials: RowIds) -> RowIds:
     ):
         left, right = some_maps[~np.isnan(west[some_maps])], some_aerials[~np.isnan(west[some_aerials])]
         if len(left) and len(right):
-            boxes = [_boxes(serving, rows) for rows in (left, right)]
-            a, b = shapely.STRtree(boxes[1]).query(boxes[0], predicate="intersects")
-            common = shapely.area(shapely.intersection(boxes[0][a], boxes[1][b]))
-            areas = np.maximum(shapely.area(boxes[0])[a], shapely.area(boxes[1])[b])
-            same = common >= SAME_GROUND * areas
-            found.append(np.stack([left[a[same]], right[b[same]]], axis=1))
+            # Boxes across the antimeridian go on beyond 180, so that one ground may have two longitudes.
+            ours = [_boxes(serving, left, turn) for turn in (-360.0, 0.0, 360.0)]
+            found += [np.stack([left[a], right[b]], axis=1) for a, b in _same_ground(ours, _boxes(serving, right))]
     return np.concatenate(found)
 
 
-def _boxes(serving: Serving, rows: RowIds) -> NDArray[np.object_]:
-    """Boxes (n,) of rows, in degrees; beyond 180 where they cross the antimeridian."""
+def _same_ground(sides: Sequence[Boxes], others: Boxes) -> Iterator[tuple[RowIds, RowIds]]:
+    """Places of boxes that are nearly the same as another, for each of several sides."""
+    tree = shapely.STRtree(others)
+    for boxes in sides:
+        a, b = tree.query(boxes, predicate="intersects")
+        common = shapely.area(shapely.intersection(boxes[a], others[b]))
+        same = common >= SAME_GROUND * np.maximum(shapely.area(boxes)[a], shapely.area(others)[b])
+        yield a[same], b[same]
+
+
+def _boxes(serving: Serving, rows: RowIds, turn: float = 0.0) -> Boxes:
+    """Boxes (n,) of rows, in degrees; beyond 180 where they cross the antimeridian; `turn` degrees farther east."""
     west, south, east, north = (serving.numbers(name)[rows] for name in ("west", "south", "east", "north"))
-    return np.asarray(shapely.box(west, south, np.where(east < west, east + 360.0, east), north))
+    return np.asarray(shapely.box(west + turn, south, np.where(east < west, east + 360.0, east) + turn, north))
 
 
 def _mapped(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_]:

@@ -28,6 +28,7 @@ from geoanchor.query import (
 )
 from geoanchor.tiling import distance_m
 from retrieval.coordinates import coordinates
+from retrieval.distances import WITHIN, metres_of
 from retrieval.gazetteer import Gazetteer
 from retrieval.relations import parse_relation
 from retrieval.times import spans
@@ -39,12 +40,9 @@ _SMALL_M = 400.0
 _LONGEST = 6
 """Words of the longest name that is looked up."""
 _BLANK = "\0"
-_METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "km": 1000.0, "kilometre": 1000.0, "kilometer": 1000.0,
-           "mi": 1609.344, "mile": 1609.344, "ft": 0.3048, "feet": 0.3048, "yd": 0.9144, "yard": 0.9144}  # fmt: skip
-_WITHIN = rf"within\s+(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>{'|'.join(_METRES)})s?\s+(?:of|from)"
 _NEAR = r"near(?:by)?(?:\s+to)?|close\s+to|around|next\s+to|beside|not\s+far\s+from|in\s+the\s+vicinity\s+of|by"
 _AT = r"inside|within|in|at|on|along"
-_WHERE = rf"(?<![\w{_BLANK}-])(?:{_WITHIN}|(?P<near>{_NEAR})|(?P<at>{_AT}))\s+(?:the\s+)?"
+_WHERE = rf"(?<![\w{_BLANK}-])(?:{WITHIN}|(?P<near>{_NEAR})|(?P<at>{_AT}))\s+(?:the\s+)?"
 _BEFORE_NAME = re.compile(_WHERE, re.IGNORECASE)
 _BEFORE_POINT = re.compile(rf"(?:{_WHERE})$", re.IGNORECASE)
 _WORD = re.compile(rf"[^\s{_BLANK},;]+")
@@ -177,7 +175,7 @@ class _Reader:
             return
         before = _BEFORE_POINT.search(self.free[: spot.start])
         start = before.start() if before else spot.start
-        radius_m = (_metres(before) or (AT_M if before["at"] else NEAR_M)) if before else NEAR_M
+        radius_m = (metres_of(before) or (AT_M if before["at"] else NEAR_M)) if before else NEAR_M
         if before or _RUN.search(self.free[: spot.start] + self.free[spot.end :]):
             self.out.region = RadiusRegion(lng=spot.lng, lat=spot.lat, radius_m=radius_m)
         self.out.point = spot.lng, spot.lat
@@ -251,7 +249,7 @@ class _Reader:
 
 
 def _region(place: Place, said: re.Match[str]) -> Region:
-    metres = _metres(said)
+    metres = metres_of(said)
     if metres is not None:
         return RadiusRegion(lng=place.lng, lat=place.lat, radius_m=round(metres + _half_m(place), 1))
     if said["near"]:
@@ -272,10 +270,6 @@ def _inside(place: Place) -> Region:
 def _half_m(place: Place) -> float:
     box = place.bounds
     return distance_m(box.west, box.south, box.east, box.north) / 2
-
-
-def _metres(said: re.Match[str]) -> float | None:
-    return float(said["number"]) * _METRES[said["unit"].lower()] if said["number"] else None
 
 
 def _length(metres: float) -> str:

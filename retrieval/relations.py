@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from geoanchor.protocols import RowIds
+from retrieval.distances import WITHIN, metres_of
 from retrieval.index.flat import best_first, top
 from retrieval.region import Places
 
@@ -38,18 +39,13 @@ _HALF, _LEAST_Z, _STEEPNESS = 0.6, 1.5, 4.0
 standard deviations; and how steeply it turns there."""
 _ALONE = 0.02
 """What is left of the subject's belief where no object is in reach: enough to keep an order, below every true match."""
-_UNITS = {"m": 1.0, "meter": 1.0, "metre": 1.0, "meters": 1.0, "metres": 1.0, "km": 1000.0, "kilometers": 1000.0,
-          "kilometres": 1000.0, "kilometer": 1000.0, "kilometre": 1000.0}  # fmt: skip
 _WORDS: tuple[tuple[str, float], ...] = (
     (r"right next to|next to|adjacent to|beside|bordering|abutting|against", 150.0),
     (r"along(?:side)?|by|at|on|facing|overlooking", 250.0),
     (r"close to|near(?:by)?(?: to)?|not far from|in the vicinity of|around", 400.0),
 )
 """Words of nearness -> the decay length that they mean, metres."""
-_WITHIN = re.compile(
-    rf"^(?P<subject>.+?)\s+(?:lying\s+|located\s+)?within\s+(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>{'|'.join(_UNITS)})"
-    r"\s+(?:of|from)\s+(?P<object>.+)$"
-)
+_WITHIN = re.compile(rf"^(?P<subject>.+?)\s+(?:lying\s+|located\s+)?{WITHIN}\s+(?P<object>.+)$")
 _NEARNESS = tuple(
     (re.compile(rf"^(?P<subject>.+?)\s+(?:right\s+|just\s+)?(?:{words})\s+(?P<object>.+)$"), decay_m)
     for words, decay_m in _WORDS
@@ -81,7 +77,7 @@ def parse_relation(text: str) -> Relation | None:
     """Read "A by B", "A next to B", "A along B", "A within 500 m of B" and the like; None where a text says none."""
     sentence = " ".join(text.lower().strip().rstrip(".!?").split())
     if match := _WITHIN.match(sentence):
-        return _relation(match, float(match["number"]) * _UNITS[match["unit"]])
+        return _relation(match, metres_of(match) or 0.0)
     found = [(match, decay_m) for pattern, decay_m in _NEARNESS if (match := pattern.match(sentence))]
     # "school next to a park by the river": the first word of nearness parts the sentence; of "next to" and "close to
     # the", the longer wording.

@@ -185,9 +185,11 @@ class Relevance:
             near = [domain.reference(len(middle)) for domain in self.calibration.domains]
             away = [float(np.linalg.norm(some.mean(axis=0) - middle)) for some in near]
             nearest = int(np.argmin(away))
-            self._domains[layer] = standing = Standing(self.calibration.domains[nearest], near[nearest], bank)
+            standing = Standing(self.calibration.domains[nearest], near[nearest], bank)
             strange = standing.strangeness(self._pool(self.space, layer))
+            # Last what others look for: they may ask meanwhile.
             self._unsure[layer] = strange if strange > _STRANGE else 0.0
+            self._domains[layer] = standing
         return self._domains[layer]
 
     def _background(self, asked: Asked, layer: Layer) -> Scores:

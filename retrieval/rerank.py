@@ -10,7 +10,6 @@ import numpy as np
 from geoanchor.change import MAX_OFFSET
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer, Pixels
-from geoanchor.picture import read_rgb
 from geoanchor.protocols import Details, Encoder, Reranker, RowIds
 from geoanchor.query import Hit, ImagePart, Query
 from retrieval.causes import diagnose, differences, informative
@@ -21,12 +20,17 @@ from retrieval.survey import CHUNK, mismatch_of
 
 
 def open_reranker(
-    name: str, query: Query, serving: Serving, open_encoder: Callable[[], Encoder], details: Details
+    name: str,
+    query: Query,
+    serving: Serving,
+    open_encoder: Callable[[], Encoder],
+    details: Details,
+    read: Callable[[ImagePart], Pixels],
 ) -> Reranker:
     """The reranker of a name, ready for a query.
 
     Args:
-        details: of rows, from the store of record.
+        details: of rows, from the store of record. read: pixels of a picture of the query.
 
     Raises UsageError for an unknown name or a query that it cannot reorder, UnsupportedModality where model or index
     have no means.
@@ -39,7 +43,7 @@ def open_reranker(
         raise UsageError(
             f"--rerank mismatch compares a map with aerial pictures, not with {query.layer} ones: leave --layer out"
         )
-    return MismatchReranker(serving, RowMatcher(serving, open_encoder()), details)
+    return MismatchReranker(serving, RowMatcher(serving, open_encoder()), details, read)
 
 
 def _map_of(query: Query) -> ImagePart | None:
@@ -55,8 +59,10 @@ class MismatchReranker:
 
     layer: Layer = "aerial"
 
-    def __init__(self, serving: Serving, matcher: RowMatcher, details: Details) -> None:
-        self._serving, self._matcher, self._details = serving, matcher, details
+    def __init__(
+        self, serving: Serving, matcher: RowMatcher, details: Details, read: Callable[[ImagePart], Pixels]
+    ) -> None:
+        self._serving, self._matcher, self._details, self._read = serving, matcher, details, read
 
     def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[Hit]:
         """The same hits; equal ones keep their order, and the ranks of the page are given anew."""
@@ -65,7 +71,7 @@ class MismatchReranker:
         told = [hit.model_copy(update={"score": 0.0}) for hit in hits]
         comparable = np.flatnonzero(np.isin(rows, self._matcher.comparable(self._serving.layers[self.layer])))
         if picture is not None and len(comparable):
-            pixels = read_rgb(picture.data, "the map picture of the query")
+            pixels = self._read(picture)
             for start in range(0, len(comparable), CHUNK):
                 part = comparable[start : start + CHUNK]
                 for at, (mismatch, why) in zip(part.tolist(), self._reasons(pixels, rows[part]), strict=True):

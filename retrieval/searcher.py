@@ -16,9 +16,9 @@ import numpy as np
 
 from geoanchor.errors import UnsupportedModality
 from geoanchor.image import Layer, Pixels
-from geoanchor.picture import read_rgb
 from geoanchor.protocols import Details, Encoder, Reranker, RowIds
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Query, hit_cell
+from geoanchor.settings import MAX_PIXELS
 from geoanchor.tiling import Bounds
 from retrieval.calibration import Calibration
 from retrieval.counterpart import CounterpartTerm
@@ -51,6 +51,7 @@ class Searcher:
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
         open_calibration: gives what makes scores of that encoder's bundle probabilities, None where it has none.
         details: of rows, from the store of record.
+        max_pixels: a picture with more is refused.
     """
 
     def __init__(
@@ -59,10 +60,11 @@ class Searcher:
         open_encoder: Callable[[], Encoder],
         open_calibration: Callable[[], Calibration | None] = lambda: None,
         details: Details = lambda _ids, _column: {},
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._serving = serving
         self._verdicts = Verdicts(serving, open_calibration)
-        self._interpreter = Interpreter(serving, open_encoder, lambda: self._verdicts.relevance.naming)
+        self._interpreter = Interpreter(serving, open_encoder, lambda: self._verdicts.relevance.naming, max_pixels)
         self._details = details
 
     @property
@@ -140,14 +142,15 @@ class Searcher:
             return None
         from retrieval.rerank import open_reranker
 
-        return open_reranker(query.rerank, query, self._serving, lambda: self.encoder, self._details)
+        return open_reranker(
+            query.rerank, query, self._serving, lambda: self.encoder, self._details, self._interpreter.pixels
+        )
 
     def _aligned(self, query: Query, terms: Sequence[Term], hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """Hits of the other layer, the best of them compared with the picture of the query pixel by pixel."""
         for term in terms:
             if isinstance(term, CounterpartTerm) and isinstance(part := query.parts[0], ImagePart):
-                pixels = read_rgb(part.data, f"the {part.layer} picture of the query")
-                return term.aligned(hits, pixels, lambda ids: self._details(ids, "thumbnail"))
+                return term.aligned(hits, self._interpreter.pixels(part), lambda ids: self._details(ids, "thumbnail"))
         return hits
 
     def _allowed(self, query: Query, terms: Sequence[Term]) -> RowIds | None:

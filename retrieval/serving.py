@@ -28,7 +28,8 @@ from scipy.sparse import csr_array
 
 from geoanchor.errors import IndexCorrupt
 from geoanchor.image import LAYERS, Layer
-from geoanchor.manifest import Manifest
+from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
+from geoanchor.manifest import Manifest, read_manifest
 from geoanchor.places import FILE_NAME as NAMES
 from geoanchor.protocols import RowColumns, RowIds, VectorIndex, Vectors
 from geoanchor.space import EmbeddingSpace
@@ -47,9 +48,6 @@ ROW_COLUMNS = (
 )  # fmt: skip
 _HASHED_UP_TO = 16_000_000
 """Larger files are checked by size alone."""
-_KEPT = 2
-"""Snapshots that stay: the new one, and the one that readers may still have open."""
-
 
 _PARTIAL, _OLD = ".part", ".old"
 """Ends of the names of a snapshot that is being written, and of one that is being replaced."""
@@ -84,7 +82,7 @@ def derive_serving(folder: Path, store: TextStore, manifest: Manifest) -> Manife
     if (folder / NAMES).is_file():
         shutil.copyfile(folder / NAMES, partial / NAMES)
     _put_in_place(partial, target)
-    _drop_old(target)
+    _drop_old(folder, target)
     kept = {name: mark for name, mark in manifest.checksums.items() if not name.startswith("serving/")}
     sums = {path.relative_to(folder).as_posix(): _mark(path) for path in sorted(target.iterdir())}
     return manifest.model_copy(update={"checksums": kept | sums})
@@ -106,6 +104,8 @@ class Serving:
         self._exact: dict[str, FlatIndex] = {}
         self._codes: dict[str, NDArray[np.uint8]] = {}
         self._approximate: dict[str, VectorIndex] = {}
+        self._present: dict[str, RowIds | None] = {}
+        self._texts: dict[str, tuple[Sequence[str], FlatIndex]] = {}
         if self.rows.num_rows != manifest.rows:
             raise IndexCorrupt(
                 f"{self._path}: {self.rows.num_rows} rows where the manifest says {manifest.rows}; "
@@ -128,12 +128,13 @@ class Serving:
 
     def load(self) -> None:
         """Open every file now, so that the snapshot can be read to its end even when its folder is gone."""
-        _ = self.places, self.layers, self.acquired_us, self.spill, self.names
+        _ = self.places, self.layers, self.acquired_us, self.spill, self.names, self.segments
         for name, space in self.manifest.spaces.items():
+            self.present(name)
             if not space.searchable:
                 self.codes(name)
                 continue
-            self.exact(name), self.index(name), self.present(name)
+            self.exact(name), self.index(name)
             if "text" in space.modalities:
                 self.texts(name)
 
@@ -215,10 +216,11 @@ class Serving:
 
     def present(self, space: str) -> RowIds | None:
         """Sorted positions of the rows that have a vector of a space, None for all."""
-        path = self._path / f"missing.{space}.npy"
-        if not path.is_file():
-            return None
-        return np.setdiff1d(np.arange(len(self)), np.load(path, allow_pickle=False), assume_unique=True)
+        if space not in self._present:
+            path, everything = self._path / f"missing.{space}.npy", np.arange(len(self))
+            missing = np.load(path, allow_pickle=False) if path.is_file() else None
+            self._present[space] = None if missing is None else np.setdiff1d(everything, missing, assume_unique=True)
+        return self._present[space]
 
     @cached_property
     def segments(self) -> SegmentGallery | None:
@@ -227,8 +229,10 @@ class Serving:
 
     def texts(self, space: str) -> tuple[Sequence[str], FlatIndex]:
         """Texts of the image-to-text gallery and the index over their vectors, row for row."""
-        texts = _read_batch(self._path / "texts.arrow").column("text")
-        return texts, FlatIndex(self._matrix(f"texts.{space}.npy"))
+        if space not in self._texts:
+            texts = _read_batch(self._path / "texts.arrow").column("text")
+            self._texts[space] = texts, FlatIndex(self._matrix(f"texts.{space}.npy"))
+        return self._texts[space]
 
     @cached_property
     def vocabulary(self) -> Mapping[str, int]:
@@ -348,13 +352,15 @@ def _same(folder: Path, other: Path) -> bool:
     return all(filecmp.cmp(folder / name, other / name, shallow=False) for name in names)
 
 
-def _drop_old(target: Path) -> None:
-    for leftover in target.parent.glob(f"*{_PARTIAL}"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    others = [path for path in target.parent.iterdir() if path != target]
-    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in others[_KEPT - 1 :]:
-        shutil.rmtree(path, ignore_errors=True)
+def _drop_old(folder: Path, target: Path) -> None:
+    """Delete all snapshots but a new one and the one that the manifest speaks of: until the manifest is replaced it is
+    the index, and after that readers may still have it open."""
+    kept = {target}
+    if (folder / MANIFEST_NAME).is_file():
+        kept.add(serving_folder(folder, read_manifest(folder)))
+    for path in target.parent.iterdir():
+        if path not in kept:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _mark(path: Path) -> str:

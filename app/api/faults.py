@@ -32,9 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 class Fault(BaseModel):
-    """What went wrong, in one sentence."""
+    """What went wrong, in one sentence; kind: which of GeoAnchor's own errors it is, where it is one."""
 
     error: str
+    kind: str = ""
 
 
 def install_faults(api: FastAPI, folder: Path) -> None:
@@ -43,7 +44,8 @@ def install_faults(api: FastAPI, folder: Path) -> None:
     @api.exception_handler(GeoAnchorError)
     async def _on_known(_request: Request, error: GeoAnchorError) -> JSONResponse:
         words = str(error).replace(str(folder), folder.name)
-        return fault(words, next(status for kind, status in STATUS if isinstance(error, kind)))
+        status = next(status for kind, status in STATUS if isinstance(error, kind))
+        return fault(words, status, kind=_public(error).__name__)
 
     @api.exception_handler(RequestValidationError)
     async def _on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -62,8 +64,14 @@ def install_faults(api: FastAPI, folder: Path) -> None:
         return fault("the service failed; its log says why", 500)
 
 
-def fault(sentence: str, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
+def fault(sentence: str, status: int, headers: dict[str, str] | None = None, kind: str = "") -> JSONResponse:
     """An error as JSON: on one line, not endless, and fit for UTF-8 whatever the request held."""
     words = " ".join(sentence.split())
     words = words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…"
-    return JSONResponse({"error": words.encode("utf-8", "replace").decode()}, status, headers)
+    said = {"error": words.encode("utf-8", "replace").decode()} | ({"kind": kind} if kind else {})
+    return JSONResponse(said, status, headers)
+
+
+def _public(error: GeoAnchorError) -> type[GeoAnchorError]:
+    """The class of an error that users can import."""
+    return next(kind for kind in type(error).__mro__ if kind.__module__ == GeoAnchorError.__module__)

@@ -26,10 +26,11 @@ def routes(handlers: Handlers) -> APIRouter:
     @router.get("/api/thumbnails/{row_id:path}", response_class=Response, summary="A row's picture")
     def thumbnail(row_id: str, request: Request, v: str = "") -> Response:
         """JPEG, WebP or PNG, as it is stored."""
-        mark = version_of(handlers.index.manifest)
+        index = handlers.index
+        mark = version_of(index.manifest)
         if request.headers.get("if-none-match") == mark:
             return Response(status_code=304, headers=_headers(mark, v))
-        data = handlers.thumbnail(row_id)
+        data = handlers.thumbnail(row_id, index)
         return Response(data, media_type=media_type(data), headers=_headers(mark, v))
 
     @router.get("/tiles/{layer}.json", summary="A layer as TileJSON 3.0")
@@ -49,11 +50,12 @@ def routes(handlers: Handlers) -> APIRouter:
         v: Annotated[str, Field(max_length=100, description="version; as the TileJSON says, it is kept for ever")] = "",
     ) -> Response:
         """From the index's own pictures, as they are stored (PNG, JPEG or WebP); 204 where nothing lies."""
-        mark = version_of(handlers.index.manifest)
+        index = handlers.index
+        mark = version_of(index.manifest)
         if request.headers.get("if-none-match") == mark:
             return Response(status_code=304, headers=_headers(mark, v))
         try:
-            data = handlers.tile(layer, z, x, y)
+            data = handlers.tile(layer, z, x, y, index)
         except NotFound:
             return Response(status_code=204, headers=_headers(mark, v))
         return Response(data, media_type=media_type(data), headers=_headers(mark, v))

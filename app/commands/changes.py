@@ -56,12 +56,11 @@ def changes(
     from app.upkeep import zoom_advice
     from app.wiring import open as open_index
 
-    _require_one_decision(accept or [], reject or [], note)
+    decisions = _decisions(accept or [], reject or [], note)
     index = open_index(folder, model, settings_of(config, offline=offline))
     if reviewed:
         _print_reviews(index.reviews(), format, out)
-    elif accept or reject:
-        decisions: dict[str, Decision] = dict.fromkeys(accept or [], "accept") | dict.fromkeys(reject or [], "reject")
+    elif decisions:
         made = index.review_all(decisions, note)
         for review in made:
             say(f"{review.change}: {review.decision}ed")
@@ -78,14 +77,16 @@ def changes(
         _print(index, found, format, out, max_offset)
 
 
-def _require_one_decision(accept: list[str], reject: list[str], note: str) -> None:
-    """Raises UsageError for a change that is given both decisions, and for a remark on none."""
+def _decisions(accept: list[str], reject: list[str], note: str) -> dict[str, Decision]:
+    """The decision on each change. Raises UsageError for a change that is given both, and for a remark on none."""
     from geoanchor.errors import UsageError
 
     if both := sorted({*accept} & {*reject}):
         raise UsageError(f"{both[0]} cannot be accepted and rejected at once; leave out one of the two")
     if note and not accept and not reject:
         raise UsageError("--note is kept with a decision; give --accept ID or --reject ID too")
+    decisions: dict[str, Decision] = {change: "accept" for change in accept}
+    return decisions | {change: "reject" for change in reject}
 
 
 def _print_reviews(reviews: Sequence[Review], format: Format, out: Path | None) -> None:

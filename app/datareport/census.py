@@ -68,7 +68,7 @@ def _of_index(folder: Path) -> Census:
     from retrieval.index.lance import LanceStore
 
     manifest = read_manifest(folder)
-    store = LanceStore.open(folder, manifest.table_version)
+    store = LanceStore.open_sealed(folder, manifest)
     sides = ("west", "south", "east", "north")
     rows = store.columns(["id", "layer", "tags", "caption", *sides, "lng", "lat", "gsd_m", "acquired"]).to_pylist()
 

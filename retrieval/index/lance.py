@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from geoanchor.errors import NotAnIndex, UsageError
+from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
+from geoanchor.manifest import Manifest
 from geoanchor.protocols import Row, RowVectors, Vectors
 from geoanchor.space import EmbeddingSpace
 from retrieval.index.renewed import with_columns
@@ -93,6 +94,15 @@ class LanceStore:
         store = cls(folder, Table(folder, "tiles", version), Table(folder, "texts"))
         _ = store._tiles.dataset, store._texts.dataset
         return store
+
+    @classmethod
+    def open_sealed(cls, folder: Path, manifest: Manifest) -> LanceStore:
+        """Open the tables as a manifest speaks of them, without what an unfinished build has added since; the newest
+        where a compaction has dropped that version. Raises as `open` does."""
+        try:
+            return cls.open(folder, manifest.table_version)
+        except IndexCorrupt:
+            return cls.open(folder)
 
     @property
     def version(self) -> int:

@@ -68,11 +68,9 @@ class Table:
         return self.dataset.schema
 
     def refresh(self) -> bool:
-        """Turn to the newest version; whether there was a newer one, and this table is not held at a version."""
-        if self._at is not None:
-            return False
+        """Turn to the newest version, from whatever version is read; whether that is another one."""
         former = self.version
-        self._dataset = None
+        self._dataset = self._at = None
         self._cached.clear()
         return self.version > former
 

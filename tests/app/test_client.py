@@ -19,7 +19,7 @@ from app.access import Access
 from app.api import create_api
 from app.client import RemoteIndex
 from app.wiring import Index
-from geoanchor.errors import GeoAnchorError, UsageError
+from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.query import Query, TextPart
 
 TOKEN = "correct-horse-battery"
@@ -85,6 +85,21 @@ def test_all_hits_page_by_page(local: Index, remote: RemoteIndex, monkeypatch: p
     assert {row.layer for row in remote.rows("map")} == {"map"}
 
 
+def test_a_page_with_hidden_hits_is_not_the_last(
+    local: Index, remote: RemoteIndex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Pages of four: the improbable hits are the last in a layer, but not in the whole index."""
+    monkeypatch.setattr("app.client._PAGE", 4)
+    monkeypatch.setattr("app.handlers._BATCH", 4)
+    everything = local.search("red", k=1000)
+    least = sorted(hit.why["probability"] for hit in everything)[len(everything) // 2]
+    query = everything.query.model_copy(update={"min_probability": least})
+    likely = [hit.id for hit in everything if hit.why["probability"] >= least]
+    assert [hit.id for hit in remote.hits(query)] == likely
+    remote.export(tmp_path / "hits.parquet", "parquet", query)
+    assert pq.read_table(tmp_path / "hits.parquet")["id"].to_pylist() == likely
+
+
 def test_pictures_and_facts(local: Index, remote: RemoteIndex) -> None:
     ids = [hit.id for hit in remote.search("red", k=2)]
     assert remote.thumbnails([*ids, "none"]) == local.thumbnails(ids)
@@ -109,6 +124,10 @@ def test_refusals_are_the_index_s_own_errors(remote: RemoteIndex, local: Index, 
         with pytest.raises(UsageError) as theirs:
             remote.search(**words)  # type: ignore[arg-type]
         assert str(theirs.value) == str(mine.value).replace(str(local.folder), local.folder.name)
+    for mine in (local, remote):
+        with pytest.raises(BadInput, match="is not a picture") as bad:
+            mine.search(image=b"no picture")
+        assert bad.value.where == "the aerial picture of the query"
     with pytest.raises(UsageError, match="cannot compare a map"):
         remote.changes(near=(48.0, 10.0, 500))
     with pytest.raises(GeoAnchorError, match="asks for a token"):

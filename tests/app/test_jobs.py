@@ -108,6 +108,17 @@ def test_a_source_that_cannot_be_used_is_said_in_a_sentence(client: TestClient, 
     assert client.get("/api/jobs/2").status_code == 404
 
 
+def test_a_job_that_cannot_start_does_not_stand_in_the_way(client: TestClient, folder: Path, pictures: Path) -> None:
+    (folder / FILE_NAME).mkdir()
+    answer = client.post("/api/jobs", json={"source": str(pictures), "layer": "ground"})
+    assert (answer.status_code, answer.json()["kind"]) == (400, "UsageError")
+    assert "no job can be started" in answer.json()["error"]
+    assert client.get("/api/jobs").json()["jobs"] == []
+    (folder / FILE_NAME).rmdir()
+    assert client.post("/api/jobs", json={"source": str(pictures), "layer": "ground"}).status_code in (200, 201, 202)
+    assert _until(client, "1", "done", "failed")["state"] == "done"
+
+
 def test_only_where_the_service_was_started_so(folder: Path, pictures: Path) -> None:
     client = TestClient(create_api(geoanchor.open(folder), Access(folders=(pictures,))))
     assert client.get("/api/jobs").json() == {"allowed": False, "folders": [], "sources": [], "jobs": []}

@@ -34,6 +34,15 @@ def test_nothing_new_nothing_done(folder: Path) -> None:
     assert live.current is first
 
 
+def test_what_came_between_opening_and_serving_is_taken_up(folder: Path, painted_folder: Path) -> None:
+    opened = geoanchor.open(folder)
+    geoanchor.build(str(painted_folder), folder, model="toy", layer="ground")
+    live = LiveIndex(opened)
+    assert live.refresh()
+    assert len(live.current) == 48
+    assert not live.refresh()
+
+
 def test_a_new_version_takes_the_place_and_the_old_one_goes(folder: Path, painted_folder: Path) -> None:
     live = LiveIndex(geoanchor.open(folder))
     live.current.warm()

@@ -6,9 +6,11 @@ import math
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +40,12 @@ SIDE_M = TILES[0].gsd_m(1)
 
 def finder_of(folder: Path, chunk: int = 256) -> ChangeFinder:
     serving = Serving.open(folder, read_manifest(folder))
-    return ChangeFinder(serving, RowMatcher(serving, GridEncoder()), lambda: LanceStore.open(folder), chunk)
+
+    def details(ids: Sequence[str], column: str) -> dict[str, Any]:
+        table = LanceStore.open(folder).fetch(list(ids), ["id", column])
+        return dict(zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True))
+
+    return ChangeFinder(serving, RowMatcher(serving, GridEncoder()), details, chunk)
 
 
 def with_block(grid: Classes, number: int, row: int = 12, column: int = 12, side: int = 5) -> Classes:
@@ -240,6 +247,9 @@ def test_reviewed_places_do_not_come_back_until_something_is_new(tmp_path: Path)
     assert "1 were reviewed" in left.note
     shown = finder_of(folder).find(everything=True)
     assert {change.id: change.review for change in shown.changes}[first.id] == review
+    # What is shown was not left out.
+    assert shown.reviewed == 0
+    assert finder_of(folder).find(reviewed=True).reviewed == 0
     finder_of(folder).review(second.id, "accept")
     assert finder_of(folder).find().changes == ()
     assert [review.decision for review in Reviews(folder).latest().values()] == ["reject", "accept"]

@@ -95,6 +95,12 @@ def test_boxes_over_the_antimeridian_are_paired() -> None:
     assert found(rows) == {(0, 1)}
 
 
+@pytest.mark.parametrize("layers", [("map", "aerial"), ("aerial", "map")])
+def test_a_box_that_just_crosses_is_paired_with_one_that_just_does_not(layers: tuple[str, str]) -> None:
+    rows = [loose(0, layers[0], 179.9999) | {"east": -179.9901}, loose(1, layers[1], -180.0) | {"east": -179.99}]
+    assert found(rows) == {(layers.index("map"), layers.index("aerial"))}
+
+
 def test_mapped_over_the_antimeridian_is_mapped() -> None:
     ground = loose(0, "map", 179.9) | {"east": -179.9}
     assert found([ground, loose(1, "aerial", -179.95), loose(2, "aerial", 179.95), loose(3, "aerial", 12.0)]) == {

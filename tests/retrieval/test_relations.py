@@ -26,6 +26,8 @@ from retrieval.relations import Relation, beliefs, best_matches, likely_partners
     ("school just near the stadium", "school", "stadium", 400),
     ("pitch within 500 m of a school", "pitch", "school", 500),
     ("pitch within 1.5 km of the motorway", "pitch", "motorway", 1500),
+    ("stadium within 2 miles from a river", "stadium", "river", 3218.688),
+    ("stadium within 500ft of a river", "stadium", "river", 152.4),
     ("park not far from the lake", "park", "lake", 400),
     ("school next to a park by the river", "school", "park by the river", 150),
     ("houses alongside a canal", "houses", "canal", 250),

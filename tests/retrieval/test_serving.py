@@ -11,7 +11,7 @@ import pytest
 
 from geoanchor.errors import IndexCorrupt
 from geoanchor.image import TileImage
-from geoanchor.manifest import Manifest
+from geoanchor.manifest import Manifest, write_manifest
 from geoanchor.protocols import Row
 from geoanchor.query import Query, TextPart
 from geoanchor.tiling import tile_at
@@ -75,12 +75,36 @@ def test_the_snapshot_before_stays_and_older_ones_go(tmp_path: Path) -> None:
     folders = []
     for i in range(4):
         manifest = derive_serving(tmp_path, store, manifest_of(store))
+        write_manifest(tmp_path, manifest)
         folders.append(serving_folder(tmp_path, manifest))
         store.delete([f"t{i}"])
     assert [folder.is_dir() for folder in folders] == [False, False, True, True]
     assert sorted(path.name for path in (tmp_path / "serving").iterdir()) == sorted(f.name for f in folders[2:])
     with pytest.raises(IndexCorrupt, match="missing or damaged"):
         Serving.open(tmp_path, manifest_of(store))
+
+
+def test_the_manifest_s_snapshot_outlives_writers_that_never_come_to_the_manifest(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    manifest = derive_serving(tmp_path, store, manifest_of(store))
+    write_manifest(tmp_path, manifest)
+    for i in range(3):
+        store.delete([f"t{i}"])
+        derive_serving(tmp_path, store, manifest_of(store))
+    assert len(Serving.open(tmp_path, manifest)) == manifest.rows
+
+
+def test_a_loaded_snapshot_needs_its_folder_no_more(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    manifest = derive_serving(tmp_path, store, manifest_of(store))
+    opened = Serving.open(tmp_path, manifest)
+    opened.load()
+    fresh = Serving.open(tmp_path, manifest)
+    before = fresh.present("semantic"), len(fresh.texts("semantic")[0])
+    assert before[0] is not None
+    shutil.rmtree(serving_folder(tmp_path, manifest))
+    np.testing.assert_array_equal(opened.present("semantic"), before[0])
+    assert len(opened.texts("semantic")[0]) == before[1]
 
 
 def test_deriving_again_over_a_leftover_gives_the_same(tmp_path: Path) -> None:
@@ -152,6 +176,7 @@ def test_a_kill_while_it_is_replaced_loses_nothing(
 def test_what_a_killed_process_moved_aside_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = make_store(tmp_path)
     manifest = derive_serving(tmp_path, store, manifest_of(store))
+    write_manifest(tmp_path, manifest)
     folder = serving_folder(tmp_path, manifest)
     folder.rename(folder.with_name(f"{folder.name}.old"))
     (folder.parent / "0-0.part").mkdir()

@@ -107,12 +107,13 @@ def test_sketches_go_where_their_decoder_goes_and_no_further(tmp_path: Path) -> 
     base = read_bundle(SHIPPED / "mini")
     assert base.sketches is not None
 
-    def exported(name: str, parts: dict[str, dict[str, np.ndarray]]) -> Path:
+    def exported(name: str, parts: dict[str, dict[str, np.ndarray]], continued: bool = False) -> Path:
         return export_parts(
             SHIPPED / "mini",
             parts,
             tmp_path / name,
             lambda own, sha256: own.model_copy(update={"weights_sha256": sha256}),
+            continued=continued,
         )
 
     kept = exported("kept", {"calibration": {"terms": np.zeros(4, np.float32)}})
@@ -128,6 +129,10 @@ def test_sketches_go_where_their_decoder_goes_and_no_further(tmp_path: Path) -> 
     assert "sketches" not in bare.recipe
     assert not any(line.startswith("shifts: ") for line in bare.training_data)
     assert set(bare.training_data) < set(base.training_data)
+    # But one that was merely moved a little.
+    moved = exported("continued", {"decoder": decoder_arrays(other)}, continued=True)
+    assert read_bundle(moved).sketches == base.sketches
+    assert (moved / SKETCHES_NAME).is_file()
     assert not (moved / SKETCHES_NAME).exists()
 
 

@@ -73,14 +73,15 @@ def adapt(
 
 
 def aerial_vectors(
-    base: Base, serving: Serving, store: RowStore, decoders: Sequence[Decoder], blocks: Blocks
+    base: Base, serving: Serving, store: RowStore, decoders: Sequence[Decoder], blocks: Blocks, rows: RowIds
 ) -> tuple[RowIds, dict[str, RowVectors]]:
-    """New vectors of every aerial row that has such and a kept picture, each by the decoder of its block's fold.
+    """New vectors of those aerial rows that have such and a kept picture, each by the decoder of its block's fold.
 
+    Args:
+        rows: sorted positions.
     Returns:
         (n,) rows in serving order, and their vectors (n, d) by space.
     """
-    rows = serving.layers["aerial"]
     for name in SPACES:
         present = serving.present(name)
         rows = rows if present is None else np.intersect1d(rows, present, assume_unique=True)
@@ -94,6 +95,8 @@ def aerial_vectors(
             done.append(np.array([row for row, _ in kept], np.int64))
             fold = blocks.of(serving.places.cells[done[-1]])
             made.append(base.encoder.placed(beliefs(decoders, fold, [picture for _, picture in kept])))
+    if not made:
+        return np.empty(0, np.int64), {}
     return np.concatenate(done), {name: np.concatenate([part[name] for part in made]) for name in SPACES}
 
 
@@ -154,10 +157,11 @@ class _Adapting:
 
     def _revision(self, decoders: Sequence[Decoder], last: StructureNet, judged: Judged) -> Revision:
         """The index's own bundle, written beside the rows, and what the rows get."""
-        rows, vectors = aerial_vectors(self.base, self.serving, self.store, decoders, self.blocks)
+        aerials = self.serving.layers["aerial"]
+        rows, vectors = aerial_vectors(self.base, self.serving, self.store, decoders, self.blocks, aerials)
         bundle = self.folder / OWN_MODEL
         parts = {"decoder": decoder_arrays(last), "calibration": {"terms": self._calibration(judged)}}
-        export_parts(self.base.folder, parts, bundle, self._described)
+        export_parts(self.base.folder, parts, bundle, self._described, continued=True)
         ids = self.serving.rows.column("id").take(rows).to_pylist()
         write_former(bundle, self.store.fetch(ids, ["id", "content_hash", *(f"vector_{name}" for name in SPACES)]))
         model = {"model": OWN_MODEL, "spaces": read_bundle(bundle).embedding_spaces()}

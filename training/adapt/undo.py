@@ -58,8 +58,7 @@ def _former(
     for name, space in base.manifest.embedding_spaces().items():
         adaptation.former_spaces[name].require(space, where=str(folder))
     serving = Serving.open(folder, manifest)
-    done, made = aerial_vectors(base, serving, store, [base.decoder()], Blocks(0, 1, {}))
-    names = serving.rows.column("id").take(done).to_pylist()
-    new = np.array([at for at, name in enumerate(names) if name in fresh], np.int64)
-    joined = {name: np.concatenate([vectors[name], made[name][new]]) for name in SPACES}
-    return ids + [names[at] for at in new], joined
+    rows = np.array(sorted(row for name in fresh if (row := serving.row_of(name)) is not None), np.int64)
+    done, made = aerial_vectors(base, serving, store, [base.decoder()], Blocks(0, 1, {}), rows)
+    joined = {name: np.concatenate([vectors[name], made[name]]) for name in SPACES} if len(done) else vectors
+    return ids + serving.rows.column("id").take(done).to_pylist(), joined

@@ -49,6 +49,8 @@ def export_parts(
     parts: Mapping[str, Mapping[str, RowVectors]],
     folder: Path,
     described: Callable[[BundleManifest, str], BundleManifest],
+    *,
+    continued: bool = False,
 ) -> Path:
     """Write a bundle with other tensors for some of its parts, in a fresh folder that is renamed into place.
 
@@ -56,9 +58,10 @@ def export_parts(
 
     Args:
         described: from the base's manifest and the SHA-256 of the weights to the new manifest.
+        continued: a decoder among the parts is the base's own, moved so little that its sketches still suit it.
     """
     manifest, tensors = read_bundle(base), load_file(base / WEIGHTS_NAME)
-    if "decoder" in parts:
+    if "decoder" in parts and not continued:
         manifest = _without_sketches(manifest)
     kept = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] not in parts}
     for part, own in parts.items():
