@@ -42,6 +42,12 @@ def anchors(
     limit: Annotated[int | None, typer.Option(help="At most so many tiles of a source.", min=1)] = None,
     gsd: Annotated[float, typer.Option(help="Metres a pixel where a picture does not tell.", min=0.01)] = 0.6,
     model: Annotated[str, typer.Option(help="For qwen: the hub's name, or a folder.")] = "Qwen/Qwen2.5-VL-7B-Instruct",
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Where a class would hold more than 70 % of the tiles, let classes begin at quantiles."
+        ),
+    ] = False,
     agreement: Annotated[
         Path | None, typer.Option(help="Compare with these anchors; print a table.", metavar="OTHER.jsonl")
     ] = None,
@@ -55,6 +61,7 @@ def anchors(
     """
     from training.anchors.agreement import compare
     from training.anchors.records import read_anchors, write_anchors
+    from training.anchors.vectors import recalibrated
 
     other = read_anchors(agreement) if agreement else []
     settings = settings_of(config, offline=offline)
@@ -64,6 +71,7 @@ def anchors(
         made = list(work.anchors(sources))
     for item in bad[:10]:
         say(f"not usable: {item.where}: {item.reason}")
+    made = recalibrated(made) if calibrate else made
     if not made:
         raise GeoAnchorError(f"{out}: is not written, since nothing in the sources could be annotated")
     write_anchors(made, out)

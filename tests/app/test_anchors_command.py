@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -62,6 +63,20 @@ def test_pictures_of_maps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "bad.png" in err.splitlines()[0]
     assert "nothing in the sources could be annotated" in err.splitlines()[-1]
     assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_classes_that_hold_too_much_begin_at_quantiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, own = tmp_path / "plain.jsonl", tmp_path / "own.jsonl"
+    for out, flags in ((plain, []), (own, ["--calibrate"])):
+        assert run(capsys, "anchors", "city:7", "--out", out, "--limit", 12, *flags)[0] == 0
+    before, after = read_anchors(plain), read_anchors(own)
+    assert [a.metrics for a in after] == [a.metrics for a in before]
+    assert {a.annotator_version for a in after}.isdisjoint({a.annotator_version for a in before})
+
+    def commonest(found: list[Anchor]) -> int:
+        return Counter(a.attributes.open_space for a in found).most_common(1)[0][1]
+
+    assert commonest(after) < commonest(before)
 
 
 def test_what_a_map_lacks_is_neither_road_nor_house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

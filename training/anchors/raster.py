@@ -19,7 +19,6 @@ from indexer.render import find_style
 from indexer.styles import LineSymbol
 from training.anchors.ground import BUFFER_M, Geometries, ground_of
 from training.anchors.metrics import TOUCH_M, measure
-from training.anchors.rules import DEFAULT, Thresholds
 from training.anchors.schema import Anchor
 from training.anchors.thinning import depths, thinned
 from training.anchors.vectors import anchor_of
@@ -40,7 +39,7 @@ _WOBBLE = 0.75
 """Pixels by which an outline strays from a straight wall; a centre line strays three times as far."""
 
 
-def annotate_raster(classes: Classes, bounds: Bounds, id: str, thresholds: Thresholds = DEFAULT) -> Anchor:
+def annotate_raster(classes: Classes, bounds: Bounds, id: str) -> Anchor:
     """The anchor of a map picture, deterministic.
 
     Args:
@@ -48,7 +47,7 @@ def annotate_raster(classes: Classes, bounds: Bounds, id: str, thresholds: Thres
         bounds: of the picture, degrees; `square` makes some where only its size is known.
     """
     ground = ground_of(recovered(classes, bounds), bounds)
-    return anchor_of(measure(ground, max(TOUCH_M, _MEETING_PX * _gsd(classes, bounds))), id, "raster", thresholds)
+    return anchor_of(measure(ground, max(TOUCH_M, _MEETING_PX * _gsd(classes, bounds))), id, "raster")
 
 
 def square(width_m: float, height_m: float) -> Bounds:

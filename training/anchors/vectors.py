@@ -8,13 +8,11 @@ from geoanchor.feature import Feature, FeatureSource
 from geoanchor.tiling import Tile
 from training.anchors.ground import ground_of, window
 from training.anchors.metrics import METRICS_VERSION, measure
-from training.anchors.rules import DEFAULT, Thresholds, label
+from training.anchors.rules import DEFAULT, Thresholds, calibrated, label
 from training.anchors.schema import Anchor, AnchorSource, sentence
 
 
-def annotate(
-    features: FeatureSource | Sequence[Feature], tile: Tile, id: str = "", thresholds: Thresholds = DEFAULT
-) -> Anchor:
+def annotate(features: FeatureSource | Sequence[Feature], tile: Tile, id: str = "") -> Anchor:
     """The anchor of one tile, deterministic.
 
     Args:
@@ -23,7 +21,7 @@ def annotate(
     """
     if not isinstance(features, Sequence):
         features = features.features(window(tile.bounds))
-    return anchor_of(measure(ground_of(features, tile.bounds)), id or str(tile), "osm", thresholds)
+    return anchor_of(measure(ground_of(features, tile.bounds)), id or str(tile), "osm")
 
 
 def anchor_of(metrics: dict[str, float], id: str, source: AnchorSource, thresholds: Thresholds = DEFAULT) -> Anchor:
@@ -37,3 +35,10 @@ def anchor_of(metrics: dict[str, float], id: str, source: AnchorSource, threshol
         annotator_version=f"metrics-{METRICS_VERSION}.{thresholds.version}",
         metrics=metrics,
     )
+
+
+def recalibrated(anchors: Sequence[Anchor]) -> list[Anchor]:
+    """The anchors of one data set labelled anew by thresholds of its own (`rules.calibrated`), from the numbers that
+    they keep; those without numbers, a model's, stay as they are."""
+    thresholds = calibrated([anchor.metrics for anchor in anchors if anchor.metrics])
+    return [anchor_of(a.metrics, a.id, a.source, thresholds) if a.metrics else a for a in anchors]
