@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval.serving import derive_serving
+from retrieval.snapshot import derive_serving
 
 if TYPE_CHECKING:
     from training.adapt.record import Adaptation

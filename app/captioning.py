@@ -13,7 +13,7 @@ from geoanchor.image import Layer
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
 from geoanchor.settings import Settings
 from geoanchor.tiling import Bounds
-from retrieval.serving import derive_serving
+from retrieval.snapshot import derive_serving
 
 if TYPE_CHECKING:
     from geoanchor.feature import FeatureSource

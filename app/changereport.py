@@ -17,7 +17,7 @@ from geoanchor.tiling import to_mercator, unwrap_lng
 
 if TYPE_CHECKING:
     from app.answers import Changes
-    from app.wiring import Index
+    from app.index import Index
 
 
 @dataclass(frozen=True, slots=True)

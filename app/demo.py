@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from app import wiring
+from app.index import Index
 from app.report import Section, described_section, report_page, section_of
 from geoanchor.errors import GeoAnchorError
 from geoanchor.image import Layer
@@ -86,7 +87,7 @@ def _build(
         say(f"{layer}: {report.added} tiles in {report.seconds:.0f} s")
 
 
-def _sections(index: wiring.Index) -> list[Section]:
+def _sections(index: Index) -> list[Section]:
     by_river = index.search(_RELATION, layer="aerial", k=_K)
     plain = index.search(_PLAIN, layer="aerial", k=_K)
     place = by_river[0]

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from app.answers import Hits
+from app.index import Index
 from app.live import LiveIndex
 from app.overlay import evidence_png
 from app.question import Question, inline_region
-from app.wiring import Index
 from geoanchor.change import MAX_OFFSET, ChangeList
 from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.image import LAYERS, Layer

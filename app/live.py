@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.wiring import Index
+from app.index import Index
 from geoanchor.errors import GeoAnchorError
 from geoanchor.manifest import FILE_NAME, read_manifest
 

@@ -19,7 +19,7 @@ from geoanchor.query import Hit, ImagePart, LikePart, Part, PointPart, Query, Te
 
 if TYPE_CHECKING:
     from app.answers import Hits
-    from app.wiring import Index
+    from app.index import Index
 
 _PICTURE_PX = 192
 _WORDS_OF_KIND = {"aerial": "aerial picture", "map": "map picture", "ground": "street photo"}

@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from app.access import LOOPBACK, Access
 from app.api import create_api
+from app.index import Index
 from app.panel import Panel
-from app.wiring import Index
 from geoanchor.errors import GeoAnchorError
 
 _MOST_CONNECTIONS = 500

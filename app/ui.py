@@ -17,7 +17,7 @@ from PIL import Image
 from app import render
 from app.answers import Hits
 from app.handlers import Handlers
-from app.wiring import Index
+from app.index import Index
 from geoanchor.errors import GeoAnchorError
 
 _FONTS = ["system-ui", "Segoe UI", "Liberation Sans", "sans-serif"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from geoanchor.errors import UsageError
 from geoanchor.manifest import read_manifest
-from retrieval.serving import derive_serving
+from retrieval.snapshot import derive_serving
 
 if TYPE_CHECKING:
     from indexer.doctor import Finding

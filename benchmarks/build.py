@@ -20,7 +20,7 @@ from indexer.city.city import City
 from indexer.sources.registry import SourceOptions, open_source
 from models.bundle import load_bundle
 from retrieval.index.lance import LanceStore
-from retrieval.serving import derive_serving
+from retrieval.snapshot import derive_serving
 
 ARCHITECTURE = "ViT-B-32"
 SEEN_AS = {"mini": 2000, ARCHITECTURE: 960}

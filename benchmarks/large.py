@@ -28,7 +28,7 @@ from geoanchor.tiling import Tile, cell_at, tile_at
 from indexer.seal import recounted
 from models.bundle import load_bundle
 from retrieval.index.lance import LanceStore
-from retrieval.serving import derive_serving
+from retrieval.snapshot import derive_serving
 
 ROWS = int(os.environ.get("GEOANCHOR_BENCH_ROWS", "100000"))
 NEW_ROWS = 100

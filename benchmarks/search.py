@@ -25,9 +25,11 @@ from geoanchor.space import EmbeddingSpace
 from geoanchor.tiling import Bounds
 from models.toy import ToyEncoder
 from retrieval.index.flat import FlatIndex
+from retrieval.index.lance import vector_column
 from retrieval.region import region_rows
 from retrieval.searcher import Searcher
-from retrieval.serving import Serving, derive_serving, vector_column
+from retrieval.serving import Serving
+from retrieval.snapshot import derive_serving
 
 ROWS, DIM, QUERIES, K, ROUNDS = 500_000, 256, 200, 10, 3
 SPACE = EmbeddingSpace(name="semantic", dim=DIM, modalities=("aerial",), weights="-", preprocessing="-")

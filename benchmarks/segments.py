@@ -19,7 +19,7 @@ from models.bundle import load_bundle
 from models.regions import RegionSegmenter
 from models.segments import open_segments
 from retrieval.index.lance import LanceStore
-from retrieval.serving import derive_serving
+from retrieval.snapshot import derive_serving
 
 TILES_WITHIN = 0.012
 """Degrees on each side of a town's middle."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import RowIds, RowVectors, Vectors
-from geoanchor.query import Hit
+from geoanchor.query import Hit, ImagePart, LikePart
 from retrieval.causes import informative
 from retrieval.index.flat import top
 from retrieval.matching import RowMatcher
@@ -43,12 +43,14 @@ class CounterpartTerm:
 
     Attributes:
         layer: of the picture. vectors: of the picture by space, (1, d) each; `COARSE` and those of the matcher.
+        part: the picture in the query; its weight is that of the likeness.
     """
 
     serving: Serving
     matcher: RowMatcher
     layer: Layer
     vectors: Mapping[str, RowVectors]
+    part: ImagePart | LikePart
 
     def scores(self, rows: RowIds) -> Scores:
         """Scores (n,) of rows (n,) sorted positions."""
@@ -59,7 +61,8 @@ class CounterpartTerm:
             candidates = candidates[top(coarse.astype(np.float64), _COMPARED)]
         if len(candidates):
             mean, deviation = self._usual
-            found[candidates] = np.maximum((self._likeness(rows[candidates])[0] - mean) / deviation, 0)
+            above = (self._likeness(rows[candidates])[0] - mean) / deviation
+            found[candidates] = self.part.weight * np.maximum(above, 0)
         return found
 
     def why(self, rows: RowIds) -> list[dict[str, Any]]:

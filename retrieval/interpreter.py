@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import TypeGuard
 
 import numpy as np
 
@@ -99,15 +100,18 @@ class Interpreter:
         return self._texts.vectors(texts, space)
 
     def _counterpart_term(self, query: Query) -> CounterpartTerm | None:
-        """For a map or an aerial picture alone, where the index can tell what the other layer shows of it.
+        """For the one map or aerial picture that is wanted, where the index can tell what the other layer shows of it.
 
-        A picture of the index is asked about itself, unless the other layer alone is wanted.
+        A picture among other wishes, and one of the index, is asked about its looks, unless the other layer alone is
+        wanted.
         """
-        part, spaces = query.parts[0], self._serving.manifest.spaces
-        if len(query.parts) > 1 or query.spaces or isinstance(part, TextPart | PointPart) or part.weight <= 0:
+        spaces, pictures = self._serving.manifest.spaces, [part for part in query.parts if _is_picture(part)]
+        if len(pictures) != 1 or query.spaces:
             return None
+        part = pictures[0]
         layer = part.layer if isinstance(part, ImagePart) else self._layer_of(part)
-        if isinstance(part, LikePart) and (part.segment is not None or query.layer != OTHER.get(layer)):
+        alone = len(query.parts) == 1 and isinstance(part, ImagePart)
+        if not alone and query.layer != OTHER.get(layer):
             return None
         if layer not in OTHER or COARSE not in spaces or not len(self._serving.layers[OTHER[layer]]):
             return None
@@ -115,12 +119,12 @@ class Interpreter:
             return None
         rows = RowMatcher(self._serving, self.encoder)
         if isinstance(part, ImagePart):
-            return CounterpartTerm(self._serving, rows, layer, self._picture_vectors(part))
+            return CounterpartTerm(self._serving, rows, layer, self._picture_vectors(part), part)
         own = np.array([self.row(part)])
         if not len(rows.comparable(own)):
             return None
         coarse = {COARSE: self._serving.exact(COARSE).vectors[own]}
-        return CounterpartTerm(self._serving, rows, layer, coarse | rows.vectors(own))
+        return CounterpartTerm(self._serving, rows, layer, coarse | rows.vectors(own), part)
 
     def _layer_of(self, part: LikePart) -> Layer:
         layer: Layer = self._serving.rows.column("layer")[self.row(part)].as_py()
@@ -219,6 +223,11 @@ class Interpreter:
 def _relation_of(part: VectorPart, query: Query) -> Relation | None:
     wanted = query.relations and isinstance(part, TextPart) and part.weight > 0
     return parse_relation(part.text) if wanted and isinstance(part, TextPart) else None
+
+
+def _is_picture(part: Part) -> TypeGuard[ImagePart | LikePart]:
+    """Whether a whole picture is wanted."""
+    return isinstance(part, ImagePart | LikePart) and part.weight > 0 and getattr(part, "segment", None) is None
 
 
 def _modality(part: VectorPart) -> str:

@@ -79,8 +79,8 @@ class Searcher:
         metric is that), and 1 more where the row bears the map tags of what the text names (`Query.tags`); a relation's
         score is a belief 0..1; a point adds weight / (1 + kilometres), and on its own 1 more for rows whose bounds hold
         it; several spaces are averaged in standard deviations from the gallery's usual score. A map or an aerial
-        picture alone is also compared, cell by cell, with the other layer's rows, whose likeness of structure is added,
-        in standard deviations above the usual.
+        picture, alone or where the other layer is asked for, is also compared, cell by cell, with the other layer's
+        rows, whose likeness of structure is added, in standard deviations above the usual.
 
         Each hit's `why` has its probability, except where only places are asked for; see `retrieval.relevance`.
 
@@ -99,7 +99,7 @@ class Searcher:
         scores, found, suppressed = self._page(ranking, query, total)
         verdict = self._verdicts.on(terms)
         hits = self._hits(ranking, verdict, scores, found, query.offset)
-        hits = self._aligned(query, terms, hits)
+        hits = self._aligned(terms, hits)
         if reranker is not None:
             hits = tuple(reranker.rerank(query, hits))
         answer = Answer(hits=hits, total=total, note=_note(query, total, len(found)))
@@ -146,11 +146,13 @@ class Searcher:
             query.rerank, query, self._serving, lambda: self.encoder, self._details, self._interpreter.pixels
         )
 
-    def _aligned(self, query: Query, terms: Sequence[Term], hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
+    def _aligned(self, terms: Sequence[Term], hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """Hits of the other layer, the best of them compared with the picture of the query pixel by pixel."""
         for term in terms:
-            if isinstance(term, CounterpartTerm) and isinstance(part := query.parts[0], ImagePart):
-                return term.aligned(hits, self._interpreter.pixels(part), lambda ids: self._details(ids, "thumbnail"))
+            if isinstance(term, CounterpartTerm) and isinstance(term.part, ImagePart):
+                return term.aligned(
+                    hits, self._interpreter.pixels(term.part), lambda ids: self._details(ids, "thumbnail")
+                )
         return hits
 
     def _allowed(self, query: Query, terms: Sequence[Term]) -> RowIds | None:

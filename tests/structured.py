@@ -19,7 +19,7 @@ from geoanchor.tiling import Tile
 from indexer.build import BuildOptions, build
 from models.toy import ToyEncoder
 from retrieval.index.lance import LanceStore
-from retrieval.serving import derive_serving
+from retrieval.snapshot import derive_serving
 
 CELLS = 20
 """Side of the grid of codes."""

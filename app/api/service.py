@@ -19,12 +19,12 @@ from app.apidocs import docs_page
 from app.gate import SameOrigin, TokenGate
 from app.guard import BodyLimit, SecurityHeaders
 from app.handlers import Handlers
+from app.index import Index
 from app.jobs import JobRunner
 from app.live import LiveIndex
 from app.metrics import Counting, Metrics
 from app.pace import Pace
 from app.pages import install_pages
-from app.wiring import Index
 from geoanchor import __version__
 
 _AT_ONCE = min(8, 2 + (os.cpu_count() or 1))

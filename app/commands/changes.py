@@ -13,7 +13,7 @@ from app.commands.output import emit, emit_json, emit_table, progress, say
 
 if TYPE_CHECKING:
     from app.answers import Changes
-    from app.wiring import Index
+    from app.index import Index
     from geoanchor.change import Decision, Review
 
 Format = Literal["table", "json", "geojson", "csv", "geoparquet", "html", "maproulette"]

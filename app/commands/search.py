@@ -12,7 +12,7 @@ from app.commands.output import emit, emit_json, emit_table, say
 
 if TYPE_CHECKING:
     from app.answers import Hits
-    from app.wiring import Index
+    from app.index import Index
     from geoanchor.query import Answer, Query
 
 Format = Literal["table", "json", "geojson", "geoparquet", "html"]

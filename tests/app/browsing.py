@@ -11,8 +11,8 @@ import pytest
 import uvicorn
 
 from app.access import Access
+from app.index import Index
 from app.server import create_app
-from app.wiring import Index
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _BAD = ("serious", "critical")

@@ -17,8 +17,9 @@ from shapely.geometry import box, shape
 from structured import Drawing, GridEncoder, draw, index_of, town_block
 
 import geoanchor
-from app import changereport, cli, upkeep, wiring
+from app import changereport, cli, upkeep
 from app.api import create_api
+from app.index import Index
 from app.overlay import evidence_png
 from geoanchor.change import SILENT
 from geoanchor.errors import UsageError
@@ -52,7 +53,7 @@ def folder(built: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(folder: Path) -> wiring.Index:
+def index(folder: Path) -> Index:
     return geoanchor.open(folder)
 
 
@@ -62,7 +63,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return code, said.out, said.err
 
 
-def test_python_gives_a_sequence(index: wiring.Index) -> None:
+def test_python_gives_a_sequence(index: Index) -> None:
     found = index.changes(k=2)
     assert len(found) == 2
     assert list(found) == list(found.answer.changes)
@@ -172,7 +173,7 @@ def test_half_a_decision_is_none(folder: Path, given: list[str], said: str, caps
     assert not (folder / "reviews.jsonl").exists()
 
 
-def test_a_page_shows_all_four_side_by_side_and_escapes(folder: Path, index: wiring.Index) -> None:
+def test_a_page_shows_all_four_side_by_side_and_escapes(folder: Path, index: Index) -> None:
     index.attributions = ("<b>Me & you</b>",)
     page = changereport.changes_page(index, index.changes())
     assert "<b>Me" not in page
@@ -201,7 +202,7 @@ def test_the_overlay_is_red_where_the_picture_speaks_against_the_map() -> None:
 
 
 @pytest.fixture
-def client(index: wiring.Index) -> TestClient:
+def client(index: Index) -> TestClient:
     return TestClient(create_api(index), raise_server_exceptions=False)
 
 
@@ -265,7 +266,7 @@ def test_an_index_without_means_says_so(painted_index: Path, monkeypatch: pytest
     assert "model 'toy' cannot compare a map with a picture" in answer.json()["error"]
 
 
-def test_reranking_puts_the_worst_first_and_says_why(index: wiring.Index, tmp_path: Path) -> None:
+def test_reranking_puts_the_worst_first_and_says_why(index: Index, tmp_path: Path) -> None:
     picture = tmp_path / "map.png"
     Image.fromarray(draw(TOWN[TILES[2]])).save(picture)
     plain = index.search(map=picture, layer="aerial", k=6)
@@ -314,7 +315,7 @@ def png(grid: Any) -> bytes:
 
 
 @pytest.mark.parametrize("words", [{"text": "red"}, {"image": True}, {"map": False}])
-def test_reranking_without_a_map_is_wrong_use(index: wiring.Index, words: dict[str, Any]) -> None:
+def test_reranking_without_a_map_is_wrong_use(index: Index, words: dict[str, Any]) -> None:
     buffer = BytesIO()
     Image.fromarray(draw(TOWN[TILES[0]])).save(buffer, "PNG")
     query = {"text": {"text": "red"}, "image": {"image": buffer.getvalue()}}.get(next(iter(words)), {"text": "red"})

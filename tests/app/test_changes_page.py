@@ -13,7 +13,7 @@ from browsing import chromium, faults, opened, served
 from structured import Drawing, GridEncoder, index_of, town_block
 
 import geoanchor
-from app import wiring
+from app.index import Index
 from geoanchor.tiling import Tile, tile_at
 
 pytestmark = pytest.mark.browser
@@ -21,7 +21,7 @@ FIRST = tile_at(12.5, 47.5, 17)
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> wiring.Index:
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     """Four places: new buildings at one, demolished ones at another."""
     monkeypatch.setattr("models.bundle.load_bundle", lambda _name, _settings: GridEncoder())
     ground = {Tile(17, FIRST.x + x, FIRST.y): town_block(x) for x in range(4)}
@@ -39,7 +39,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(browser: Any, index: wiring.Index) -> Iterator[Any]:
+def page(browser: Any, index: Index) -> Iterator[Any]:
     with served(index) as address, opened(browser, address, "/changes") as page:
         page.locator(".review-facts").wait_for()
         yield page
@@ -68,7 +68,7 @@ def test_map_and_imagery_one_over_the_other(page: Any) -> None:
     assert page.locator(".disagreeing").is_hidden()
 
 
-def test_a_reviewer_decides_by_keyboard_and_is_not_asked_again(page: Any, index: wiring.Index) -> None:
+def test_a_reviewer_decides_by_keyboard_and_is_not_asked_again(page: Any, index: Index) -> None:
     first = chosen(page)
     page.keyboard.press("j")
     second = chosen(page)
@@ -131,7 +131,7 @@ def test_a_region_without_pairs_is_said(page: Any) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser: Any, index: wiring.Index, scheme: str) -> None:
+def test_axe_finds_nothing_serious(browser: Any, index: Index, scheme: str) -> None:
     with served(index) as address, opened(browser, address, "/changes", color_scheme=scheme, bypass_csp=True) as page:
         page.locator(".review-facts").wait_for()
         assert faults(page) == []

@@ -18,7 +18,7 @@ import geoanchor
 from app.access import Access
 from app.api import create_api
 from app.client import RemoteIndex
-from app.wiring import Index
+from app.index import Index
 from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.query import Query, TextPart
 

@@ -22,7 +22,7 @@ from geoanchor.errors import UsageError
 from indexer.upkeep import Words, rephrase
 from models.toy import ToyEncoder
 from retrieval.index.lance import LanceStore
-from retrieval.serving import derive_serving
+from retrieval.snapshot import derive_serving
 
 TAGS = (("a=1", "b=1"), ("a=1",), ("b=1", "c=1"), ("a=1", "b=1"))
 RECORDS = [Record(f"p{n}", "aerial", tags) for n, tags in enumerate(TAGS)]

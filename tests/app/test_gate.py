@@ -11,9 +11,9 @@ import geoanchor
 from app.access import Access, read_token
 from app.api import create_api
 from app.gate import COOKIE
+from app.index import Index
 from app.pace import Pace
 from app.server import hosts_of
-from app.wiring import Index
 from geoanchor.errors import UsageError
 
 TOKEN = "correct-horse-battery"

@@ -9,7 +9,7 @@ from browsing import ask, chip, chromium, drawn, ids, opened, served
 from PIL import Image
 
 import geoanchor
-from app import wiring
+from app.index import Index
 from geoanchor.query import LikePart, Query
 from geoanchor.tiling import tile_at
 
@@ -20,7 +20,7 @@ HALVES = (("red", "green"), ("green", "blue"), ("blue", "white"), ("white", "red
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> wiring.Index:
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     root, first = tmp_path_factory.mktemp("halves"), tile_at(10.0, 48.0, 16)
     for step, pair in enumerate(HALVES):
         pixels = np.repeat(np.array([COLOURS[pair[0]], COLOURS[pair[1]]], np.uint8)[None], 128, axis=0)
@@ -32,7 +32,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> wiring.Index:
 
 
 @pytest.fixture
-def page(index: wiring.Index) -> Iterator[Any]:
+def page(index: Index) -> Iterator[Any]:
     with served(index) as address, chromium() as browser, opened(browser, address, "/#weak=1") as page:
         page.locator(".map-left").wait_for()
         ask(page, "green")
@@ -46,7 +46,7 @@ def green_side(page: Any, name: str) -> tuple[Any, float]:
     return card, (outline["x"] + outline["width"] / 2 - frame["x"]) / frame["width"]
 
 
-def test_the_outline_of_what_matched_is_searched_for(page: Any, index: wiring.Index) -> None:
+def test_the_outline_of_what_matched_is_searched_for(page: Any, index: Index) -> None:
     hits = index.search("green", k=4)
     assert ids(page) == [hit.id for hit in hits]
     by_column = {hit.tile[1]: hit for hit in hits if hit.tile}

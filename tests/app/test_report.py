@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 import geoanchor
+from app.index import Index
 from app.locator import locator_svg
 from app.question import Question
 from app.report import Section, ShownHit, described_section, filters_of, report_page, section_of, title_of
-from app.wiring import Index
 
 
 @pytest.fixture

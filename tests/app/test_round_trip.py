@@ -12,7 +12,7 @@ from queries import WORDS, generated_queries
 
 import geoanchor
 from app.cli import run
-from app.wiring import Index
+from app.index import Index
 
 SAID = ("total", "note", "verdict", "hidden", "hidden_why")
 """What an answer says beside its hits."""

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import geoanchor
 from app.access import Access
 from app.api import create_api
+from app.index import Index
 from app.mosaic import Mosaic
-from app.wiring import Index
 from geoanchor.query import Query, TextPart
 from geoanchor.tiling import Tile, cell_at, cell_name
 

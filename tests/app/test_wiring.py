@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import geoanchor
-from app import upkeep, wiring
+from app import upkeep
+from app.index import Index
 from geoanchor.errors import BadInput, NotAnIndex, SpaceMismatch, UsageError
 from geoanchor.query import Hit
 from geoanchor.tiling import Tile
 
 
 @pytest.fixture
-def index(painted_index: Path) -> wiring.Index:
+def index(painted_index: Path) -> Index:
     return geoanchor.open(painted_index)
 
 
@@ -30,14 +31,14 @@ def _colour_of(tiles: dict[Tile, str], hit: Hit) -> str:
 
 @pytest.mark.parametrize("colour", ["red", "white"])
 @pytest.mark.parametrize("layer", ["aerial", "map"])
-def test_words_find_their_place(index: wiring.Index, painted_tiles: dict[Tile, str], colour: str, layer: str) -> None:
+def test_words_find_their_place(index: Index, painted_tiles: dict[Tile, str], colour: str, layer: str) -> None:
     hits = index.search(colour, layer=layer, k=3)
     assert (_colour_of(painted_tiles, hits[0]), hits[0].layer) == (colour, layer)
     assert hits[0].score > hits[1].score
     assert (len(hits), hits.total, [hit.rank for hit in hits]) == (3, 16, [1, 2, 3])
 
 
-def test_hits_are_a_sequence(index: wiring.Index) -> None:
+def test_hits_are_a_sequence(index: Index) -> None:
     hits = index.search("blue", k=5)
     assert [hit.id for hit in hits] == [hits[n].id for n in range(5)]
     assert list(hits[1:3]) == list(hits)[1:3]
@@ -45,7 +46,7 @@ def test_hits_are_a_sequence(index: wiring.Index) -> None:
     assert hits.query.parts[0].kind == "text"
 
 
-def test_a_picture_finds_itself_and_its_map(index: wiring.Index, painted_folder: Path) -> None:
+def test_a_picture_finds_itself_and_its_map(index: Index, painted_folder: Path) -> None:
     for tile in ("red", "white"):
         expected = index.search(tile, layer="aerial", k=1)[0]
         picture = painted_folder / f"{Tile(*expected.tile)}.png"
@@ -53,14 +54,14 @@ def test_a_picture_finds_itself_and_its_map(index: wiring.Index, painted_folder:
         assert index.search(map=picture.read_bytes(), layer="aerial", k=1)[0].tile == expected.tile
 
 
-def test_a_coordinate_finds_the_tile_that_holds_it(index: wiring.Index, painted_tiles: dict[Tile, str]) -> None:
+def test_a_coordinate_finds_the_tile_that_holds_it(index: Index, painted_tiles: dict[Tile, str]) -> None:
     for tile in list(painted_tiles)[::5]:
         west, south, east, north = tile.bounds
         at = (south + 0.1 * (north - south), west + 0.8 * (east - west))
         assert {hit.tile for hit in index.search(at=at, k=2)} == {(tile.z, tile.x, tile.y)}
 
 
-def test_like_not_and_filters(index: wiring.Index, painted_tiles: dict[Tile, str]) -> None:
+def test_like_not_and_filters(index: Index, painted_tiles: dict[Tile, str]) -> None:
     green = index.search("green", layer="aerial", k=1)[0]
     alike = index.search(like=green.id, layer="aerial", k=3)
     assert {_colour_of(painted_tiles, hit) for hit in alike} == {"green"}
@@ -72,7 +73,7 @@ def test_like_not_and_filters(index: wiring.Index, painted_tiles: dict[Tile, str
     assert "region" in here.note
 
 
-def test_pictures_of_hits(index: wiring.Index, painted_folder: Path) -> None:
+def test_pictures_of_hits(index: Index, painted_folder: Path) -> None:
     hit = index.search("red", layer="aerial", k=1)[0]
     found = index.thumbnails([hit.id, "no such row"])
     assert found == {hit.id: (painted_folder / f"{Tile(*hit.tile)}.png").read_bytes()}
@@ -80,7 +81,7 @@ def test_pictures_of_hits(index: wiring.Index, painted_folder: Path) -> None:
     assert index.mosaic.tile("aerial", Tile(*hit.tile)) == found[hit.id]
 
 
-def test_info_counts_layers(index: wiring.Index) -> None:
+def test_info_counts_layers(index: Index) -> None:
     info = index.info()
     assert (info["rows"], info["layers"], info["model"]) == (32, {"aerial": 16, "map": 16}, "toy")
     assert json.loads(json.dumps(info)) == info
@@ -104,7 +105,7 @@ def test_opening_nothing(tmp_path: Path) -> None:
         geoanchor.open(tmp_path / "none")
 
 
-def test_a_bad_picture_is_told(index: wiring.Index, tmp_path: Path) -> None:
+def test_a_bad_picture_is_told(index: Index, tmp_path: Path) -> None:
     path = tmp_path / "words.jpg"
     path.write_text("these are words")
     with pytest.raises(BadInput):

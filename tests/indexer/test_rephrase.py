@@ -15,7 +15,7 @@ from indexer.upkeep import Words, rephrase
 from models.bundle import load_bundle
 from models.toy import ToyEncoder
 from retrieval.index.lance import LanceStore
-from retrieval.serving import derive_serving
+from retrieval.snapshot import derive_serving
 
 
 @pytest.fixture

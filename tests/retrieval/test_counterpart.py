@@ -16,6 +16,7 @@ from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.manifest import read_manifest
 from geoanchor.protocols import TileRef
 from geoanchor.query import ImagePart, LikePart, Query, TextPart
+from geoanchor.settings import MAX_PIXELS
 from geoanchor.tiling import Tile, tiles_in
 from indexer.build import BuildOptions, build
 from indexer.city.aerial import LOOKS, render_aerial
@@ -27,7 +28,8 @@ from retrieval.index.lance import LanceStore
 from retrieval.interpreter import Interpreter
 from retrieval.naming import Naming
 from retrieval.searcher import Searcher
-from retrieval.serving import Serving, derive_serving
+from retrieval.serving import Serving
+from retrieval.snapshot import derive_serving
 
 CITY = City(17)
 TILES = tuple(list(tiles_in(CITY.extent, 17))[150:270:9])
@@ -154,7 +156,9 @@ def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_onl
 
 
 def counterpart(searcher: Searcher, query: Query) -> CounterpartTerm | None:
-    terms = Interpreter(searcher._serving, lambda: searcher.encoder, lambda: Naming(searcher._serving, {})).terms(query)
+    terms = Interpreter(
+        searcher._serving, lambda: searcher.encoder, lambda: Naming(searcher._serving, {}), MAX_PIXELS
+    ).terms(query)
     return next((term for term in terms if isinstance(term, CounterpartTerm)), None)
 
 
@@ -167,8 +171,29 @@ def test_words_and_mixtures_are_not_compared_cell_by_cell(both: Searcher) -> Non
     ):
         assert counterpart(both, Query(parts=parts)) is None
     assert counterpart(both, Query(parts=(LikePart(id=f"map/{TILES[0]}"),), layer="map")) is None
+    two = tuple(ImagePart(data=png(picture(TILES[n], "map")), layer="map") for n in (0, 1))
+    assert counterpart(both, Query(parts=two, layer="aerial")) is None
     assert counterpart(both, asked("map", 0, spaces=("semantic",))) is None
     assert counterpart(both, asked("map", 0)) is not None
+
+
+@pytest.mark.parametrize(("layer", "other"), [("map", "aerial"), ("aerial", "map")])
+def test_among_other_wishes_a_picture_still_finds_its_other_side(both: Searcher, layer: Layer, other: Layer) -> None:
+    """Where that layer is asked for; the picture's weight is that of the likeness."""
+    words = TextPart(text="houses"), TextPart(text="water", weight=-0.5)
+    for number in range(0, len(TILES), 3):
+        picked = asked(layer, number).parts
+        hits = both.search(Query(parts=(*words, *picked), layer=other, k=3)).hits
+        assert hits[0].id == f"{other}/{TILES[number]}"
+        assert "offset" in hits[0].why
+        alone, twice = (
+            counterpart(both, Query(parts=(words[0], picked[0].model_copy(update={"weight": weight})), layer=other))
+            for weight in (1.0, 2.0)
+        )
+        assert alone is not None
+        assert twice is not None
+        rows = np.arange(len(both._serving))
+        np.testing.assert_allclose(twice.scores(rows), 2 * alone.scores(rows))
 
 
 @pytest.mark.parametrize(("layer", "other"), [("map", "aerial"), ("aerial", "map")])

@@ -19,7 +19,8 @@ from models.toy import ToyEncoder
 from retrieval.index.lance import LanceStore
 from retrieval.late import BLOCK, SHARE
 from retrieval.searcher import Searcher
-from retrieval.serving import Serving, derive_serving, serving_folder
+from retrieval.serving import Serving, serving_folder
+from retrieval.snapshot import derive_serving
 
 ROWS = 3 * BLOCK + 40
 RING = np.array([[0, 0], [32768, 0], [32768, 65535], [0, 65535]], np.uint16)

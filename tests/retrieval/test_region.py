@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from geoanchor.errors import UsageError
 from geoanchor.query import CellsRegion, PolygonRegion
 from geoanchor.tiling import cell_at, distance_m
-from retrieval.region import Places, disc_bounds, distances_m, polygons, region_rows
+from retrieval.region import Places, disc_bounds, distances_m, region_rows
+from retrieval.rings import polygons
 
 NOWHERE = Places(np.empty(0, np.uint64), np.empty(0), np.empty(0))
 SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]

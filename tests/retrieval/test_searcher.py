@@ -31,7 +31,8 @@ from geoanchor.tiling import Bounds, Tile, cell_at, distance_m, tile_at
 from models.toy import ToyEncoder
 from retrieval.index.lance import vector_column
 from retrieval.searcher import Searcher
-from retrieval.serving import ROW_COLUMNS, Serving, derive_serving
+from retrieval.serving import ROW_COLUMNS, Serving
+from retrieval.snapshot import derive_serving
 
 COLOURS = ("red", "green", "blue", "yellow", "white")
 

@@ -20,7 +20,8 @@ from retrieval.index.faiss import FaissIndex, build_faiss, open_faiss
 from retrieval.index.flat import FlatIndex
 from retrieval.index.lance import LanceStore
 from retrieval.searcher import Searcher
-from retrieval.serving import Serving, derive_serving, serving_folder
+from retrieval.serving import Serving, serving_folder
+from retrieval.snapshot import derive_serving
 
 
 def make_store(folder: Path, count: int = 40) -> LanceStore:
@@ -132,7 +133,7 @@ def test_an_unchanged_snapshot_is_left_where_it_is(tmp_path: Path) -> None:
 def test_a_damaged_snapshot_is_replaced_even_where_sizes_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.serving._HASHED_UP_TO", 0)
+    monkeypatch.setattr("retrieval.snapshot._HASHED_UP_TO", 0)
     store = make_store(tmp_path)
     manifest = derive_serving(tmp_path, store, manifest_of(store))
     path = serving_folder(tmp_path, manifest) / "vectors.semantic.npy"
@@ -246,7 +247,7 @@ def test_faiss_reaches_its_recall_and_keeps_filters(tmp_path: Path) -> None:
 
 
 def test_large_galleries_are_served_by_faiss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.serving.FAISS_FROM", 40)
+    monkeypatch.setattr("retrieval.snapshot.FAISS_FROM", 40)
     store = make_store(tmp_path)
     serving = Serving.open(tmp_path, derive_serving(tmp_path, store, manifest_of(store)))
     assert isinstance(serving.index("semantic"), FaissIndex)

@@ -12,7 +12,8 @@ from geoanchor.manifest import Manifest
 from geoanchor.protocols import Encoder, Vectors
 from geoanchor.words import tag_phrase
 from retrieval.index.lance import vector_column
-from retrieval.serving import Serving, derive_serving
+from retrieval.serving import Serving
+from retrieval.snapshot import derive_serving
 from training.relevance.cases import Mask
 from training.relevance.galleries import Gallery
 
