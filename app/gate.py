@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -70,6 +72,35 @@ class TokenGate:
         secure = request.url.scheme == "https"
         answer.set_cookie(COOKIE, self._cookie, _MONTH_S, httponly=True, samesite="strict", secure=secure)
         return answer
+
+
+class KnownHosts:
+    """Answers 400 to whoever calls the service by a name that is not its own (DNS rebinding).
+
+    Args:
+        hosts: names and addresses; "*.example.com" for all below one, "*" for any.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, or refuse it."""
+        if scope["type"] in ("http", "websocket") and not self._knows(Headers(scope=scope).get("host", "")):
+            reason = "the service is not known by this name; start it with --allow-host to give it one"
+            await JSONResponse({"error": reason}, 400)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _knows(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return "*" in self._hosts
+        return any(
+            own in ("*", name, f"[{name}]") or (own.startswith("*.") and name.endswith(own[1:])) for own in self._hosts
+        )
 
 
 class SameOrigin:

@@ -70,6 +70,7 @@ class Handlers:
         not_: str = "",
         at: str = "",
         like: str = "",
+        segment: int | None = None,
         near: str = "",
         within: str = "",
         layer: str = "",
@@ -79,6 +80,7 @@ class Handlers:
         offset: int = 0,
         suppress: float = 0.0,
         min_probability: float = 0.0,
+        rerank: str = "",
         relations: bool = True,
         tags: bool = True,
         literal: bool = False,
@@ -93,10 +95,10 @@ class Handlers:
         """
         question = Question(
             text=q.strip() or None, not_=not_.strip() or None, at=at.strip() or None, like=like.strip() or None,
-            near=near.strip() or None, within=inline_region(within) if within.strip() else None,
+            segment=segment, near=near.strip() or None, within=inline_region(within) if within.strip() else None,
             layer=self._layer(layer), since=since.strip() or None, until=until.strip() or None, k=k, offset=offset,
-            suppress=suppress, min_probability=min_probability, relations=relations, tags=tags, image=image, map=map,
-            ground=ground,
+            suppress=suppress, min_probability=min_probability, rerank=rerank or None, relations=relations, tags=tags,
+            image=image, map=map, ground=ground,
         )  # fmt: skip
         index = self.index
         return self._ask(question.query(None if literal else index.reader), index)

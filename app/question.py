@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -251,19 +250,16 @@ def _numbers(given: Sequence[Any], count: int, form: str) -> list[float]:
 def _read_geometry(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise UsageError(f"--within {path}: no such file, nor four numbers WEST,SOUTH,EAST,NORTH, nor H3 cells")
-    if path.suffix.lower() in (".json", ".geojson"):
-        try:
-            return _only_polygons(json.loads(path.read_text("utf-8")), str(path))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--within {path}: not GeoJSON ({error})") from error
     import geopandas
 
     try:
         frame = geopandas.read_file(path)
+        if not isinstance(frame, geopandas.GeoDataFrame):
+            raise UsageError(f"--within {path}: holds no geometries")
         frame = frame if frame.crs is None else frame.to_crs(4326)
-        return _only_polygons(frame.__geo_interface__, str(path))
     except (RuntimeError, ValueError, OSError) as error:
         raise UsageError(f"--within {path}: cannot read it as a vector file ({error})") from error
+    return _only_polygons(frame.__geo_interface__, str(path))
 
 
 def _only_polygons(geojson: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -282,7 +278,9 @@ def _only_polygons(geojson: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _polygons(geojson: Mapping[str, Any]) -> list[dict[str, Any]]:
     kind = geojson.get("type") if isinstance(geojson, Mapping) else None
     if kind == "FeatureCollection":
-        return [geometry for feature in geojson.get("features", []) for geometry in _polygons(feature)]
+        return [geometry for feature in geojson.get("features") or [] for geometry in _polygons(feature)]
+    if kind == "GeometryCollection":
+        return [geometry for part in geojson.get("geometries") or [] for geometry in _polygons(part)]
     if kind == "Feature":
         return _polygons(geojson.get("geometry") or {})
     return [dict(geojson)] if kind in ("Polygon", "MultiPolygon") else []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
 from geoanchor.manifest import read_manifest
 from retrieval.snapshot import derive_serving
 
@@ -45,13 +45,36 @@ def doctor(folder: str | Path, *, repair: bool = False) -> list[Finding]:
     from retrieval.index.lance import LanceStore
 
     folder = Path(folder)
-    findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
-    if repair and any(finding.level == "error" for finding in findings):
-        reseal(folder, LanceStore, derive_serving)
-        findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
+    manifest = read_manifest(folder)
+    try:
+        findings = diagnose(folder, LanceStore.open(folder), manifest)
+        if repair and any(finding.level == "error" for finding in findings):
+            reseal(folder, LanceStore, derive_serving)
+            findings = diagnose(folder, LanceStore.open(folder), read_manifest(folder))
+    except (NotAnIndex, IndexCorrupt) as error:
+        # All else is derived from the tables; they are from the sources.
+        what = (
+            str(error).partition("; ")[0] if isinstance(error, IndexCorrupt) else f"{folder / 'tiles.lance'}: missing"
+        )
+        return [Finding("error", f"{what}; delete {folder} and build the index again, from its sources")]
     broken = any(finding.level == "error" for finding in findings)
-    advice = "" if broken else zoom_advice(folder)
-    return findings + ([Finding("note", advice)] if advice else []) + _review_findings(folder)
+    advice = [] if broken else [Finding("note", text) for text in advices(folder)]
+    return findings + advice + _review_findings(folder)
+
+
+def advices(folder: str | Path) -> list[str]:
+    """What to know or do about an index that is sound."""
+    return [text for text in (zoom_advice(folder), _unread(folder)) if text]
+
+
+def _unread(folder: str | Path) -> str:
+    """Which rows the model has no vectors of, since it does not read their layer; "" where there are none."""
+    manifest = read_manifest(Path(folder))
+    read = {modality for space in manifest.spaces.values() for modality in space.modalities}
+    unread = [f"{count} {layer}" for layer, count in manifest.layers.items() if count and layer not in read]
+    if not unread:
+        return ""
+    return f"model {manifest.model!r} does not read {' and '.join(unread)} pictures: only places and times find them"
 
 
 def zoom_advice(folder: str | Path) -> str:

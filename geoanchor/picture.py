@@ -59,10 +59,13 @@ def decode(data: bytes, where: str, max_pixels: int, background: Rgb = BLACK) ->
     Raises BadInput when it is no picture, is cut short, or is too large.
     """
     with _opened(data, where, max_pixels) as image:
-        size, exif = image.size, read_exif(image)
+        size = image.size
         simple = image.mode in ("RGB", "L") and "transparency" not in image.info
-        turn = turn_of(exif)
         image.draft("RGB", (_LARGE_PX, _LARGE_PX))
+        # Before EXIF: a PNG's may stand behind its pixels, and what is wrong with those is not to be passed over.
+        image.load()
+        exif = read_exif(image)
+        turn = turn_of(exif)
         pixels, nodata = _to_rgb(image if turn is None else image.transpose(turn), background)
         keep = simple and turn is None and image.format in _KEEP_CODED
         return Picture(pixels, size, nodata, gps_point(exif), taken_at(exif), data if keep else None)

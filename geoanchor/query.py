@@ -192,7 +192,7 @@ class Answer(_Frozen):
     """A page of hits.
 
     Attributes:
-        total: rows that passed the filters; note: why fewer than k hits came back.
+        total: rows that passed the filters and can be compared with the query; note: why fewer than k hits came back.
         verdict: "nothing" when even the best hit is more likely wrong than right.
         nearest: the best hits all the same, where the verdict is "nothing": the nearest misses.
         hidden: hits left out of the page; hidden_why: how many for which reason: "improbable" (below the query's

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from geoanchor.errors import BadInput
 from geoanchor.manifest import Manifest
+from geoanchor.picture import read_rgb
 from geoanchor.space import EmbeddingSpace
 from indexer.journal import Journal
 from indexer.plan import Origin
@@ -27,6 +30,8 @@ _HALF_TOLERANCE = 5e-3
 """For vectors that are kept in half precision."""
 _SERVING_KEPT = 2
 """The snapshot in use, and the one before it that a reader may still have open."""
+_AT_ONCE = 512
+"""Pictures in memory."""
 _RESEAL = "`geoanchor doctor --repair` writes it anew"
 _REBUILD = "build the index again, from its sources"
 
@@ -48,6 +53,7 @@ def diagnose(folder: Path, store: IndexStore, manifest: Manifest) -> list[Findin
         *(_vectors(store, space) for space in manifest.spaces.values()),
         _segments(store, manifest),
         _positions(store),
+        _pictures(store),
         _texts(store),
         _files(folder, manifest),
         _leftovers(folder, manifest),
@@ -172,6 +178,30 @@ def _positions(store: IndexStore) -> Iterator[Finding]:
         yield _error(f"{len(ids)} rows have an impossible position, {_some(ids)}; delete them and index again")
     if without.any():
         yield Finding("note", f"{int(without.sum())} of {len(without)} rows have no position: no region will find them")
+
+
+def _pictures(store: IndexStore) -> Iterator[Finding]:
+    """Kept pictures that cannot be decoded."""
+    ids = store.columns(["id"])["id"].to_pylist()
+    damaged: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(ids), _AT_ONCE):
+            table = store.fetch(ids[start : start + _AT_ONCE], ["id", "thumbnail"])
+            names, kept = table["id"].to_pylist(), table["thumbnail"].to_pylist()
+            damaged += [name for name, sound in zip(names, pool.map(_is_sound, kept), strict=True) if not sound]
+    if damaged:
+        yield _error(
+            f"{len(damaged)} rows have a picture that is damaged, {_some(damaged)}; take them out with `geoanchor "
+            "index --remove ID` and index their source again"
+        )
+
+
+def _is_sound(picture: bytes | None) -> bool:
+    """Whether a kept picture can be shown, or there is none."""
+    try:
+        return not picture or read_rgb(picture, "").size > 0
+    except BadInput:
+        return False
 
 
 def _texts(store: IndexStore) -> Iterator[Finding]:

@@ -91,7 +91,8 @@ class Searcher:
         if reranker is not None:
             query = query.model_copy(update={"layer": reranker.layer})
         terms = self._interpreter.terms(query)
-        rows = self._allowed(query, terms)
+        passed = self._filtered(query)
+        rows = self._comparable(query, terms, passed)
         total = len(self._serving) if rows is None else len(rows)
         ranking = with_segments(
             Ranking(self._serving, terms, rows), terms, self._serving, reorder=query.rerank == RERANKER
@@ -102,7 +103,7 @@ class Searcher:
         hits = self._aligned(terms, hits)
         if reranker is not None:
             hits = tuple(reranker.rerank(query, hits))
-        answer = Answer(hits=hits, total=total, note=_note(query, total, len(found)))
+        answer = Answer(hits=hits, total=total, note=_note(query, len(passed), total, len(found)))
         best = found if query.offset == 0 and len(found) >= min(DEPTH, total) else ranking.best(min(DEPTH, total))[1]
         if not verdict.answered(best, rows):
             nearest = hits[:NEAREST] if query.offset == 0 else self._hits(ranking, verdict, *ranking.best(NEAREST), 0)
@@ -112,7 +113,7 @@ class Searcher:
     def scores(self, query: Query) -> tuple[Scores, RowIds]:
         """Every row that the query's filters let pass, with its score, in serving order: what a heat map shows."""
         terms = self._interpreter.terms(query)
-        rows = self._allowed(query, terms)
+        rows = self._comparable(query, terms, self._filtered(query))
         rows = np.arange(len(self._serving)) if rows is None else rows
         return np.sum([term.scores(rows) for term in terms], axis=0), rows
 
@@ -155,9 +156,9 @@ class Searcher:
                 )
         return hits
 
-    def _allowed(self, query: Query, terms: Sequence[Term]) -> RowIds | None:
-        """Sorted positions of the rows that pass every filter; None for all."""
-        serving, parts = self._serving, []
+    def _filtered(self, query: Query) -> RowIds:
+        """Sorted positions of the rows that pass every filter."""
+        serving, parts = self._serving, [np.arange(len(self._serving))]
         if query.region is not None:
             parts.append(region_rows(query.region, serving.places))
         if query.layer is not None:
@@ -165,16 +166,24 @@ class Searcher:
         if query.since is not None or query.until is not None:
             first, last = _microseconds(query.since, np.iinfo(np.int64).min + 1), _microseconds(query.until)
             parts.append(np.flatnonzero((serving.acquired_us >= first) & (serving.acquired_us <= last)))
+        return reduce(_both, sorted(parts, key=len))
+
+    def _comparable(self, query: Query, terms: Sequence[Term], rows: RowIds) -> RowIds | None:
+        """Those of some sorted positions that the terms can rank, without the rows that others shall be like; None for
+        all rows of the index."""
+        parts = [rows]
         if all(isinstance(term, VectorTerm | RelationTerm) for term in terms):
-            present = (serving.present(term.space) for term in terms if isinstance(term, VectorTerm | RelationTerm))
-            parts += [rows for rows in present if rows is not None]
+            present = (
+                self._serving.present(term.space) for term in terms if isinstance(term, VectorTerm | RelationTerm)
+            )
+            parts += [there for there in present if there is not None]
         if any(isinstance(term, PointTerm) for term in terms):
-            parts.append(serving.places.placed)
+            parts.append(self._serving.places.placed)
         liked = [self._interpreter.row(part) for part in query.parts if isinstance(part, LikePart)]
         if liked:
-            parts.append(np.delete(np.arange(len(serving)), liked))
-        rows = reduce(_both, sorted(parts, key=len)) if parts else None
-        return None if rows is not None and len(rows) == len(serving) else rows
+            parts.append(np.delete(np.arange(len(self._serving)), liked))
+        found = reduce(_both, sorted(parts, key=len))
+        return None if len(found) == len(self._serving) else found
 
     def _page(self, ranking: Ranked, query: Query, total: int) -> tuple[Scores, RowIds, int]:
         """Scores and rows of the page, and how many rows were passed over for it as too near to better ones."""
@@ -255,14 +264,20 @@ def _hiding(answer: Answer, least: float, suppressed: int) -> Answer:
     return answer.model_copy(update={"hits": shown, "hidden": sum(told.values()), "hidden_why": told})
 
 
-def _note(query: Query, total: int, count: int) -> str:
-    """Why a page holds fewer than k hits, or ""."""
+def _note(query: Query, passed: int, total: int, count: int) -> str:
+    """Why a page holds fewer than k hits, or "".
+
+    Args:
+        passed: rows that passed the filters; total: of these, those that can be ranked; count: of these, on the page.
+    """
     if count == query.k:
         return ""
     filters = [name for name in ("region", "layer", "since", "until") if getattr(query, name) is not None]
     where = f" after the filters ({', '.join(filters)})" if filters else ""
-    if total == 0:
-        return f"no row is left{where}" if filters else "no row can be compared with this query"
+    if passed == 0:
+        return f"no row is left{where}"
+    of = "" if total == passed else f", {total or 'none'} of which can be compared with this query"
     if query.suppress_m > 0:
-        return f"{total} rows are left{where}; those within {query.suppress_m:g} m of a better one are not shown"
-    return f"only {total} rows are left{where}" + (f", and the page starts at {query.offset}" if query.offset else "")
+        return f"{passed} rows are left{where}{of}; those within {query.suppress_m:g} m of a better one are not shown"
+    starts = f", and the page starts at {query.offset}" if query.offset else ""
+    return f"only {passed} rows are left{where}{of}{starts}"

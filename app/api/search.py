@@ -27,6 +27,7 @@ class Words(BaseModel):
     not_: str = Field(default="", alias="not", description="unlike these words", max_length=2000)
     at: str = Field(default="", description="lat,lng", max_length=100)
     like: str = Field(default="", description="id of a row", max_length=1000)
+    segment: int | None = Field(default=None, ge=0, description="number of a part of that row")
     near: str = Field(default="", description="only within lat,lng,metres", max_length=100)
     within: str = Field(default="", description="only in west,south,east,north or in H3 cells", max_length=20_000)
     layer: str = Field(default="", description="aerial, map or ground", max_length=20)
@@ -36,6 +37,7 @@ class Words(BaseModel):
     offset: Offset = 0
     suppress: float = Field(default=0.0, ge=0, le=1e8, description="metres between hits")
     min_probability: float = Field(default=0.0, ge=0, le=1, description="leave out hits that are less likely")
+    rerank: str = Field(default="", description="segments: by the part that suits best", max_length=100)
     relations: bool = Field(default=True, description='read "A by B" as two things')
     tags: bool = Field(default=True, description="rows whose map tags say what the words name come first")
     literal: bool = Field(default=False, description="take q as it is: no places, dates or minus-words in it")

@@ -10,14 +10,13 @@ from typing import Any
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from app.access import Access
 from app.api import changes, exports, heat, jobs, pictures, rows, search, status, words
 from app.api.faults import Fault, install_faults
 from app.apidocs import docs_page
-from app.gate import SameOrigin, TokenGate
-from app.guard import BodyLimit, SecurityHeaders
+from app.gate import KnownHosts, SameOrigin, TokenGate
+from app.guard import BareHeads, BodyLimit, SecurityHeaders
 from app.handlers import Handlers
 from app.index import Index
 from app.jobs import JobRunner
@@ -83,12 +82,13 @@ def _lifespan(live: LiveIndex, runner: JobRunner) -> Any:
 
 def _install_guards(api: FastAPI, access: Access, metrics: Metrics, max_upload_bytes: int) -> None:
     """From the innermost to the outermost."""
+    api.add_middleware(BareHeads)
     api.add_middleware(BodyLimit, max_bytes=int(max_upload_bytes * _JSON_AND_PICTURE_BYTES) + 65_536)
     if access.token:
         api.add_middleware(TokenGate, token=access.token)
     api.add_middleware(SameOrigin)
     if access.requests_per_s:
         api.add_middleware(Pace, per_s=access.requests_per_s)
-    api.add_middleware(TrustedHostMiddleware, allowed_hosts=list(access.hosts), www_redirect=False)
+    api.add_middleware(KnownHosts, hosts=access.hosts)
     api.add_middleware(Counting, metrics=metrics)
     api.add_middleware(SecurityHeaders)

@@ -99,10 +99,11 @@ def index(
         emit_json(report.model_dump(mode="json"))
     else:
         print(_summary(into, report))
-        if advice := upkeep.zoom_advice(into):
+        for advice in upkeep.advices(into):
             say(advice)
     if not report.rows:
-        raise GeoAnchorError(f"{into}: the index is empty, nothing in the sources could be used")
+        small = "; a raster smaller than half a tile needs a larger --zoom" if report.skipped.get("nodata") else ""
+        raise GeoAnchorError(f"{into}: the index is empty, nothing in the sources could be used{small}")
 
 
 def _summary(into: Path, report: BuildReport) -> str:

@@ -157,7 +157,7 @@ class LanceStore:
         """Columns of some rows by id, in the order of `ids`; ids that do not exist are left out."""
         try:
             return self._tiles.take(self._positions(ids), columns)
-        except (OSError, ValueError):
+        except IndexCorrupt:
             # A compaction may have dropped the files under a reader that has been open since before it.
             if not self._tiles.refresh():
                 raise

@@ -49,12 +49,8 @@ class Table:
         if self._dataset is None:
             import lance
 
-            try:
+            with self._reading():
                 self._dataset = lance.dataset(self._path, version=self._at)
-            except (ValueError, OSError) as error:
-                at = "" if self._at is None else f" version {self._at}"
-                reason = f"{self._path}: cannot read the table{at}; run `geoanchor doctor {self._folder}`"
-                raise IndexCorrupt(reason) from error
         return self._dataset
 
     @property
@@ -75,13 +71,14 @@ class Table:
         return self.version > former
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Whole columns, in table order. Raises UsageError on a column that does not exist."""
+        """Whole columns, in table order. Raises UsageError on a column that does not exist, IndexCorrupt."""
         unknown = set(names) - set(self.schema.names)
         if unknown:
             raise UsageError(
                 f"{self._path}: no column {', '.join(sorted(unknown))}; it has {', '.join(self.schema.names)}"
             )
-        return self.dataset.to_table(list(names))
+        with self._reading():
+            return self.dataset.to_table(list(names))
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One whole column, kept until the next write."""
@@ -90,10 +87,11 @@ class Table:
         return self._cached[name]
 
     def take(self, positions: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        """Columns of the rows at some positions, in that order."""
+        """Columns of the rows at some positions, in that order. Raises IndexCorrupt."""
         if not positions:
             return pa.schema([self.schema.field(name) for name in columns]).empty_table()
-        return self.dataset.take(list(positions), list(columns))
+        with self._reading():
+            return self.dataset.take(list(positions), list(columns))
 
     def chunks(self, order: Any) -> Iterator[pa.RecordBatch]:
         """Whole rows in the order of an array of positions (n,), a few thousand at a time."""
@@ -133,6 +131,15 @@ class Table:
         """Delete the files that only older versions use, and those that a killed writer left."""
         with self._writing():
             self.dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            at = "" if self._at is None else f" version {self._at}"
+            reason = f"{self._path}: cannot read the table{at}; run `geoanchor doctor {self._folder}`"
+            raise IndexCorrupt(reason) from error
 
     @contextmanager
     def _writing(self) -> Iterator[Any]:

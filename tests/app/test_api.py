@@ -117,7 +117,7 @@ def test_files_of_the_page(client: TestClient) -> None:
         ("get", "/api/search?q=red&k=0", {}, 422),
         ("get", f"/api/search?q=red&k={MAX_HITS + 1}", {}, 422),
         ("get", "/api/search?like=nothing", {}, 400),
-        ("get", "/api/search?q=red&rerank=mismatch", {}, 422),
+        ("get", "/api/search?q=red&colour=red", {}, 422),
         ("get", "/api/search?text=red", {}, 422),
         ("get", "/api/changes?cause=shifted", {}, 422),
         ("post", "/api/search", {"content": b"{"}, 422),
@@ -186,3 +186,19 @@ def test_headers_and_hosts(painted_index: Path, client: TestClient) -> None:
     local = TestClient(create_api(geoanchor.open(painted_index), Access(hosts=("127.0.0.1", "localhost"))))
     assert local.get("/api/health", headers={"host": "127.0.0.1:7860"}).status_code == 200
     assert local.get("/api/health", headers={"host": "rebound.example:7860"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/api/info", "/api/search?q=red", "/tiles/aerial.json", "/openapi.json"]
+)
+def test_head_tells_what_get_would_without_the_body(client: TestClient, path: str) -> None:
+    got, told = client.get(path), client.head(path)
+    assert (told.status_code, told.content) == (got.status_code, b"")
+    assert told.headers["content-type"] == got.headers["content-type"]
+
+
+def test_get_takes_segments_and_rerankers_and_refuses_what_it_does_not_know(client: TestClient) -> None:
+    assert client.get("/api/search?like=none&segment=0").status_code == 400
+    answer = client.get("/api/search?q=red&rerank=mismatch")
+    assert (answer.status_code, answer.json()["kind"]) == (400, "UsageError")
+    assert client.get("/api/rows?k=2").status_code == 422

@@ -106,8 +106,13 @@ def test_on_loopback_only_loopback_names_are_answered(index: Index) -> None:
         ("localhost", 200),
         ("evil.example", 400),
         ("127.0.0.1.evil.example", 400),
+        ("[::1]:7860", 200),
+        ("[evil", 400),
+        ("", 400),
     ):
-        assert client.get("/api/health", headers={"host": host}).status_code == status
+        answer = client.get("/api/health", headers={"host": host})
+        assert answer.status_code == status
+        assert ("error" in answer.json()) == (status == 400)
     assert hosts_of("0.0.0.0") == ("*",)
 
 

@@ -16,7 +16,7 @@ from slowly import take_time
 
 import geoanchor
 from app.access import Access
-from app.allowed import allowed_source
+from app.allowed import allowed_source, offered
 from app.api import create_api
 from app.handlers import Forbidden
 from app.jobs import FILE_NAME, JobRequest, command
@@ -140,6 +140,21 @@ def test_what_was_not_allowed_is_not_opened(client: TestClient, pictures: Path, 
     answer = client.post("/api/jobs", json={"source": source.replace("{pictures}", str(pictures))})
     assert answer.status_code == 403, answer.text
     assert client.get("/api/jobs").json()["jobs"] == []
+
+
+def test_no_link_in_a_folder_leads_out_of_what_is_allowed(tmp_path: Path, pictures: Path) -> None:
+    inner, outside = pictures / "inner", tmp_path / "outside"
+    inner.mkdir()
+    outside.mkdir()
+    (inner / "again").symlink_to(pictures)  # round in circles, but inside
+    assert allowed_source(str(inner), (pictures,)) == str(inner.resolve())
+    (pictures / "out").symlink_to(outside)
+    for source in (pictures, inner):
+        with pytest.raises(Forbidden, match="without links that lead out"):
+            allowed_source(str(source), (pictures,))
+    assert allowed_source(str(inner), (pictures, outside)) == str(inner.resolve())
+    assert str(pictures / "out") not in offered((pictures,))
+    assert str(pictures / "inner") in offered((pictures,))
 
 
 def test_what_is_not_there_and_what_is_not_allowed_sound_alike(pictures: Path) -> None:

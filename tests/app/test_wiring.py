@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +170,24 @@ def test_compaction_changes_no_answer(own_index: Path) -> None:
     upkeep.compact(own_index)
     after = geoanchor.open(own_index).search("green", k=32)
     assert [(hit.id, hit.score) for hit in after] == [(hit.id, hit.score) for hit in before]
+
+
+def _truncated(path: Path) -> None:
+    for file in (path / "data").iterdir():
+        os.truncate(file, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"), [("tiles.lance", shutil.rmtree), ("tiles.lance", _truncated), ("texts.lance", shutil.rmtree)]
+)
+def test_a_lost_or_damaged_table_is_a_finding_with_a_way_out(
+    painted_index: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    folder = Path(shutil.copytree(painted_index, tmp_path / "i.index"))
+    damage(folder / name)
+    for repair in (False, True):
+        (finding,) = upkeep.doctor(folder, repair=repair)
+        assert finding.level == "error"
+        assert name in finding.text
+        assert "build the index again" in finding.text
+        assert "geoanchor doctor" not in finding.text

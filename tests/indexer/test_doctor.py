@@ -83,6 +83,10 @@ def test_a_sound_index_has_nothing_wrong(folder: Path) -> None:
         (lambda table: table.drop_columns(["vector_semantic"]), "no vectors of space 'semantic'"),
         (column_as("lat", lambda table: pc.add(table["lat"], 100.0)), "46 rows have an impossible position"),
         (column_as("cell", lambda table: pa.array([0] * len(table))), "46 rows have an impossible position"),
+        (
+            column_as("thumbnail", lambda table: pa.array([b"no picture"] * len(table))),
+            "46 rows have a picture that is",
+        ),
         (column_as("origin", lambda table: pa.array(["x"] * len(table))), "46 rows come from no source"),
     ],
 )
