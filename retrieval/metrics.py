@@ -156,6 +156,36 @@ def auroc_interval(
     return _middle(found)
 
 
+def auroc_gain_error(
+    before: Floats,
+    after: Floats,
+    positive: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    weights: Floats,
+    seed: int = 0,
+    resamples: int = 200,
+) -> float:
+    """Standard error of how far the AUROC of one score lies above that of another, both of the same items (n,).
+
+    By bootstrap: whole groups (n,) are drawn, the same ones for both scores; draws with one class are left out.
+
+    Args:
+        weights: (n,) how much an item counts.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    keys, gains = np.unique(groups, return_inverse=True)[1], []
+    for draws in _drawn(int(keys.max()) + 1, seed, resamples):
+        drawn = np.flatnonzero(draws[keys])
+        if 0 < positive[drawn].sum() < len(drawn):
+            counts = (weights * draws[keys])[drawn]
+            above, below = (
+                roc_auc_score(positive[drawn], scores[drawn], sample_weight=counts) for scores in (after, before)
+            )
+            gains.append(above - below)
+    return float(np.std(gains)) if gains else 0.0
+
+
 def _drawn(groups: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
     """How often each group is drawn, in one resample after another."""
     rng = np.random.default_rng(seed)

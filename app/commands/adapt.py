@@ -54,7 +54,7 @@ def _summary(made: Adaptation) -> str:
 
 
 def _verdict(made: Adaptation) -> str:
-    facts = f"{made.gain:+.3f} on average over {made.pairs} pairs in {made.seconds:.0f} s"
+    facts = f"{made.gain:+.3f} on average (± {made.error:.3f}) over {made.pairs} pairs in {made.seconds:.0f} s"
     if made.kept:
         return f"kept: {facts}; take it back with --undo"
-    return f"not kept, since it is no better: {facts}; the index is as it was"
+    return f"not kept, since it is no better beyond chance: {facts}; the index is as it was"

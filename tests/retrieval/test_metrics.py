@@ -80,3 +80,24 @@ def test_best_threshold_is_the_best_of_all_cuts() -> None:
     scores, positive = rng.normal(size=60), rng.integers(0, 2, 60).astype(bool)
     best = max(metrics.f1_of(scores >= cut, positive) for cut in scores)
     assert metrics.f1_of(scores >= metrics.best_threshold(scores, positive), positive) == pytest.approx(best)
+
+
+def test_the_error_of_a_gain_shrinks_with_groups_and_is_none_where_nothing_changed() -> None:
+    rng = np.random.default_rng(0)
+
+    def error(groups: int, moved: float) -> float:
+        keys = np.repeat(np.arange(groups), 4)
+        positive = np.tile([True, False, False, False], groups)
+        before = rng.normal(size=len(keys)) + positive
+        after = before + moved * rng.normal(size=len(keys))
+        return metrics.auroc_gain_error(before, after, positive, keys, np.ones(len(keys)))
+
+    assert error(50, 0.0) == 0.0
+    few, many = error(50, 1.0), error(800, 1.0)
+    assert 3 < few / many < 5.5  # the root of sixteen
+    # A weight of nothing takes an item out.
+    keys, positive = np.repeat(np.arange(60), 2), np.tile([True, False], 60)
+    before, after = rng.normal(size=(2, 120))
+    weights = (keys < 40).astype(np.float64)
+    few = metrics.auroc_gain_error(before[:80], after[:80], positive[:80], keys[:80], np.ones(80))
+    assert metrics.auroc_gain_error(before, after, positive, keys, weights) == pytest.approx(few, rel=0.35)

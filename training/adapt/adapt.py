@@ -32,7 +32,7 @@ from retrieval.serving import Serving
 from training.adapt.blocks import Blocks, split_blocks
 from training.adapt.ground import pictures_of, read_ground
 from training.adapt.learning import AdaptOptions, Advance, Judged, beliefs, continued, judge
-from training.adapt.record import Adaptation, write_former
+from training.adapt.record import Adaptation, gain_of, write_former
 from training.runlog import Log
 from training.structure.base import Base
 from training.structure.export import decoder_arrays, export_parts
@@ -131,7 +131,7 @@ class _Adapting:
         networks = [self._network(number, np.flatnonzero(fold != number), advance) for number in range(folds)]
         decoders = [self.base.decoder(network) for network in networks]
         after = judge(self.base, ground, beliefs(decoders, fold, pictures), self.options.seed)
-        adaptation = self._adaptation(before.auroc, after.auroc)
+        adaptation = self._adaptation(before.auroc, after.auroc, after.error_over(before, self.options.seed))
         revision = None
         if adaptation.kept:
             last = self._network(folds, np.arange(len(ground)), advance)
@@ -146,9 +146,9 @@ class _Adapting:
         done, total, seed = number * self.steps, (self.blocks.folds + 1) * self.steps, 100 * self.options.seed + number
         return continued(self.base, self.ground, rows, self.steps, seed, lambda step: advance(done + step, total))
 
-    def _adaptation(self, before: dict[str, float], after: dict[str, float]) -> Adaptation:
+    def _adaptation(self, before: dict[str, float], after: dict[str, float], error: float) -> Adaptation:
         return Adaptation(
-            kept=float(np.mean(list(after.values()))) > float(np.mean(list(before.values()))),
+            kept=gain_of(before, after) > error, error=error,
             former_model=self.manifest.model, former_spaces=self.manifest.spaces, pairs=len(self.ground),
             folds=self.blocks.folds, steps=self.steps, seed=self.options.seed, resolution=self.blocks.resolution,
             fold={cell_name(block): number for block, number in self.blocks.fold.items()},

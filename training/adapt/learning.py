@@ -17,10 +17,11 @@ from geoanchor.structure import CLASSES
 from models.codes import CELLS
 from models.decoding import Decoder
 from models.structure import StructureNet
+from retrieval.metrics import auroc_gain_error
 from training.adapt.ground import OwnGround
 from training.structure.base import Base
 from training.structure.batches import Ground
-from training.structure.calibrate import Examples, fit_calibration, judged_by_kind, make_examples
+from training.structure.calibrate import Examples, balanced, fit_calibration, judged_by_kind, make_examples
 from training.structure.fit import StructureSession
 from training.structure.recipe import Decoder as DecoderShape
 from training.structure.recipe import StructureSchedule
@@ -62,6 +63,12 @@ class Judged:
     def auroc(self) -> dict[str, float]:
         """By kind of wrong map."""
         return judged_by_kind(self.examples, self.logits)
+
+    def error_over(self, before: Judged, seed: int) -> float:
+        """Standard error of the mean AUROC's rise over what was said of the same maps before."""
+        examples = self.examples
+        then, now, weights = (some.astype(float) for some in (before.logits, self.logits, balanced(examples.kind)))
+        return auroc_gain_error(then, now, examples.agree, examples.place, weights, seed)
 
     def line(self) -> Vectors:
         """(2,) bias and slope of the logistic curve that suits best."""

@@ -21,11 +21,11 @@ class Adaptation(BaseModel):
     """One adaptation of an index to its own ground.
 
     Attributes:
-        kept: whether it was better, so that the index has it now.
+        kept: whether it was better by more than the gain's standard error, so that the index has it now.
         former_model, former_spaces: of the index before. pairs: learned from. folds, steps, seed: how.
         resolution: of the H3 cells that were kept together; fold: by such a cell, in hexadecimal.
         before, after: AUROC of right maps against each kind of wrong ones, each tile seen by a decoder that never
-            learned from its block. seconds: all in all.
+            learned from its block. error: standard error of the mean's gain. seconds: all in all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,16 +41,22 @@ class Adaptation(BaseModel):
     fold: dict[str, int]
     before: dict[str, float]
     after: dict[str, float]
+    error: float = 0.0
     seconds: float
 
     @property
     def gain(self) -> float:
         """How much the mean AUROC over all kinds of wrong maps rose."""
-        return float(np.mean(list(self.after.values())) - np.mean(list(self.before.values())))
+        return gain_of(self.before, self.after)
 
     def write(self, bundle: Path) -> None:
         """Put it beside the bundle's weights."""
         (bundle / FILE_NAME).write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
+
+
+def gain_of(before: dict[str, float], after: dict[str, float]) -> float:
+    """How much the mean over all kinds rose."""
+    return float(np.mean(list(after.values())) - np.mean(list(before.values())))
 
 
 def read_adaptation(bundle: Path) -> Adaptation:

@@ -147,7 +147,7 @@ def fit_calibration(terms: Vectors, agree: NDArray[np.bool_], kind: NDArray[np.s
 def _logistic(terms: Vectors, agree: NDArray[np.bool_], kind: NDArray[np.str_]) -> Vectors:
     inputs = torch.from_numpy(terms.astype(np.float64))
     wanted = torch.from_numpy(agree.astype(np.float64))
-    weight = torch.from_numpy(_balanced(kind).astype(np.float64))
+    weight = torch.from_numpy(balanced(kind).astype(np.float64))
     line = nn.Linear(terms.shape[1], 1).double()
     optimiser = torch.optim.LBFGS(line.parameters(), max_iter=200, line_search_fn="strong_wolfe")
 
@@ -170,8 +170,7 @@ def _fitted(examples: Examples, rows: NDArray[np.bool_], seed: int) -> dict[str,
     torch.manual_seed(seed)
     inner, outer = nn.Linear(x.shape[1], _HIDDEN), nn.Linear(_HIDDEN, 1)
     optimiser = torch.optim.AdamW([*inner.parameters(), *outer.parameters()], lr=3e-3, weight_decay=0.05)
-    # Right and wrong count the same, whatever their number, and so does each kind of wrong.
-    weight = torch.from_numpy(_balanced(examples.kind[rows]))
+    weight = torch.from_numpy(balanced(examples.kind[rows]))
     for step in range(600):
         optimiser.param_groups[0]["lr"] = 3e-3 * (1 - step / 600)
         logits = outer(torch.relu(inner(inputs)))[:, 0]
@@ -184,7 +183,8 @@ def _fitted(examples: Examples, rows: NDArray[np.bool_], seed: int) -> dict[str,
     return {"mean": mean, "scale": scale, **arrays}
 
 
-def _balanced(kinds: NDArray[np.str_]) -> Vectors:
+def balanced(kinds: NDArray[np.str_]) -> Vectors:
+    """Weights (n,) by which right and wrong maps count the same, and so does each kind of wrong."""
     weight = np.zeros(len(kinds), np.float32)
     wrong = [kind for kind in np.unique(kinds) if kind != "same"]
     for kind in np.unique(kinds):
