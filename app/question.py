@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, first_fault
 from geoanchor.image import Layer, Pixels
 from geoanchor.query import (
     NEGATIVE_WEIGHT,
@@ -217,13 +217,6 @@ def file_bytes(picture: Picture) -> bytes:
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first thing pydantic found wrong, as "where: what"."""
-    fault = error.errors()[0]
-    where = ".".join(str(step) for step in fault["loc"])
-    return f"{where}: {fault['msg']}" if where else fault["msg"].removeprefix("Value error, ")
 
 
 def _several(given: Any) -> list[Any]:

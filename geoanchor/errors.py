@@ -6,7 +6,8 @@ returns: 2 for wrong use, 1 for a failure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 
 class GeoAnchorError(Exception):
@@ -67,3 +68,16 @@ class ModelNotFound(UsageError):
 
 class OfflineError(GeoAnchorError):
     """Something would have to be fetched and the network is switched off."""
+
+
+class _Faults(Protocol):
+    """What pydantic and FastAPI raise."""
+
+    def errors(self) -> Sequence[Any]: ...
+
+
+def first_fault(error: _Faults) -> str:
+    """The first thing that pydantic found wrong, as "where: what"."""
+    fault = error.errors()[0]
+    where, what = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, first_fault
 
 FILE_NAME = "geoanchor.toml"
 MAX_PIXELS = 100_000_000
@@ -64,5 +64,4 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{path}: setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise UsageError(f"{path}: setting {first_fault(error)}") from error

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from geoanchor.errors import BadInput, ModelNotFound
+from geoanchor.errors import BadInput, ModelNotFound, first_fault
 from geoanchor.protocols import Encoder
 from geoanchor.settings import Settings
 from geoanchor.space import EmbeddingSpace, Metric, Modality, Number
@@ -171,9 +171,7 @@ def read_bundle(folder: Path) -> BundleManifest:
     try:
         manifest = BundleManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadInput(str(path), f"not a bundle manifest: {where}: {first['msg']}") from error
+        raise BadInput(str(path), f"not a bundle manifest: {first_fault(error)}") from error
     missing = [m for spec in manifest.spaces.values() for m in spec.modalities if m not in manifest.branches]
     if missing:
         raise BadInput(str(path), f"a space names the modality {missing[0]}, for which the bundle has no branch")

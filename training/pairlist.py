@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, first_fault
+from training.sheet import Row, rows_of
 from training.swaps import derangement
 
 _AERIAL = ("aerial", "aerials", "image", "images", "imagery", "sat", "satellite")
@@ -60,25 +61,25 @@ def read_pairs(path: Path, split: str | None = None, seed: int = 0) -> list[Pair
     if split is not None:
         raise UsageError(f"{path}: a CSV of pairs has no splits; leave --split out")
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            pairs = [_resolved(pair, path.parent) for pair in _rows(csv.DictReader(file), path)]
-    except (OSError, UnicodeDecodeError) as error:
+        pairs = [_resolved(pair, path.parent) for pair in _pairs(rows_of(path.read_bytes()), path)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: cannot read pairs ({error})") from error
     if not pairs:
         raise UsageError(f"{path}: holds no pairs")
     return pairs
 
 
-def _rows(reader: csv.DictReader[str], path: Path) -> Iterator[Pair]:
-    missing = {"aerial", "map", "label"} - set(reader.fieldnames or ())
+def _pairs(rows: Iterator[Row], path: Path) -> Iterator[Pair]:
+    header = [name.strip() for name in next(rows, (0, []))[1]]
+    missing = {"aerial", "map", "label"} - set(header)
     if missing:
         raise UsageError(f"{path}: column {', '.join(sorted(missing))} is missing; needs aerial, map, label")
-    for row in reader:
+    for line, fields in rows:
+        row = dict(zip(header, fields, strict=False))
         try:
             yield Pair.model_validate({name: row[name] for name in Pair.model_fields if row.get(name)})
         except ValidationError as error:
-            first = error.errors()[0]
-            raise UsageError(f"{path}, line {reader.line_num}: {first['loc'][0]}: {first['msg']}") from error
+            raise UsageError(f"{path}, line {line}: {first_fault(error)}") from error
 
 
 def _resolved(pair: Pair, folder: Path) -> Pair:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, first_fault
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -224,8 +224,7 @@ def read_recipe(path: Path, kind: type[R], overrides: Sequence[str] = (), smoke:
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{path}: recipe {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise UsageError(f"{path}: recipe {first_fault(error)}") from error
 
 
 def read_tree(path: Path) -> dict[str, Any]:

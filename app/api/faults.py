@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app.handlers import Busy, Forbidden, NotFound
-from geoanchor.errors import BadInput, GeoAnchorError, IndexLocked, OfflineError, SpaceMismatch, UsageError
+from geoanchor.errors import BadInput, GeoAnchorError, IndexLocked, OfflineError, SpaceMismatch, UsageError, first_fault
 
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
@@ -49,9 +49,7 @@ def install_faults(api: FastAPI, folder: Path) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def _on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        return fault(f"{where}: {first['msg']}", 422)
+        return fault(first_fault(error), 422)
 
     @api.exception_handler(HTTPException)
     async def _on_http(_request: Request, error: HTTPException) -> JSONResponse:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 from geoanchor.errors import UsageError
 from geoanchor.feature import Feature
@@ -24,7 +25,8 @@ class CaptionedSource:
 
     def __init__(self, source: TileSource, captions: Mapping[str, str]) -> None:
         self._source = source
-        self._captions = captions
+        # One name may be written in two ways of Unicode, by the file system and in the list.
+        self._captions = {normalize("NFC", name): caption for name, caption in captions.items()}
 
     @property
     def uri(self) -> str:
@@ -74,5 +76,5 @@ class CaptionedSource:
         self._source.close()
 
     def _caption(self, ref: TileRef) -> str:
-        path = ref.key or ref.id
+        path = normalize("NFC", ref.key or ref.id)
         return self._captions.get(path) or self._captions.get(PurePosixPath(path).name) or ""

@@ -66,8 +66,9 @@ _KINDS: tuple[_Kind, ...] = (
     _Kind("xyz", _template, "indexer.sources.xyz:open_xyz"),
     _Kind("mbtiles", _suffix(".mbtiles"), "indexer.sources.mbtiles:open_mbtiles"),
     _Kind("pmtiles", _suffix(".pmtiles"), "indexer.sources.pmtiles:open_pmtiles"),
-    _Kind("osm", _suffix(".osm.pbf", ".osm", ".osm.gz", ".osm.bz2", ".geojson", ".geojsonl", ".geoparquet", ".parquet"),
-          "indexer.sources.osm:open_osm"),
+    _Kind("osm", _suffix(
+        ".osm.pbf", ".osm", ".osm.gz", ".osm.bz2", ".geojson", ".geojsonl", ".json", ".geoparquet", ".parquet"),
+        "indexer.sources.osm:open_osm"),
     _Kind("raster", _suffix(".tif", ".tiff", ".vrt", ".jp2"), "indexer.sources.raster:open_raster"),
     _Kind("tar", _suffix(".tar", ".tar.gz", ".tgz"), "indexer.sources.folder:open_tar"),
     _Kind("folder", lambda uri: Path(uri).is_dir(), "indexer.sources.folder:open_folder"),
@@ -96,4 +97,7 @@ def _kind(uri: str) -> _Kind:
             return kind
     if not urlsplit(uri).scheme and not Path(uri).exists():
         raise UsageError(f"{uri}: no such file or folder")
-    raise UsageError(f"{uri}: no reader for this kind of source; readers: {', '.join(kind.name for kind in _KINDS)}")
+    known = ", ".join(kind.name for kind in _KINDS)
+    raise UsageError(
+        f"{uri}: no reader for this kind of source; readers: {known} (osm reads GeoJSON and GeoParquet too)"
+    )

@@ -27,6 +27,9 @@ _DRIVERS = ["GTiff", "VRT", "JP2OpenJPEG", "JPEG", "PNG", "WEBP", "BMP", "GIF"]
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _CMYK = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black)
 
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(\d\d)\2(\d\d)(?:[0-2]\d[0-5]\d[0-5]\d)?(?!\d)")
+"""20150701, 2015-07-01 or 20150701101112, of which the day is taken."""
+
 Inks = Literal["grey", "rgb", "cmyk", "palette"]
 Rgba = NDArray[np.uint8]
 """(4, h, w): red, green, blue, and 255 where there is data."""
@@ -159,9 +162,9 @@ def _place(path: Path, dataset: Any) -> Georeference | None:
 
 
 def _date_in(name: str) -> datetime | None:
-    for digits in re.findall(r"(?<!\d)(?:19|20)\d{6}(?!\d)", name):
+    for year, _, month, date in _DATE.findall(name):
         try:
-            day = datetime.strptime(digits, "%Y%m%d")
+            day = datetime.strptime(year + month + date, "%Y%m%d")
         except ValueError:
             continue
         if day.year <= datetime.now().year:

@@ -1,13 +1,14 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shapely.geometry import box
+from shapely.geometry import box, shape
 
 from app.question import NEGATIVE_WEIGHT, Question, inline_region, moment, read_query, region
 from geoanchor.errors import UsageError
@@ -129,3 +130,37 @@ def test_a_query_is_saved_and_replayed(tmp_path: Path) -> None:
     path.write_text('{"parts": []}')
     with pytest.raises(UsageError, match="not a query"):
         read_query(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "mark"),
+    [
+        ({"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [1, 2]}, SQUARE]}, ""),
+        ({"type": "Feature", "properties": {}, "geometry": SQUARE}, "\ufeff"),
+    ],
+)
+def test_whatever_geojson_holds_polygons_says_where(tmp_path: Path, content: dict[str, Any], mark: str) -> None:
+    path = tmp_path / "area.geojson"
+    path.write_text(mark + json.dumps(content), "utf-8")
+    found = region(path)
+    assert isinstance(found, PolygonRegion)
+    assert shape(found.geometry).equals(shape(SQUARE))
+
+
+def test_geojson_in_metres_is_made_degrees(tmp_path: Path) -> None:
+    path = tmp_path / "area.json"
+    metres = geopandas.GeoSeries([shape(SQUARE)], crs=4326).to_crs(32632)
+    path.write_text(metres.to_json(to_wgs84=False), "utf-8")
+    tree = json.loads(path.read_text("utf-8"))
+    tree["crs"] = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32632"}}
+    path.write_text(json.dumps(tree), "utf-8")
+    found = region(path)
+    assert isinstance(found, PolygonRegion)
+    assert shape(found.geometry).hausdorff_distance(shape(SQUARE)) < 1e-6
+
+
+def test_a_file_without_features_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "area.geojson"
+    path.write_text('{"type": "FeatureCollection", "features": null}', "utf-8")
+    with pytest.raises(UsageError, match=r"area\.geojson"):
+        region(path)

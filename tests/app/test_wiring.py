@@ -3,6 +3,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -144,6 +145,14 @@ def test_captions_belong_to_their_pictures(photos: Path, tmp_path: Path) -> None
     listed.write_text('[{"image": "green.png", "captions": ["x"]}]')
     with pytest.raises(UsageError, match=r"green\.png"):
         geoanchor.build(str(photos), tmp_path / "i", captions=listed)
+
+
+def test_a_name_is_found_in_whichever_way_unicode_writes_it(photos: Path, tmp_path: Path) -> None:
+    composed = photos / "Grün.png"
+    (photos / "red.png").rename(composed)
+    listed = tmp_path / "captions.json"
+    listed.write_text(json.dumps([{"image": normalize("NFD", composed.name), "captions": ["a roof"]}]), "utf-8")
+    assert geoanchor.build(str(photos), tmp_path / "i", model="toy", captions=listed).texts == 1
 
 
 def test_rows_and_sources_are_removed(own_index: Path) -> None:

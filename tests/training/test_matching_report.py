@@ -338,3 +338,16 @@ def test_every_picture_that_cannot_be_read_is_named_once(layout: Path) -> None:
 def test_pairs_saved_by_a_spreadsheet_are_read(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_bytes("\ufeffaerial,map,label\na.png,m.png,1\n".encode())
     assert [pair.label for pair in read_pairs(tmp_path / "pairs.csv")] == [1]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_however_a_spreadsheet_parts_its_fields(tmp_path: Path, mark: str) -> None:
+    lines = ["aerial,map,label", "a.png,b.png,1", "", ",,", "c.png,d.png,0"]
+    path = tmp_path / "pairs.csv"
+    path.write_text("\r\n".join(lines).replace(",", mark), "utf-8")
+    assert [(pair.aerial.name, pair.map.name, pair.label) for pair in read_pairs(path)] == [
+        ("a.png", "b.png", 1), ("c.png", "d.png", 0)
+    ]  # fmt: skip
+    path.write_text(path.read_text("utf-8") + f"\ne.png{mark}f.png{mark}7", "utf-8")
+    with pytest.raises(UsageError, match=r"line 6: label: .*1"):
+        read_pairs(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, first_fault
 from training.anchors.schema import Anchor
 
 
@@ -22,7 +22,7 @@ def read_anchors(path: Path) -> list[Anchor]:
         try:
             found.append(Anchor.model_validate_json(line))
         except ValidationError as error:
-            raise UsageError(f"{path}, line {number}: no anchor ({error.errors()[0]['msg']})") from error
+            raise UsageError(f"{path}, line {number}: no anchor ({first_fault(error)})") from error
     return found
 
 

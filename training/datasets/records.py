@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, first_fault
 from training.datasets.captioned import Captioned
 
 
@@ -38,6 +38,4 @@ def read_json(data: bytes, path: Path) -> list[Captioned]:
             for own in images
         ]
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageError(f"{path}: not a list of images with captions: {where}: {first['msg']}") from error
+        raise UsageError(f"{path}: not a list of images with captions: {first_fault(error)}") from error

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, first_fault
 from geoanchor.tiling import cell_at, cell_name
 from training.datasets.captioned import Captioned
 
@@ -43,6 +43,8 @@ def of_split(items: list[Captioned], split: str | None, path: Path) -> list[Capt
         chosen = read_manifest(Path(file)).part(items, name)
     else:
         chosen = [item for item in items if item.split == split]
+    if not items:
+        raise UsageError(f"{path}: holds no captioned picture")
     if not chosen:
         known = ", ".join(sorted({item.split or "none" for item in items})) or "none"
         raise UsageError(f"{path}: no picture of split {split!r}; splits in it: {known}")
@@ -134,4 +136,4 @@ def read_manifest(path: Path) -> SplitManifest:
     except OSError as error:
         raise UsageError(f"{path}: cannot read the split manifest ({error.strerror})") from error
     except ValidationError as error:
-        raise UsageError(f"{path}: not a split manifest that can be used: {error.errors()[0]['msg']}") from error
+        raise UsageError(f"{path}: not a split manifest that can be used: {first_fault(error)}") from error

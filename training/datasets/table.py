@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, first_fault
 from training.datasets.captioned import Captioned
+from training.sheet import rows_of
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "image": ("filepath", "image_name", "image", "filename", "file_name", "image_path", "path"),
@@ -31,15 +31,12 @@ def read_table(data: bytes, path: Path) -> list[Captioned] | None:
     they are. Raises UsageError that names the bad line.
     """
     try:
-        text = data.decode("utf-8-sig")
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in text.partition("\n")[0] else ",")
-        columns = _columns(next(rows, []))
+        rows = rows_of(data)
+        columns = _columns(next(rows, (0, []))[1])
         if not {"image", "captions"} <= columns.keys():
             return None
         listed = {} if "split" in columns else _listed(path)
-        return [
-            item for row in rows if any(row) and (item := _item(row, columns, listed, f"{path}: line {rows.line_num}"))
-        ]
+        return [item for line, row in rows if (item := _item(row, columns, listed, f"{path}: line {line}"))]
     except UnicodeDecodeError:
         return None
     except csv.Error as error:
@@ -68,8 +65,7 @@ def _item(row: Sequence[str], columns: Mapping[str, int], listed: Mapping[str, s
             {"split": listed.get(image)} | fields | {"image": image, "captions": (fields["captions"],)}
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise UsageError(f"{where}: {first_fault(error)}") from error
 
 
 def _listed(path: Path) -> dict[str, str]:

@@ -165,6 +165,8 @@ def test_native_facts_dates_and_provenance(tmp_path: Path) -> None:
     assert image.source == str(named)
     assert image.id.startswith("aerial/m_4709963_se_14_1_20090818-")
     assert image.id.endswith(f"/{image.tile}")
+    for name in ("a_2009-08-18.tif", "b_20090818101112.tif", "c_20090818T101112.tif"):
+        assert read_all(write(tmp_path / name, ramp()))[0].acquired == datetime(2009, 8, 18)
     for impossible in ("a_20201340.tif", "a_19991231999.tif", "a_29990101.tif"):
         assert read_all(write(tmp_path / impossible, ramp()))[0].acquired is None
 
