@@ -6,7 +6,7 @@ import base64
 import math
 from collections.abc import Iterator, Sequence
 
-from app.mosaic import Mosaic
+from app.mosaic import Mosaic, media_type
 from geoanchor.image import Layer
 from geoanchor.query import Hit
 from geoanchor.tiling import (
@@ -143,5 +143,4 @@ def _mark(rank: int, box: Frame, left: float, top: float, scale: float) -> str:
 
 def data_uri(data: bytes) -> str:
     """A picture as a data URI."""
-    kind = "png" if data[:4] == b"\x89PNG" else "webp" if data[8:12] == b"WEBP" else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:{media_type(data)};base64,{base64.b64encode(data).decode()}"

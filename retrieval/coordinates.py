@@ -78,10 +78,12 @@ def _of_commas(match: re.Match[str]) -> tuple[float, float] | None:
 
 
 def _of_angles(match: re.Match[str]) -> tuple[float, float] | None:
-    """Two angles of which one at least is marked as latitude or longitude by its letter."""
+    """Two angles, one marked as latitude by its letter, the other as longitude."""
     first, second = _angle(match, "a"), _angle(match, "b")
     letters = first[1] + second[1]
     if len(letters) != 2 or (letters[0] in "NS") == (letters[1] in "NS"):
+        return None
+    if any(float(match[name + part] or "0") >= 60 for name in "ab" for part in "ms"):
         return None
     lat, lng = (first[0], second[0]) if first[1] in "NS" else (second[0], first[0])
     return (lat, lng) if abs(lat) <= 90 and abs(lng) <= 180 else None

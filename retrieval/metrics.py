@@ -88,10 +88,10 @@ def expected_precision(scores: NDArray[np.float32], right: NDArray[np.bool_], k:
     return found
 
 
-def percent(hits: Floats, ks: Sequence[int] = KS) -> dict[str, float]:
-    """{"R@1": ..., ...} in percent from per-query hits (q, len(ks))."""
-    means = hits.mean(axis=0) if len(hits) else np.zeros(len(ks))
-    return {f"R@{k}": round(100 * float(mean), 2) for k, mean in zip(ks, means, strict=True)}
+def percent(hits: Floats) -> dict[str, float]:
+    """{"R@1": ..., ...} in percent from per-query hits (q, len(KS))."""
+    means = hits.mean(axis=0) if len(hits) else np.zeros(len(KS))
+    return {f"R@{k}": round(100 * float(mean), 2) for k, mean in zip(KS, means, strict=True)}
 
 
 def chance(relevant: Sequence[NDArray[np.int64]], gallery: int, ks: Sequence[int] = KS) -> dict[str, float]:

@@ -16,7 +16,8 @@ _HEAD = """# The command line
 Made from the program by `make docs`; do not edit.
 
 stdout carries results only; progress and logs go to stderr. Exit codes: 0 success, 2 wrong use, 1 failure, 130 stopped
-by Ctrl+C, each with one sentence on stderr that says what, where and what to do. `serve` is meant to be stopped so, and exits with 0.
+by Ctrl+C, each with one sentence on stderr that says what, where and what to do. `serve` is meant to be stopped so, and
+exits with 0.
 """
 
 

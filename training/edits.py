@@ -89,7 +89,6 @@ def edit(
     seed: int,
     strength: float = 1.0,
     size_px: int = 256,
-    donors: FeatureSource | None = None,
 ) -> Edit | None:
     """Make the map of one tile wrong; the same arguments give the same edit.
 
@@ -100,13 +99,13 @@ def edit(
 
     Args:
         features: the true map; tile: where to edit it.
-        donor: another tile to take content from, of `donors` (default: of `features`).
+        donor: another tile to take content from.
         strength: 0..1. size_px: side of `Edit.classes` and `Edit.mask`.
     Returns:
         The edit, or None where it would change nothing: no buildings, no roads, no room.
     """
     rng = np.random.default_rng([seed, KINDS.index(kind), tile.z, tile.x, tile.y])
-    here, there = Ground(features, tile), Ground(donors or features, donor)
+    here, there = Ground(features, tile), Ground(features, donor)
     change = _MAKERS[kind](here, there, strength, rng)
     if change is None:
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.markdown import line
+
 _WHOLE = ("auroc", "f1_match", "f1_mismatch", "auroc_imagery_swapped")
 
 
@@ -13,12 +15,12 @@ def matching_table(result: Mapping[str, Any]) -> str:
     rows = {result["score"]: result} | dict(result["baselines"])
     kinds, changed = list(result["kinds"]), [name for name, own in result["changed"].items() if "auroc" in own]
     header = ["score", *_WHOLE, *(f"AUROC {name}" for name in (*kinds, *changed))]
-    lines = [_line(header), _line(["---"] * len(header))]
+    lines = [line(header), line(["---"] * len(header))]
     for name, row in rows.items():
         whole = [_cell(row[measure], row["intervals"].get(measure)) for measure in _WHOLE]
         parts = [_cell(row["kinds"][kind]["auroc"], row["kinds"][kind]["interval"]) for kind in kinds]
         parts += [_cell(row["changed"][share]["auroc"], None) for share in changed]
-        lines.append(_line([name, *whole, *parts]))
+        lines.append(line([name, *whole, *parts]))
     counted = f"{result['pairs']} pairs, {result['skipped']} skipped"
     return "\n".join([f"{counted}, model {result['model']}, threshold {result['threshold']}", "", *lines])
 
@@ -27,7 +29,3 @@ def _cell(value: float | None, interval: list[float] | None) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from training.markdown import line
 from training.published import Row, other_protocol, published
 
 _KS = ("R@1", "R@5", "R@10")
@@ -23,15 +24,15 @@ def recall_report(result: Mapping[str, Any]) -> str:
         f"Mean recall **{result['mean_recall']:.2f}** {_ends(result['intervals']['mean_recall'])} over "
         f"{result['images']} images with {result['captions']} captions; {result['skipped']} images skipped.",
         "",
-        _line(("", *_KS)),
-        _line(("---", *("---:" for _ in _KS))),
+        line(("", *_KS)),
+        line(("---", *("---:" for _ in _KS))),
     ]
     for way, title in _WAYS.items():
         ends = result["intervals"][way]
-        lines.append(_line((title, *(f"{result[way][k]:.2f} {_ends(ends[k])}" for k in _KS))))
+        lines.append(line((title, *(f"{result[way][k]:.2f} {_ends(ends[k])}" for k in _KS))))
         alike = result["text_equivalent"][way]
-        lines.append(_line((f"{title}, the same words count", *(f"{alike[k]:.2f}" for k in _KS))))
-        lines.append(_line((f"{title}, by chance", *(f"{result['chance'][way][k]:.2f}" for k in _KS))))
+        lines.append(line((f"{title}, the same words count", *(f"{alike[k]:.2f}" for k in _KS))))
+        lines.append(line((f"{title}, by chance", *(f"{result['chance'][way][k]:.2f}" for k in _KS))))
     return "\n".join([
         *lines, "",
         f"Percent; brackets: 95 % bootstrap over images (seed {result['seed']}); {result['ties']}. "
@@ -42,8 +43,8 @@ def recall_report(result: Mapping[str, Any]) -> str:
 def comparison(dataset: str, results: Sequence[Row]) -> str:
     """Published rows of a data set and ours, by mean recall, as Markdown; ours are bold."""
     rows = sorted([*published(dataset), *results], key=lambda row: row.mean)
-    lines = [f"# {dataset.upper()}", "", _line(_HEAD), _line(("---", *("---:" for _ in range(7)), *("---",) * 4))]
-    lines += [_line(_cells(row)) for row in rows]
+    lines = [f"# {dataset.upper()}", "", line(_HEAD), line(("---", *("---:" for _ in range(7)), *("---",) * 4))]
+    lines += [line(_cells(row)) for row in rows]
     lines += ["", "Recall in percent. I→T: image to text, T→I: text to image. Brackets: 95 % bootstrap over images."]
     if ours := [row for row in results if "official" not in row.gallery]:
         lines.append(f"{', '.join(row.name for row in ours)}: not on the official test half; see the gallery.")
@@ -65,7 +66,3 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _ends(interval: Sequence[float]) -> str:
     return f"[{interval[0]:.2f}, {interval[1]:.2f}]"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -138,7 +138,19 @@ def test_signs_letters_and_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["10 20", "3, 4", "95.5, 190.2", "version 1.2.3", "48N", "route 66", "12:30", "1.5 km"]
+    "text",
+    [
+        "10 20",
+        "3, 4",
+        "95.5, 190.2",
+        "version 1.2.3",
+        "48N",
+        "route 66",
+        "12:30",
+        "1.5 km",
+        "48.1N, 16.3",
+        "48°75'N 16°3'E",
+    ],
 )
 def test_what_is_no_coordinate(text: str) -> None:
     assert list(coordinates(text)) == []

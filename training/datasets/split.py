@@ -106,7 +106,6 @@ def divide(
     items: Sequence[Captioned],
     by: By = "name",
     shares: dict[str, int] | None = None,
-    resolution: int = BLOCK_RESOLUTION,
 ) -> SplitManifest:
     """Share pictures out, 2:1:7 where nothing else is said; adding pictures moves none from one part to another.
 
@@ -116,17 +115,17 @@ def divide(
     order = [part for part, share in shares.items() for _ in range(share)]
     images: dict[str, list[str]] = {part: [] for part in shares}
     for item in items:
-        images[order[bucket(_key(item, by, resolution), len(order))]].append(item.image)
+        images[order[bucket(_key(item, by), len(order))]].append(item.image)
     kept = {part: tuple(sorted(names)) for part, names in images.items()}
-    return SplitManifest(by=by, resolution=resolution if by == "block" else None, shares=shares, images=kept)
+    return SplitManifest(by=by, resolution=BLOCK_RESOLUTION if by == "block" else None, shares=shares, images=kept)
 
 
-def _key(item: Captioned, by: By, resolution: int) -> str:
+def _key(item: Captioned, by: By) -> str:
     if by == "name":
         return item.image
     if item.lng is None or item.lat is None:
         raise UsageError(f"{item.image} has no lng and lat, so it lies in no block; split by name")
-    return cell_name(cell_at(item.lng, item.lat, resolution))
+    return cell_name(cell_at(item.lng, item.lat, BLOCK_RESOLUTION))
 
 
 def read_manifest(path: Path) -> SplitManifest:

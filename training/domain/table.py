@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.markdown import line
+
 BASE = "no adaptation"
 
 
@@ -15,10 +17,10 @@ def matrix_table(result: Mapping[str, Any]) -> str:
     """
     transfers = result["transfers"]
     rows = list(dict.fromkeys(row for own in transfers.values() for row in own))
-    lines = [_line(["", *transfers]), _line(["---"] * (1 + len(transfers)))]
-    lines += [_line([row, *(_cell(own, row) for own in transfers.values())]) for row in rows]
-    lines.append(_line(["chance", *(f"{own[BASE]['chance']:.2f}" for own in transfers.values())]))
-    lines.append(_line(["pictures, captions", *(_counted(own) for own in transfers.values())]))
+    lines = [line(["", *transfers]), line(["---"] * (1 + len(transfers)))]
+    lines += [line([row, *(_cell(own, row) for own in transfers.values())]) for row in rows]
+    lines.append(line(["chance", *(f"{own[BASE]['chance']:.2f}" for own in transfers.values())]))
+    lines.append(line(["pictures, captions", *(_counted(own) for own in transfers.values())]))
     return "\n".join([_head(result), "", *lines])
 
 
@@ -50,7 +52,3 @@ def _cell(own: Mapping[str, Any], row: str) -> str:
 
 def _counted(own: Mapping[str, Any]) -> str:
     return f"{own[BASE]['images']}, {own[BASE]['captions']}"
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -14,6 +14,7 @@ from geoanchor.structure import shares
 from models.codes import CELLS
 from models.decoding import Decoder, resized
 
+_TURNS = 3
 WINDOW = 2 / 3
 """Side of the smaller frames, as a share of the picture's; two of them lie half their side apart."""
 
@@ -42,10 +43,8 @@ class Variants:
         return np.stack([shares(self.classes[row], CELLS) for row in rows])
 
 
-def make_variants(
-    decoder: Decoder, sets: list[tuple[Pixels, NDArray[np.uint8]]], rng: np.random.Generator, turns: int = 3
-) -> Variants:
-    """Each picture whole, `turns` times turned and mirrored, and as two windows half a window apart.
+def make_variants(decoder: Decoder, sets: list[tuple[Pixels, NDArray[np.uint8]]], rng: np.random.Generator) -> Variants:
+    """Each picture whole, three times turned and mirrored, and as two windows half a window apart.
 
     Args:
         sets: aerial (n, h, w, 3) and classes (n, h, w) of data sets that must not be mixed in swaps.
@@ -59,7 +58,7 @@ def make_variants(
     first = 0
     for number, (aerial, maps) in enumerate(sets):
         for row, (picture, drawn) in enumerate(zip(aerial, maps, strict=True)):
-            for _ in range(turns):
+            for _ in range(_TURNS):
                 turned, told = _turned(rng, picture, drawn)
                 _add(group, place, partner, 2 * number, first + row, -1)
                 pixels.append(resized(np.ascontiguousarray(turned), size))
