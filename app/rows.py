@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.image import Layer
 from geoanchor.protocols import RowIds
-from geoanchor.query import RowFacts, hit_cell
-from geoanchor.tiling import Bounds
+from geoanchor.query import RowFacts, row_fields
 from retrieval.cells import CellRows, by_cell
 from retrieval.serving import Serving
 
@@ -59,16 +57,4 @@ class Rows:
         return np.arange(len(self._serving)) if layer is None else self._serving.layers[layer]
 
     def _read(self, places: RowIds) -> list[RowFacts]:
-        return [_row(facts) for facts in self._serving.facts(places)]
-
-
-def _row(facts: dict[str, Any]) -> RowFacts:
-    address = [facts[name] for name in "zxy"]
-    corners = [facts[name] for name in ("west", "south", "east", "north")]
-    return RowFacts(
-        id=facts["id"], layer=facts["layer"], tile=None if None in address else (address[0], address[1], address[2]),
-        bounds=None if None in corners else Bounds(*corners), lng=facts["lng"], lat=facts["lat"],
-        cell=hit_cell(facts["cell"]), source=facts["source"] or "", caption=facts["caption"] or "",
-        tags=tuple(facts["tags"] or ()), gsd_m=facts["gsd_m"], acquired=facts["acquired"],
-        attribution=facts["attribution"] or "",
-    )  # fmt: skip
+        return [RowFacts(**row_fields(facts)) for facts in self._serving.facts(places)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -213,6 +214,22 @@ class Answer(_Frozen):
         return len(self.hits) + self.hidden_why.get("improbable", 0)
 
 
-def hit_cell(cell: int | None) -> str | None:
-    """H3 name of a row's cell, None where the row has no position (0)."""
-    return cell_name(cell) if cell else None
+def row_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `RowFacts` from the columns that the store of record keeps of a row."""
+    address = row["z"], row["x"], row["y"]
+    corners = row["west"], row["south"], row["east"], row["north"]
+    return {
+        "id": row["id"],
+        "layer": row["layer"],
+        "tile": None if None in address else address,
+        "bounds": None if None in corners else Bounds(*corners),
+        "lng": row["lng"],
+        "lat": row["lat"],
+        "cell": cell_name(row["cell"]) if row["cell"] else None,  # 0 where it has no position
+        "source": row["source"] or "",
+        "caption": row["caption"] or "",
+        "tags": tuple(row["tags"] or ()),
+        "gsd_m": row["gsd_m"],
+        "acquired": row["acquired"],
+        "attribution": row["attribution"] or "",
+    }

@@ -9,7 +9,7 @@ import numpy as np
 
 from geoanchor.change import Change, Review
 from geoanchor.protocols import Judgement, RowIds
-from geoanchor.query import hit_cell
+from geoanchor.query import row_fields
 from geoanchor.tiling import Bounds
 from retrieval.causes import Differences, diagnose, differences, kinds
 from retrieval.outline import outline
@@ -19,6 +19,8 @@ from retrieval.survey import Survey
 
 _NOWHERE = frozenset({"shifted", "cloud or no data", "agrees", "not enough structure"})
 """Causes that concern no part of a tile more than another."""
+_SHOWN = ("tile", "bounds", "lng", "lat", "cell", "acquired", "attribution")
+"""What of its picture a change tells."""
 
 
 def tell(
@@ -47,7 +49,8 @@ def tell(
             nodata=(nodata.get(aerial["id"]) or 0.0, nodata.get(map_id or "") or 0.0),
             moved_m=(float(own_m[i, 0]), float(own_m[i, 1])) if survey.moved[place] else None,
         )  # fmt: skip
-        bounds = Bounds(*(aerial[side] for side in ("west", "south", "east", "north")))
+        fields = row_fields(aerial)
+        bounds = fields["bounds"]
         yield Change(
             id=pair_id(map_id, aerial["id"]),
             rank=i + 1,
@@ -59,9 +62,8 @@ def tell(
             offset_m=(round(float(whole_m[i, 0]), 2), round(float(whole_m[i, 1]), 2)) if informative else None,
             map_id=map_id,
             aerial_id=aerial["id"],
-            bounds=bounds,
             review=settled.get(place),
-            **_facts(aerial),
+            **{name: fields[name] for name in _SHOWN},
             **({} if told.cause in _NOWHERE else _where(found, i, bounds)),
         )
 
@@ -73,16 +75,4 @@ def _where(found: Differences, at: int, bounds: Bounds) -> dict[str, Any]:
         "map_only": kinds(found.map_only[at]),
         "outline": shape,
         "disagreeing": round(share, 4),
-    }
-
-
-def _facts(row: dict[str, Any]) -> dict[str, Any]:
-    address = (row["z"], row["x"], row["y"])
-    return {
-        "tile": None if None in address else address,
-        "lng": row["lng"],
-        "lat": row["lat"],
-        "cell": hit_cell(row["cell"]),
-        "acquired": row["acquired"],
-        "attribution": row["attribution"] or "",
     }

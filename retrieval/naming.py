@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from geoanchor.places import fold
-from geoanchor.protocols import RowIds
 from geoanchor.words import stems, tag_phrase
 from retrieval.serving import Serving
 
@@ -73,23 +71,8 @@ class Naming:
 
     def _rows_with(self, tag: str) -> Mask:
         out = np.zeros(len(self._serving), bool)
-        bearers, rows = self._tagged
-        out[rows[bearers.get(tag, slice(0))]] = True
+        out[self._serving.bearing(tag)] = True
         return out
-
-    @cached_property
-    def _tagged(self) -> tuple[dict[str, slice], RowIds]:
-        """Rows of every tag, those of one after those of another; and where each tag's lie."""
-        column = self._serving.rows.column("tags")
-        tags = pc.list_flatten(column).dictionary_encode()
-        codes = tags.indices.to_numpy(zero_copy_only=False)
-        ends = np.cumsum(np.bincount(codes, minlength=len(tags.dictionary))).tolist()
-        bearers = {
-            tag: slice(start, end)
-            for tag, start, end in zip(tags.dictionary.to_pylist(), [0, *ends], ends, strict=False)
-        }
-        rows = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
-        return bearers, rows[np.argsort(codes, kind="stable")]
 
 
 def _words(text: str) -> tuple[str, ...]:

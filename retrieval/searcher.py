@@ -10,16 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
 from geoanchor.errors import UnsupportedModality
 from geoanchor.image import Layer, Pixels
 from geoanchor.protocols import Details, Encoder, Reranker, RowIds
-from geoanchor.query import Answer, Hit, ImagePart, LikePart, Query, hit_cell
+from geoanchor.query import Answer, Hit, ImagePart, LikePart, Query, row_fields
 from geoanchor.settings import MAX_PIXELS
-from geoanchor.tiling import Bounds
 from retrieval.calibration import Calibration
 from retrieval.counterpart import CounterpartTerm
 from retrieval.interpreter import Interpreter
@@ -213,7 +211,7 @@ class Searcher:
         if likely is not None:
             reasons = [why | {"probability": round(float(p), 4)} for why, p in zip(reasons, likely, strict=True)]
         return tuple(
-            _hit(fact, offset + i + 1, float(score), why)
+            Hit(**row_fields(fact), rank=offset + i + 1, score=float(score), why=why)
             for i, (fact, score, why) in enumerate(zip(facts, scores, reasons, strict=True))
         )
 
@@ -231,29 +229,6 @@ def _microseconds(moment: datetime | None, otherwise: int = np.iinfo(np.int64).m
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-def _hit(fact: dict[str, Any], rank: int, score: float, why: dict[str, Any]) -> Hit:
-    corners = [fact[name] for name in ("west", "south", "east", "north")]
-    address = [fact[name] for name in ("z", "x", "y")]
-    return Hit(
-        id=fact["id"],
-        rank=rank,
-        score=score,
-        layer=fact["layer"],
-        tile=None if None in address else (address[0], address[1], address[2]),
-        bounds=None if None in corners else Bounds(*corners),
-        lng=fact["lng"],
-        lat=fact["lat"],
-        cell=hit_cell(fact["cell"]),
-        source=fact["source"] or "",
-        caption=fact["caption"] or "",
-        tags=tuple(fact["tags"] or ()),
-        gsd_m=fact["gsd_m"],
-        acquired=fact["acquired"],
-        attribution=fact["attribution"] or "",
-        why=why,
-    )
 
 
 def _hiding(answer: Answer, least: float, suppressed: int) -> Answer:

@@ -197,6 +197,25 @@ class Serving:
         pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
         return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
+    def bearing(self, tag: str) -> RowIds:
+        """Sorted positions of the rows that bear a tag."""
+        rows, places = self._bearers
+        return rows[places.get(tag, slice(0))]
+
+    @cached_property
+    def _bearers(self) -> tuple[RowIds, dict[str, slice]]:
+        """Rows of every tag, those of one after those of another; and where each tag's lie."""
+        column = self.rows.column("tags")
+        tags = pc.list_flatten(column).dictionary_encode()
+        codes = tags.indices.to_numpy(zero_copy_only=False)
+        ends = np.cumsum(np.bincount(codes, minlength=len(tags.dictionary))).tolist()
+        places = {
+            tag: slice(start, end)
+            for tag, start, end in zip(tags.dictionary.to_pylist(), [0, *ends], ends, strict=False)
+        }
+        rows = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
+        return rows[np.argsort(codes, kind="stable")], places
+
     @cached_property
     def names(self) -> pa.RecordBatch | None:
         """Names of places in order of their keys, None where the index was built without any."""

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
-import pyarrow.compute as pc
 
 from geoanchor.places import SETTLEMENTS
-from geoanchor.protocols import RowIds
 from geoanchor.words import tag_phrase
 from retrieval.gazetteer import Gazetteer
 from retrieval.region import region_rows
@@ -57,19 +55,12 @@ def _mixed(tags: list[str]) -> list[str]:
     return sorted(tags, key=lambda tag: (turn[tag], _KEYS.index(tag.partition("=")[0])))
 
 
-def _bearers(serving: Serving, tag: str) -> RowIds:
-    """Rows that bear a tag."""
-    column = serving.rows.column("tags")
-    parents = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
-    return np.unique(parents[pc.equal(pc.list_flatten(column), tag).to_numpy(zero_copy_only=False)])
-
-
 def _related(serving: Serving, things: dict[str, str]) -> Iterator[str]:
     """ "A by the B" for things that do lie near each other."""
     places, names = serving.places, list(things)[:12]
     for first in names:
         for second in names:
-            here, there = _bearers(serving, things[first]), _bearers(serving, things[second])
+            here, there = serving.bearing(things[first]), serving.bearing(things[second])
             if first == second or first in second or second in first or not len(here):
                 continue
             lng, lat = float(places.lng[here[0]]), float(places.lat[here[0]])
@@ -87,7 +78,7 @@ def _placed(serving: Serving, gazetteer: Gazetteer, things: dict[str, str]) -> I
         if place.kind in SETTLEMENTS:
             region = RadiusRegion(lng=place.lng, lat=place.lat, radius_m=place.radius_m)
             inside = region_rows(region, serving.places)
-            thing = next((name for name in things if np.isin(_bearers(serving, things[name]), inside).any()), None)
+            thing = next((name for name in things if np.isin(serving.bearing(things[name]), inside).any()), None)
             if thing:
                 yield f"{thing} near {place.name}"
 

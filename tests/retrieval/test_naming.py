@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 
 from indexer.concepts import CONCEPTS, tags_of
 from retrieval.naming import Naming
+from retrieval.serving import Serving
 from training.relevance.fit import meanings
 
 TAGS = [["leisure=stadium"], [], ["leisure=pitch", "sport=tennis"], None, ["leisure=pitch"], ["natural=water"]]
@@ -20,13 +20,9 @@ CALLED = {
 
 
 def naming(tags: Sequence[str] = ()) -> Naming:
-    rows = pa.record_batch({"tags": pa.array(TAGS, pa.list_(pa.string()))})
-
-    class Rows(SimpleNamespace):
-        def __len__(self) -> int:
-            return int(rows.num_rows)
-
-    return Naming(Rows(rows=rows), CALLED, tags)  # type: ignore[arg-type]
+    serving = Serving.__new__(Serving)
+    serving.rows = pa.record_batch({"tags": pa.array(TAGS, pa.list_(pa.string()))})
+    return Naming(serving, CALLED, tags)
 
 
 def bearing(text: str, tags: Sequence[str] = ()) -> list[list[int]]:
