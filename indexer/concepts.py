@@ -216,7 +216,7 @@ def concepts_of(tags: Mapping[str, str], area_m2: float = 0.0) -> tuple[Concept,
     """
     main: Concept | None = None
     extras = []
-    for key in _KEYS & tags.keys():
+    for key in sorted(_KEYS & tags.keys()):
         value = tags[key]
         for selector in _selectors(key, value):
             if not _holds(selector.condition, tags, area_m2):
@@ -225,6 +225,7 @@ def concepts_of(tags: Mapping[str, str], area_m2: float = 0.0) -> tuple[Concept,
                 extras.append(selector.concept)
             elif main is None or selector.concept.rank < main.rank:
                 main = selector.concept
+    extras = list({concept.name: concept for concept in extras}.values())
     return (main, *extras) if main else tuple(extras)
 
 

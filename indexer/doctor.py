@@ -17,7 +17,7 @@ from geoanchor.manifest import Manifest
 from geoanchor.picture import read_rgb
 from geoanchor.space import EmbeddingSpace
 from indexer.journal import Journal
-from indexer.plan import Origin
+from indexer.plan import Origin, StoredRow
 from indexer.seal import origin_of, recounted
 from indexer.store import IndexStore
 
@@ -95,7 +95,7 @@ def _stray_rows(store: IndexStore, known: set[Origin]) -> int:
     return sum(
         count
         for (uri, layer, zoom), count in rows.items()
-        if not {Origin(uri, layer, zoom), Origin(uri, layer, None)} & known
+        if not any(origin.owns(StoredRow("", uri, layer, zoom)) for origin in known)
     )
 
 

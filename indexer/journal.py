@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,11 +87,14 @@ class Journal:
     def commits(self, version: int) -> Sequence[Commit]:
         """Commits that were made, given the store's version; those that were not are taken out of the log."""
         made: list[Commit] = []
-        lines = self._path.read_text("utf-8").splitlines(keepends=True)
+        # A name may hold what Unicode calls the end of a line, too.
+        lines = re.split(r"(?<=\n)", self._path.read_text("utf-8"))
         for line in lines[1:]:
+            if not line.endswith("\n"):  # cut off by the kill
+                break
             try:
                 commit = Commit.model_validate(json.loads(line))
-            except ValueError:  # cut off by the kill
+            except ValueError:
                 break
             if commit.version > version:
                 break

@@ -49,7 +49,7 @@ _SCHEMA = pa.schema(
 class NamedSource(Protocol):
     """A source whose features bear names."""
 
-    def named(self) -> Sequence[Feature]:
+    def named(self) -> Iterable[Feature]:
         """The features that its pictures are drawn from and whose names are worth finding."""
 
 

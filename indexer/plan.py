@@ -14,7 +14,8 @@ from geoanchor.tiling import cell_at
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which rows belong to a source: those that came through its uri, on its layer and zoom (None: on any)."""
+    """Which rows belong to a source: those that came through its uri, on its layer and zoom (None: on any); also those
+    on no zoom, whole pictures beside a mosaic."""
 
     uri: str
     layer: Layer
@@ -22,7 +23,8 @@ class Origin:
 
     def owns(self, row: StoredRow) -> bool:
         """Whether a row of the index came from here."""
-        return row.uri == self.uri and row.layer == self.layer and self.zoom in (None, row.zoom)
+        on_zoom = row.zoom is None or self.zoom in (None, row.zoom)
+        return row.uri == self.uri and row.layer == self.layer and on_zoom
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,12 +67,14 @@ def polygon_masks(features: Sequence[Feature], tile: Tile) -> list[Mask]:
 
 def _filled(shape: shapely.Geometry) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     """Pixels whose middle lies in an area given in pixels."""
-    canvas = Image.new("1", (SIDE_PX, SIDE_PX))
-    draw = ImageDraw.Draw(canvas)
+    filled = np.zeros((SIDE_PX, SIDE_PX), bool)
     for part in shapely.get_parts(shape):
         if part.geom_type != "Polygon":
             continue
+        canvas = Image.new("1", (SIDE_PX, SIDE_PX))
+        draw = ImageDraw.Draw(canvas)
         for ring, inside in ((part.exterior, 1), *((hole, 0) for hole in part.interiors)):
             # Pillow counts from the middle of pixels.
             draw.polygon([(x - 0.5, y - 0.5) for x, y in ring.coords], fill=inside)
-    return np.asarray(canvas)
+        filled |= np.asarray(canvas)
+    return filled

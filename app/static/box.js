@@ -28,7 +28,7 @@ export class Box extends EventTarget {
     const understand = debounced(() => this.#understandTyped(), PAUSE_MS);
     this.#input.addEventListener("input", understand);
     document.querySelector("#attach").addEventListener("click", () => document.querySelector("#file").click());
-    document.querySelector("#file").addEventListener("change", ({ target }) => { this.#take(target.files); target.value = ""; });
+    document.querySelector("#file").addEventListener("change", ({ target }) => { this.#take([...target.files]); target.value = ""; });
     this.#acceptDrops();
     document.addEventListener("keydown", (event) => {
       if (event.key !== "/" || event.target.closest("input, select, textarea, dialog")) return;
@@ -53,12 +53,12 @@ export class Box extends EventTarget {
     this.#chips.replaceChildren(...chips(question, phrase, this.readable, this.#handlers));
   }
 
-  /* What a text means, asked for but once. */
-  async understand(text, signal) {
+  /* What a text means, asked for but once, whoever asks: no question's end ends it for another. */
+  async understand(text) {
     const words = text.trim();
     if (!words) return null;
     if (!this.#phrases.has(words)) {
-      const asked = ask("/api/parse", { body: { text: words }, signal });
+      const asked = ask("/api/parse", { body: { text: words } });
       asked.catch(() => this.#phrases.delete(words));
       if (this.#phrases.size > MOST_PHRASES) this.#phrases.clear();
       this.#phrases.set(words, asked);

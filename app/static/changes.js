@@ -5,7 +5,7 @@ import { controls } from "./controls.js";
 import { icon, make, thumbnail, toast } from "./dom.js";
 import { readFacts } from "./facts.js";
 import { ringsOf } from "./geometry.js";
-import { review } from "./review.js";
+import { cover, review } from "./review.js";
 import { ask, download } from "./service.js";
 import { noMap, skeleton, trouble } from "./states.js";
 
@@ -20,7 +20,12 @@ let found = null, cells = null, chosen = null, cause = "", within = "", shown = 
 
 form.addEventListener("submit", (event) => { event.preventDefault(); compare(); });
 document.addEventListener("keydown", key);
-addEventListener("popstate", () => { readAddress(); choose(byId(addressed()) ?? listed()[0]); });
+addEventListener("popstate", () => {
+  const before = within;
+  readAddress();
+  if (within !== before) compare();
+  else choose(byId(addressed()) ?? listed()[0], false);
+});
 queue.addEventListener("mouseover", ({ target }) => atlas?.light(Number(target.closest("li")?.dataset.rank) || null));
 start();
 
@@ -114,14 +119,15 @@ function choose(change, remember = true) {
   for (const item of queue.children) item.firstChild.setAttribute("aria-current", String(item.dataset.change === chosen?.id));
   if (!chosen) { stage.replaceChildren(nothingLeft()); return; }
   queue.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
-  stage.replaceChildren(...review(chosen, shown, { decide, step, show: (now) => { shown = now; choose(chosen, false); } }));
+  stage.replaceChildren(...review(chosen, shown, { decide, step, show: (now) => { shown = { ...shown, ...now }; cover(stage, shown); } }));
   atlas?.light(chosen.rank);
   if (remember) { history.pushState(null, "", "#" + address()); atlas?.goTo(chosen); }
 }
 
 /* To the next place or the one before; the last one stays. */
 function step(by) {
-  choose(neighbour(by) ?? chosen);
+  const next = neighbour(by);
+  if (next) choose(next);
 }
 
 async function decide(decision, note) {
@@ -148,7 +154,7 @@ function key(event) {
   }
   const note = stage.querySelector('[name="note"]');
   const act = {
-    j: () => choose(neighbour(1) ?? chosen), k: () => choose(neighbour(-1) ?? chosen),
+    j: () => step(1), k: () => step(-1),
     a: () => chosen && decide("accept", note.value), r: () => chosen && decide("reject", note.value),
     h: () => stage.querySelector('[name="heat"]')?.click(), o: () => stage.querySelector('[name="outline"]')?.click(), n: () => note?.focus(),
   }[event.key];

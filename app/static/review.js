@@ -38,8 +38,14 @@ function pictures(change, shown) {
   return swipe(image(change.aerial_id, "imagery"), image(change.map_id, "map"), "How much of the map lies over the imagery", [heat, lines].filter(Boolean));
 }
 
+/* Which of both lies over the pictures now; everything else stays as it is. */
+export function cover(stage, { heat, outline }) {
+  stage.querySelector(".evidence").hidden = !heat;
+  stage.querySelector(".disagreeing")?.toggleAttribute("hidden", !outline);
+}
+
 function tick(name, words, key, shown, acts) {
-  const box = make("input", { type: "checkbox", name, checked: shown[name], onchange: () => acts.show({ ...shown, [name]: box.checked }) });
+  const box = make("input", { type: "checkbox", name, checked: shown[name], onchange: () => acts.show({ [name]: box.checked }) });
   return make("label", { class: "tick" }, box, words, make("kbd", { "aria-hidden": "true" }, key));
 }
 

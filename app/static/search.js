@@ -95,7 +95,7 @@ async function go(asked, { remember = true } = {}) {
   if (isEmpty(question)) { box.show(question, null); drawEmpty(); return; }
   const wait = setTimeout(() => { gallery.node.isConnected ? gallery.node.setAttribute("aria-busy", "true") : stage.replaceChildren(skeleton()); say("Searching …"); }, SKELETON_MS);
   try {
-    const phrase = await box.understand(question.text, signal);
+    const phrase = await box.understand(question.text);
     if (signal.aborted) return;
     box.show(question, phrase);
     query = toQuery(question, phrase?.query);

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
 from geoanchor.errors import UsageError
-from geoanchor.feature import Feature
+from geoanchor.feature import Feature, FeatureSource
 from geoanchor.image import Layer, TileImage
 from geoanchor.protocols import TileRef, TileSource
 from indexer.names import NamedSource
@@ -48,7 +48,12 @@ class CaptionedSource:
         """Text that must be shown with the pictures, or ""."""
         return self._source.attribution
 
-    def named(self) -> Sequence[Feature]:
+    @property
+    def features(self) -> FeatureSource:
+        """The source's own. AttributeError where it has none: then this is no source of features either."""
+        return self._source.features  # type: ignore[attr-defined, no-any-return]
+
+    def named(self) -> Iterable[Feature]:
         """The source's own."""
         return self._source.named() if isinstance(self._source, NamedSource) else ()
 

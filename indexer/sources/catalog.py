@@ -132,10 +132,11 @@ def _items_in(document: Json, where: str) -> Iterator[pystac.Item | BadInput]:
 
 def _item(document: Json, base: str, where: str) -> pystac.Item | BadInput:
     try:
-        item = pystac.Item.from_dict(document, preserve_dict=True)
+        # An item's own idea of where it lies may be of another machine, and its assets would be looked for there.
+        links = [link for link in document.get("links") or () if link.get("rel") != "self"]
+        item = pystac.Item.from_dict({**document, "links": links}, preserve_dict=True)
     except (pystac.STACError, pystac.STACTypeError, ValueError, KeyError, TypeError, AttributeError) as error:
         return BadInput(without_secrets(where), f"not a STAC item ({type(error).__name__})")
-    # Where it really lies: an item's own idea of it may be of another machine.
     item.set_self_href(base)
     return item
 

@@ -64,7 +64,9 @@ class EmbeddingRows:
         self.spaces = _read_spaces(path, vectors.shape[1])
         self._space = next(iter(self.spaces)) if self.spaces else "semantic"
         self._name, self._path, self._within = source_name(path), path, options.within
-        self._stamp = file_stamp(path.stat())
+        table_file = path.with_suffix(".csv")
+        beside = [table_file] if path.suffix == ".npy" else []
+        self._stamp = " ".join(file_stamp(file.stat()) for file in (path, *beside))
         self._vectors = vectors
         self._ids = _ids(path, table)
         self._positions = read_positions(table, str(path))
@@ -136,7 +138,8 @@ def _length(column: pa.Array) -> int:
     """Length of most of a batch's vectors."""
     if pa.types.is_fixed_size_list(column.type):
         return int(column.type.list_size)
-    return int(Counter(pa.compute.list_value_length(column).to_pylist()).most_common(1)[0][0] or 0)
+    lengths = Counter(pa.compute.list_value_length(column).drop_null().to_pylist())
+    return int(lengths.most_common(1)[0][0]) if lengths else 0
 
 
 def _fill(target: Vectors, column: pa.Array) -> None:

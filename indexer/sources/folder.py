@@ -117,7 +117,10 @@ class Pictures:
 
     def _stamp(self, name: str) -> str:
         entries = self._files.entries
-        return " ".join(entries[part].stamp for part in (name, *sidecars(name, entries)))
+        parts = [entries[part].stamp for part in (name, *sidecars(name, entries))]
+        if _suffix(name) in RASTERS and self._options.bands:
+            parts.append(",".join(map(str, self._options.bands)))
+        return " ".join(parts)
 
 
 class Mixed:

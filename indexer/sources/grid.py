@@ -114,7 +114,8 @@ def plain_text(markup: str) -> str:
 
 
 def without_secrets(uri: str) -> str:
-    """The same address with keys and tokens in its query blotted out, fit for messages and rows."""
+    """The same address, fit for messages and rows: a password, and keys and tokens in its query, are blotted out."""
+    uri = re.sub(r"(?<=://)[^/@?#]*@", "***@", uri)
     return re.sub(r"(?i)([?&][^=&]*(?:key|token|signature|sig|secret|password)=)[^&]+", r"\1***", uri)
 
 

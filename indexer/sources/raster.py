@@ -41,12 +41,19 @@ class RasterTiles:
         uri: as named on the command line; name: short and unique, part of every id.
         scenes: by the name of their file, all with a georeference; of scenes of one date the first wins.
         broken: file name -> why it cannot be used.
+        reader: one that several sources share; None makes an own one.
     """
 
     attribution = ""
 
     def __init__(
-        self, uri: str, name: str, scenes: Mapping[str, Scene], broken: Mapping[str, BadInput], options: SourceOptions
+        self,
+        uri: str,
+        name: str,
+        scenes: Mapping[str, Scene],
+        broken: Mapping[str, BadInput],
+        options: SourceOptions,
+        reader: Reader | None = None,
     ) -> None:
         self.uri = uri
         self.layer: Layer = options.layer or "aerial"
@@ -58,7 +65,7 @@ class RasterTiles:
         middle = sorted(range(len(self._gsd_m)), key=self._gsd_m.__getitem__)[len(self._gsd_m) // 2]
         lat = _placed(self._scenes[middle]).center[1]
         self.zoom = zoom_for_gsd(self._gsd_m[middle], lat, options.size_px) if options.zoom is None else options.zoom
-        self._reader = Reader()
+        self._reader = reader or Reader()
         self._boxes = shapely.STRtree([_area(_placed(scene).bounds) for scene in self._scenes])
         self._stretches: dict[tuple[str, int], Stretch] = {}
         self._lock = threading.Lock()
@@ -160,8 +167,11 @@ class RasterTiles:
         return joint_stamp([*(scene.stamp for scene in chosen), f"{self._options.bands} {self._options.size_px}"])
 
 
-def open_raster(uri: str, options: SourceOptions) -> RasterTiles:
+def open_raster(uri: str, options: SourceOptions, reader: Reader | None = None) -> RasterTiles:
     """One georeferenced raster file.
+
+    Args:
+        reader: one that several sources share, since each keeps files open.
 
     Raises UsageError when there is no such file or it lacks a band asked for, BadInput when it is no raster or says
     nothing of where it lies.
@@ -173,7 +183,7 @@ def open_raster(uri: str, options: SourceOptions) -> RasterTiles:
     scene = open_scene(path, options.bands, offline=options.settings.offline)
     if scene.placed is None:
         raise BadInput(uri, f"{NOT_PLACED}, or index the folder it lies in to use it as a plain picture")
-    return RasterTiles(uri, source_name(path), {path.name: scene}, {}, options)
+    return RasterTiles(uri, source_name(path), {path.name: scene}, {}, options, reader)
 
 
 def check_bands(options: SourceOptions) -> None:

@@ -47,7 +47,8 @@ class _Kind:
 
 
 def _suffix(*suffixes: str) -> Callable[[str], bool]:
-    return lambda uri: urlsplit(uri).path.lower().endswith(suffixes)
+    # A file may be called what an address would be cut at.
+    return lambda uri: (uri if Path(uri).exists() else urlsplit(uri).path).lower().endswith(suffixes)
 
 
 def _scheme(*names: str) -> Callable[[str], bool]:

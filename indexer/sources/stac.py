@@ -20,6 +20,7 @@ from indexer.sources.grid import boxes_meet, without_secrets
 from indexer.sources.raster import open_raster
 from indexer.sources.registry import SourceOptions
 from indexer.sources.remote import local_view
+from indexer.sources.scenereader import Reader
 
 _RGB = ("red", "green", "blue")
 
@@ -56,7 +57,7 @@ class StacImages:
     def __init__(
         self, uri: str, items: Sequence[pystac.Item | BadInput], credits: Sequence[str], options: SourceOptions
     ) -> None:
-        self.uri, self.zoom = uri, options.zoom
+        self.uri, self.zoom = without_secrets(uri), options.zoom
         self.layer: Layer = options.layer or "aerial"
         self._options = options
         self._items: dict[str, pystac.Item | BadInput] = {}
@@ -66,6 +67,7 @@ class StacImages:
             self._credits.setdefault(_name(item), credit)
         self.attribution = "; ".join(sorted(set(self._credits.values()) - {""}))
         self._opened: dict[str, TileSource] = {}
+        self._reader = Reader()
         self._lock = threading.Lock()
 
     def plan(self) -> Iterator[TileRef]:
@@ -116,7 +118,7 @@ class StacImages:
                     place = str(local_view(place, options.settings))
                     # What may be asked for was decided there: with the network off, this machine alone.
                     options = replace(options, settings=options.settings.model_copy(update={"offline": False}))
-                self._opened[name] = open_raster(place, options)
+                self._opened[name] = open_raster(place, options, self._reader)
             return self._opened[name]
 
 

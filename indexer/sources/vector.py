@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,7 @@ class VectorTiles:
         if self.layer == "map" and self._style.name != "standard":
             yield self._style.name
 
-    def named(self) -> Sequence[Feature]:
+    def named(self) -> Iterable[Feature]:
         """The features of the options' box; their names are those that the index can be asked for."""
         within = self._options.within
         # A tile whose centre lies in the box may hold only things beside the box.

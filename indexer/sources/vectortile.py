@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -86,10 +87,18 @@ class DrawnTiles(VectorTiles):
     def plan(self) -> Iterator[TileRef]:
         """Tiles of the store; deeper than its deepest zoom, those that hold at least one feature."""
         for tile in self.features.store.tiles(self.features.zoom):
-            stamp = self.features.store.stamp(tile)
+            stamp = f"{self.features.store.stamp(tile)}@{self._options.size_px}"
             for part in self._parts(tile):
                 if in_box(part.center, self._options.within):
                     yield TileRef(f"{self._prefix}/{part}", tile=part, stamp=stamp)
+
+    def named(self) -> Iterator[Feature]:
+        """The features of the options' box, tile by tile; tiles that cannot be read are passed over."""
+        box = self._options.within or self.features.extent
+        for tile in self.features.store.tiles(self.features.zoom):
+            if boxes_meet(tile.bounds, box):
+                with suppress(BadInput):
+                    yield from self.features.features(tile.bounds)
 
     def close(self) -> None:
         """Close the store."""

@@ -66,6 +66,30 @@ def test_map_and_imagery_one_over_the_other(page: Any) -> None:
     assert page.locator(".evidence").is_hidden()
     page.keyboard.press("o")
     assert page.locator(".disagreeing").is_hidden()
+    page.keyboard.press("o")
+    assert page.locator(".disagreeing").is_visible()
+
+
+def test_what_lies_over_the_pictures_leaves_note_and_focus_alone(page: Any) -> None:
+    page.keyboard.press("n")
+    page.keyboard.type("a tent")
+    page.keyboard.press("Escape")
+    heat = page.locator('[name="heat"]')
+    heat.focus()
+    page.keyboard.press("Space")
+    assert page.locator(".evidence").is_hidden()
+    assert page.locator('[name="note"]').input_value() == "a tent"
+    assert page.evaluate("document.activeElement.name") == "heat"
+
+
+def test_back_goes_back_and_out_again(page: Any) -> None:
+    start, first = page.url, chosen(page)
+    for _ in range(3):  # there are but two places
+        page.keyboard.press("j")
+    assert chosen(page) != first
+    page.go_back()
+    page.wait_for_url(start)
+    assert chosen(page) == first
 
 
 def test_a_reviewer_decides_by_keyboard_and_is_not_asked_again(page: Any, index: Index) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,16 @@ def test_words_give_cards_and_pins(page: Any, red: Tile) -> None:
     assert "32 of 32 places" in page.locator(".note").inner_text()
     assert page.evaluate("location.hash").startswith("#q=red&weak=1")
     assert page.title() == "red · GeoAnchor"
+
+
+def test_the_same_words_asked_twice_at_once_are_answered(page: Any) -> None:
+    page.route("**/api/parse", lambda route: (time.sleep(0.3), route.continue_()))
+    try:
+        page.get_by_label("What to find").fill("red and nothing else")
+        drawn(page, lambda: (page.keyboard.press("Enter"), page.keyboard.press("Enter")))
+        assert ids(page)
+    finally:
+        page.unroute("**/api/parse")
 
 
 def test_what_is_not_wanted_is_a_chip_that_can_be_taken_out(page: Any) -> None:

@@ -65,6 +65,14 @@ def test_a_chosen_picture_finds_its_place(page: Any, painted_folder: Path, paint
     assert white in ids(page)[0]
 
 
+def test_several_pictures_chosen_at_once_are_all_asked_with(
+    page: Any, painted_folder: Path, painted_tiles: dict[Tile, str]
+) -> None:
+    files = [str(painted_folder / f"{tile_of(painted_tiles, colour)}.png") for colour in ("white", "red", "blue")]
+    drawn(page, lambda: page.locator("#file").set_input_files(files))
+    assert page.evaluate("location.hash").count("picture=") == 3
+
+
 @pytest.mark.parametrize("event", ["drop", "paste"])
 def test_a_dropped_or_pasted_picture(
     page: Any, painted_folder: Path, painted_tiles: dict[Tile, str], event: str

@@ -46,6 +46,14 @@ def test_several_parts_are_one_mask() -> None:
     assert mask.area == pytest.approx(0.08, abs=0.01)
 
 
+def test_an_island_in_a_hole_stays_whichever_comes_first() -> None:
+    ring = shapely.difference(part(0.1, 0.1, 0.9, 0.9), part(0.3, 0.3, 0.7, 0.7))
+    island = part(0.4, 0.4, 0.6, 0.6)
+    for parts in ((ring, island), (island, ring)):
+        [mask] = polygon_masks([Feature("a", shapely.MultiPolygon(parts))], TILE)
+        assert mask.area == pytest.approx(0.64 - 0.16 + 0.04, abs=0.01)
+
+
 def test_lines_specks_and_neighbours_give_no_mask() -> None:
     features = [
         Feature("line", shapely.LineString([part(0, 0, 1, 1).bounds[:2], part(0, 0, 1, 1).bounds[2:]])),

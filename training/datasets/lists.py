@@ -55,7 +55,7 @@ def read_list(path: Path) -> list[Captioned]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
+        lines = path.read_text("utf-8", errors="replace").split("\n")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); captions and names belong together") from error
     while lines and not lines[-1].strip():

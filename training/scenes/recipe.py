@@ -63,7 +63,7 @@ class Objective(Strict):
 class ScenesSchedule(Schedule):
     """The schedule of any training; `drawn` of the pictures of a step are drawn tiles, the rest are real."""
 
-    drawn: int = Field(default=32, ge=0)
+    drawn: int = Field(default=32, gt=0)
 
 
 class ScenesRecipe(Strict):

@@ -161,6 +161,24 @@ def test_null_vectors_first_do_not_shift_the_others(tmp_path: Path) -> None:
     np.testing.assert_array_equal(source.read(refs[10]).vectors["semantic"], VECTORS[10])
 
 
+def test_mostly_null_vectors_are_bad_rows_and_no_crash(tmp_path: Path) -> None:
+    values = [None] * (N - 3) + VECTORS[N - 3 :].tolist()
+    source = open_embeddings(parquet(tmp_path, embedding=pa.array(values, pa.list_(pa.float32()))), SourceOptions())
+    refs = list(source.plan())
+    np.testing.assert_array_equal(source.read(refs[N - 1]).vectors["semantic"], VECTORS[N - 1])
+    with pytest.raises(BadInput):
+        source.read(refs[0])
+
+
+def test_a_changed_table_beside_the_vectors_changes_every_stamp(tmp_path: Path) -> None:
+    uri = npy(tmp_path)
+    before = [ref.stamp for ref in open_embeddings(uri, SourceOptions()).plan()]
+    with open(tmp_path / "rows.csv", "a", encoding="utf-8") as table:
+        table.write("\n")
+    after = [ref.stamp for ref in open_embeddings(uri, SourceOptions()).plan()]
+    assert set(before).isdisjoint(after)
+
+
 def test_sidecar_names_the_space(tmp_path: Path) -> None:
     uri = parquet(tmp_path)
     assert open_embeddings(uri, SourceOptions()).spaces is None

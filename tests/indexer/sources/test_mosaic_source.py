@@ -14,7 +14,10 @@ from PIL import Image
 from rasterio.transform import Affine
 from rasters import SIDE, UTM, UTM_ORIGIN, ramp, read_all, unplaced, where_from, write
 
+import geoanchor
+from app import upkeep
 from geoanchor.errors import BadInput
+from geoanchor.manifest import read_manifest
 from indexer.sources.folder import open_folder
 from indexer.sources.registry import SourceOptions
 
@@ -100,3 +103,20 @@ def test_a_mosaic_and_pictures_in_one_folder(tmp_path: Path) -> None:
     assert [image.tile is None for image in images] == [False] * (len(images) - 1) + [True]
     assert images[-1].id.endswith("/preview.png")
     shutil.rmtree(tmp_path / "m")
+
+
+def test_pictures_beside_a_mosaic_are_its_source_s_too(tmp_path: Path) -> None:
+    """Built, changed and thinned out: no row is a stranger, and none stays that is gone."""
+    folder, index = tmp_path / "m", tmp_path / "i"
+    write(folder / "ortho.tif", ramp())
+    noise = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3)).astype(np.uint8)
+    for number in range(2):
+        Image.fromarray(noise[number]).save(folder / f"{number}.png")
+    first = geoanchor.build(str(folder), index, model="toy")
+    assert [record.rows for record in read_manifest(index).sources] == [first.rows]
+    assert not [finding for finding in upkeep.doctor(index) if finding.level == "error"]
+    Image.fromarray(noise[2]).save(folder / "0.png")
+    (folder / "1.png").unlink()
+    again = geoanchor.build(str(folder), index)
+    assert (again.updated, again.removed) == (1, 1)
+    assert again.rows == first.rows - 1

@@ -85,3 +85,9 @@ def test_missing_file_is_wrong_use_for_every_reader(name: str, tmp_path: Path, m
     with pytest.raises(UsageError, match="no such") as caught:
         list(open_source(f"missing/{name}", SourceOptions()).plan())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ortho #2.tif", "what?.geojson", "50%20.png"])
+def test_a_file_may_be_called_what_an_address_would_be_cut_at(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert registry._kind(str(tmp_path / name)).name in ("raster", "osm", "image")

@@ -107,6 +107,30 @@ def test_one_item_takes_its_collections_credit(collection: Path) -> None:
     assert image.attribution == "The Survey, CC-BY-4.0"
 
 
+@pytest.mark.parametrize("said", ["https://catalog.example/town/item.json", "/another/machine/item.json"])
+def test_where_an_item_believes_to_lie_moves_none_of_its_assets(tmp_path: Path, said: str) -> None:
+    write_raster(tmp_path / "a.tif", TILE, (10, 20, 30))
+    document = item("photo", TILE, "./a.tif").to_dict(include_self_link=False)
+    document["links"] = [{"rel": "self", "href": said}]
+    (tmp_path / "item.json").write_text(json.dumps(document), "utf-8")
+    (image,) = images(f"stac:{tmp_path}/item.json", zoom=16)
+    assert image.source == str(tmp_path / "a.tif")
+
+
+def test_open_files_do_not_grow_with_the_items(tmp_path: Path) -> None:
+    made = []
+    for number in range(40):
+        write_raster(tmp_path / f"{number}.tif", TILE, (10, 20, 30))
+        made.append(item(f"photo-{number}", TILE, f"{tmp_path}/{number}.tif").to_dict(include_self_link=False))
+    (tmp_path / "all.json").write_text(json.dumps({"type": "FeatureCollection", "features": made}), "utf-8")
+    source = open_stac(f"stac:{tmp_path}/all.json", SourceOptions(zoom=16))
+    refs, before = list(source.plan()), len(list(Path("/proc/self/fd").iterdir()))
+    for ref in refs:
+        source.read(ref)
+    assert len(list(Path("/proc/self/fd").iterdir())) - before < 30
+    source.close()
+
+
 def test_own_zoom(collection: Path) -> None:
     (image,) = images(f"stac:{collection}/photo-1/photo-1.json")
     assert image.tile.z == 16

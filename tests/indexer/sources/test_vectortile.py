@@ -195,6 +195,15 @@ def test_broken_tile_is_planned_and_says_what_is_wrong(tmp_path: Path, zoom: int
     assert "gzip" in message
 
 
+def test_a_broken_tile_costs_no_names_but_its_own(tmp_path: Path) -> None:
+    tiles = {Tile(14, TILE.x + x, TILE.y + y): gzip.compress(TOWN) for x in range(3) for y in range(3)}
+    whole = list(open_pmtiles(write_pmtiles(tmp_path / "a.pmtiles", tiles), SourceOptions()).named())
+    middle = Tile(14, TILE.x + 1, TILE.y + 1)
+    broken = write_pmtiles(tmp_path / "b.pmtiles", tiles | {middle: b"\x1f\x8brubbish"})
+    left = list(open_pmtiles(broken, SourceOptions()).named())
+    assert len(whole) * 6 / 9 < len(left) < len(whole)
+
+
 def test_folder_of_pbf(tmp_path: Path) -> None:
     path = tmp_path / f"{TILE.z}/{TILE.x}/{TILE.y}.pbf"
     path.parent.mkdir(parents=True)
