@@ -91,6 +91,8 @@ def bars(name: str, counts: Counts, most: int = 20) -> Plot:
         axes.xaxis.set_visible(False)
         axes.spines[["bottom", "left"]].set_visible(False)
         axes.tick_params(axis="y", labelcolor=INK)
+        for words in axes.get_yticklabels():
+            words.set_parse_math(False)  # a tag or a caption may hold a dollar sign
 
     return Plot(name, draw, 0.5 + 0.215 * len(shown))
 

@@ -85,7 +85,7 @@ def test_quality_uses_tags_only_where_they_say_more_than_the_captions() -> None:
 
 
 def test_svg_follows_the_theme_and_is_the_same_every_time(tmp_path: Path) -> None:
-    made = [bars("tags", [("a<b>=1", 3), ("b=1", 2)]).svg() for _ in range(2)]
+    made = [bars("tags", [("a<b>=1", 3), ("cost $5_{ to $6", 2)]).svg() for _ in range(2)]
     assert made[0] == made[1]
     assert "var(--accent)" in made[0]
     assert INK not in made[0]

@@ -107,7 +107,8 @@ def test_command_line(tmp_path: Path, painted_folder: Path) -> None:
     liked = cli("search", folder, "--like", hits[0]["id"], "--segment", 0, "--format", "json")
     assert json.loads(liked)["hits"]
     refused = CliRunner().invoke(app, ["search", str(folder), "green", "--segment", "0"])
-    assert isinstance(refused.exception, UsageError) or refused.exit_code
+    assert isinstance(refused.exception, UsageError)
+    assert "name that row with --like" in str(refused.exception)
     assert "all is well" in cli("doctor", folder)
 
 

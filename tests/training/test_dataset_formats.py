@@ -7,6 +7,8 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 from PIL import Image
@@ -221,3 +223,11 @@ def test_the_real_set_reads_as_its_readme_says(shared_data: Path) -> None:
     assert (len(items), sum(len(item.captions) for item in items), len({item.scene for item in items})) == (
         8973, 44865, 30,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("on_disk", "in_list"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_picture_is_found_in_whichever_way_unicode_writes_its_name(
+    tmp_path: Path, on_disk: Literal["NFC", "NFD"], in_list: Literal["NFC", "NFD"]
+) -> None:
+    Image.new("RGB", (4, 3), (1, 2, 3)).save(tmp_path / normalize(on_disk, "Grün.png"))
+    assert Pictures(tmp_path).read(normalize(in_list, "Grün.png")).shape == (3, 4, 3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from geoanchor.errors import BadInput, OnBad, UsageError
 from geoanchor.feature import Feature, FeatureSource
-from geoanchor.image import Layer, Pixels, TileImage
+from geoanchor.image import Layer, Pixels
 from geoanchor.manifest import read_manifest
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import TileRef, TileSource
@@ -99,14 +99,11 @@ def features_of(source: TileSource) -> FeatureSource:
 
 def _subject(source: TileSource, ref: TileRef, known: FeatureSource | None, wording: Wording) -> Subject:
     footprint: Footprint | None = ref.tile
-    read: Callable[[], TileImage] = lambda: source.read(ref)  # noqa: E731
-    if known is not None and footprint is None:
-        # Only the picture itself says where it lies.
-        image = source.read(ref)
-        footprint = Patch(image.bounds) if image.bounds else None
-        read = lambda: image  # noqa: E731
+    if known is not None and footprint is None and (bounds := source.read(ref).bounds):
+        # Only the picture itself says where it lies; it is read again for its pixels, since many would not fit.
+        footprint = Patch(bounds)
     tags, texts = _told(known, footprint, wording) if known is not None else ((), ())
-    return Subject(ref.key or ref.id, ref.id, source.layer, tags, texts, lambda: read().pixels)
+    return Subject(ref.key or ref.id, ref.id, source.layer, tags, texts, lambda: source.read(ref).pixels)
 
 
 def _told(vectors: FeatureSource, footprint: Footprint | None, wording: Wording) -> tuple[tuple[str, ...], ...]:

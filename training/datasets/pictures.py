@@ -6,6 +6,7 @@ import posixpath
 import tarfile
 import threading
 from pathlib import Path
+from unicodedata import normalize
 
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Pixels
@@ -54,7 +55,10 @@ class Pictures:
             raise BadInput(f"{self._path}/{name}", "no such picture") from error
 
     def _of_folder(self, name: str) -> bytes:
-        file = (self._path / name).resolve()
+        # One name may be written in two ways of Unicode, by the file system and in the list.
+        spellings = (name, normalize("NFC", name), normalize("NFD", name))
+        found = next((own for own in spellings if (self._path / own).exists()), name)
+        file = (self._path / found).resolve()
         if not file.is_relative_to(self._path.resolve()):
             raise BadInput(name, "lies outside the folder of images")
         if file.stat().st_size > _MAX_BYTES:

@@ -66,8 +66,9 @@ def test_an_address_that_is_not_read_is_none_of_its_parts(tmp_path: Path) -> Non
 
 def test_in_a_folder_it_is_set_aside(tmp_path: Path) -> None:
     vrt(tmp_path / "far.vrt", "/vsicurl/https://example.org/a.tif")
-    for result in read_all(open_folder(str(tmp_path), OFFLINE)).values():
-        assert result == f"{tmp_path}/far.vrt: reads https://example.org/a.tif, {SWITCHED_OFF}"
+    assert list(read_all(open_folder(str(tmp_path), OFFLINE)).values()) == [
+        f"{tmp_path}/far.vrt: reads https://example.org/a.tif, {SWITCHED_OFF}"
+    ]
 
 
 @pytest.mark.parametrize("origin", ["beside.tif", "/vsizip/a.zip/a.tif"])
