@@ -7,12 +7,14 @@ from unicodedata import normalize
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import geoanchor
 from app import upkeep
 from app.index import Index
 from geoanchor.errors import BadInput, NotAnIndex, SpaceMismatch, UsageError
 from geoanchor.query import Hit
+from geoanchor.settings import Settings
 from geoanchor.tiling import Tile
 
 
@@ -200,3 +202,16 @@ def test_a_lost_or_damaged_table_is_a_finding_with_a_way_out(
         assert name in finding.text
         assert "build the index again" in finding.text
         assert "geoanchor doctor" not in finding.text
+
+
+def test_a_picture_to_ask_with_is_limited_by_the_settings_and_not_empty(painted_index: Path, tmp_path: Path) -> None:
+    picture, empty = tmp_path / "a.png", tmp_path / "empty.png"
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(picture)
+    empty.touch()
+    strict = geoanchor.open(painted_index, settings=Settings(max_pixels=100))
+    with pytest.raises(BadInput, match="limit of 100; raise max_pixels"):
+        strict.search(image=picture)
+    with pytest.raises(BadInput, match="limit of 100"):
+        strict.describe(picture)
+    with pytest.raises(UsageError, match=r"empty\.png: is empty"):
+        strict.search(image=empty)

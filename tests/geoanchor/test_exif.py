@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from geoanchor.errors import BadInput
 from geoanchor.exif import exif_time
-from geoanchor.picture import decode, measure
+from geoanchor.picture import Stretch, decode, measure
 
 GPS, DETAILS = 0x8825, 0x8769
 LIMIT = 1_000_000
@@ -58,3 +58,9 @@ def test_no_damage_to_exif_is_a_crash_and_hardly_any_costs_the_picture() -> None
 @pytest.mark.parametrize(("text", "offset"), [("0001:01:01 00:00:00", "+14:00"), ("9999:12:31 23:59:59", "-14:00")])
 def test_times_beyond_the_calendar_are_none(text: str, offset: str) -> None:
     assert exif_time(text, offset) is None
+
+
+def test_what_is_no_number_is_black_whatever_the_range() -> None:
+    stretch = Stretch(np.array([-1.0], np.float32), np.array([1.0], np.float32))
+    values = np.array([[[np.nan, -1.0, 0.0, np.inf, -np.inf]]], np.float32)
+    assert stretch.apply(values).tolist() == [[[0, 0, 128, 255, 0]]]

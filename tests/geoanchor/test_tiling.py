@@ -66,7 +66,16 @@ def test_tiles_in_crosses_the_antimeridian() -> None:
     )
 
 
-@given(st.floats(-179, 178), st.floats(-80, 79), st.floats(0.01, 1), st.floats(0.01, 1), st.integers(3, 11))
+def degrees(least: float, most: float) -> st.SearchStrategy[float]:
+    """To a tenth of a metre: of slivers of a hair's width the two think differently."""
+    return st.floats(least, most).map(lambda angle: round(angle, 6))
+
+
+def test_a_sliver_beyond_an_edge_takes_in_no_tile() -> None:
+    assert list(tiling.tiles_in(Bounds(0.0, -2e-10, 1.0, 1.0), 3)) == [Tile(3, 4, 3)]
+
+
+@given(degrees(-179, 178), degrees(-80, 79), degrees(0.01, 1), degrees(0.01, 1), st.integers(3, 11))
 def test_tiles_in_agrees_with_mercantile(west: float, south: float, width: float, height: float, z: int) -> None:
     theirs = {Tile(t.z, t.x, t.y) for t in mercantile.tiles(west, south, west + width, south + height, z)}
     assert set(tiling.tiles_in(Bounds(west, south, west + width, south + height), z)) == theirs

@@ -9,7 +9,8 @@ import shapely
 from geoanchor.errors import UsageError
 from geoanchor.feature import Feature
 from geoanchor.tiling import Tile, tile_at
-from indexer.polygons import SIDE_PX, masks_of, polygon_masks, require_features
+from indexer.polygons import SIDE_PX, FeatureTiles, masks_of, polygon_masks, require_features
+from indexer.sources.captioned import CaptionedSource
 from indexer.sources.registry import SourceOptions, open_source
 
 TILE = tile_at(16.0, 48.2, 17)
@@ -72,3 +73,10 @@ def test_the_city_brings_its_own_masks_and_a_folder_does_not(painted_folder: obj
     with pytest.raises(UsageError, match="use --segments regions"):
         require_features([town, pictures])
     assert masks_of(pictures, image) == []
+
+
+def test_captions_hide_no_features(painted_folder: object) -> None:
+    town = open_source("city:7", SourceOptions(layer="map"))
+    assert isinstance(CaptionedSource(town, {}), FeatureTiles)
+    pictures = open_source(str(painted_folder), SourceOptions())
+    assert not isinstance(CaptionedSource(pictures, {}), FeatureTiles)

@@ -9,6 +9,7 @@ import pytest
 
 from geoanchor.errors import UsageError
 from indexer.sources import registry
+from indexer.sources.grid import without_secrets
 from indexer.sources.registry import SourceOptions, open_source
 
 NAMES = {
@@ -91,3 +92,8 @@ def test_missing_file_is_wrong_use_for_every_reader(name: str, tmp_path: Path, m
 def test_a_file_may_be_called_what_an_address_would_be_cut_at(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     assert registry._kind(str(tmp_path / name)).name in ("raster", "osm", "image")
+
+
+def test_no_secret_stays_in_an_address() -> None:
+    assert without_secrets("https://me:word@h.example/a?api_key=K&x=1") == "https://***@h.example/a?api_key=***&x=1"
+    assert without_secrets("https://h.example/a@b/c.tif") == "https://h.example/a@b/c.tif"

@@ -244,3 +244,9 @@ def test_gzip_bomb_and_cut_gzip_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(BadInput, match="cut short"):
         unpack(gzip.compress(TOWN)[:-9], "t")
     assert unpack(gzip.compress(TOWN), "t") == TOWN
+
+
+def test_tiles_of_another_size_have_another_stamp(tmp_path: Path) -> None:
+    uri = write_pmtiles(tmp_path / "a.pmtiles", {TILE: gzip.compress(TOWN)})
+    stamps = {ref.stamp for size in (64, 256) for ref in open_pmtiles(uri, SourceOptions(size_px=size)).plan()}
+    assert len(stamps) == 2
