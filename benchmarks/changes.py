@@ -49,6 +49,7 @@ class Square(Serving):
         self.folder = self._path = Path(tempfile.gettempdir()) / "geoanchor-bench-has-no-files"
         self.rows = _batch(places)
         self._found_rows: dict[str, int] = {}
+        self._present = dict.fromkeys(maps)
         vectors = {name: _alternating(aerials[name], maps[name], pairs) for name in maps}
         self._exact = {name: FlatIndex(rows) for name, rows in vectors.items() if spaces[name].searchable}
         self._codes = {name: rows for name, rows in vectors.items() if not spaces[name].searchable}
