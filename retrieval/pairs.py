@@ -139,7 +139,7 @@ def _same_ground(sides: Sequence[Boxes], others: Boxes) -> Iterator[tuple[RowIds
 
 def _boxes(serving: Serving, rows: RowIds, turn: float = 0.0) -> Boxes:
     """Boxes (n,) of rows, in degrees; beyond 180 where they cross the antimeridian; `turn` degrees farther east."""
-    west, south, east, north = (serving.numbers(name)[rows] for name in ("west", "south", "east", "north"))
+    west, south, east, north = serving.edges(rows)
     return np.asarray(shapely.box(west + turn, south, np.where(east < west, east + 360.0, east) + turn, north))
 
 

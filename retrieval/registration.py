@@ -28,23 +28,19 @@ Metres = NDArray[np.float64]
 
 def sides_m(serving: Serving, rows: RowIds) -> Metres:
     """Width and height (n, 2) in metres of rows' pictures; NaN where they have no bounds."""
-    west, south, east, north = _bounds(serving, rows)
+    west, south, east, north = serving.edges(rows)
     width = (east - west) % 360.0 * _DEGREE_M * np.cos(np.radians((south + north) / 2))
     return np.stack([width, (north - south) * _DEGREE_M], axis=1)
 
 
 def frames_m(serving: Serving, pairs: Pairs) -> Metres:
     """How far east and north (n, 2), in metres, the frame of each pair's map lies of its picture's; 0 without a map."""
-    (west, south, east, north), theirs = (_bounds(serving, rows) for rows in (np.maximum(pairs.maps, 0), pairs.aerials))
+    (west, south, east, north), theirs = (serving.edges(rows) for rows in (np.maximum(pairs.maps, 0), pairs.aerials))
     # Middles, since frames of one ground may differ in size; the short way round where one is told beyond 180.
     along = ((west + (east - west) % 360 / 2) - (theirs[0] + (theirs[2] - theirs[0]) % 360 / 2) + 180) % 360 - 180
     up = (south + north - theirs[1] - theirs[3]) / 2
     apart = np.stack([along * np.cos(np.radians(theirs[1])), up], axis=1) * _DEGREE_M
     return np.where((pairs.maps == NO_MAP)[:, None], 0.0, np.nan_to_num(apart))
-
-
-def _bounds(serving: Serving, rows: RowIds) -> tuple[NDArray[np.float64], ...]:
-    return tuple(serving.numbers(name)[rows] for name in ("west", "south", "east", "north"))
 
 
 def offsets_m(offset: Vectors, sides: Metres) -> Metres:

@@ -156,7 +156,7 @@ class Searcher:
 
     def _filtered(self, query: Query) -> RowIds:
         """Sorted positions of the rows that pass every filter."""
-        serving, parts = self._serving, [np.arange(len(self._serving))]
+        serving, parts = self._serving, []
         if query.region is not None:
             parts.append(region_rows(query.region, serving.places))
         if query.layer is not None:
@@ -164,7 +164,7 @@ class Searcher:
         if query.since is not None or query.until is not None:
             first, last = _microseconds(query.since, np.iinfo(np.int64).min + 1), _microseconds(query.until)
             parts.append(np.flatnonzero((serving.acquired_us >= first) & (serving.acquired_us <= last)))
-        return reduce(_both, sorted(parts, key=len))
+        return reduce(_both, sorted(parts, key=len)) if parts else np.arange(len(serving))
 
     def _comparable(self, query: Query, terms: Sequence[Term], rows: RowIds) -> RowIds | None:
         """Those of some sorted positions that the terms can rank, without the rows that others shall be like; None for

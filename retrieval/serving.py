@@ -122,6 +122,11 @@ class Serving:
         """A column as (g,) float64, NaN where unknown."""
         return np.asarray(self.rows.column(column).to_numpy(zero_copy_only=False), np.float64)
 
+    def edges(self, rows: RowIds) -> tuple[NDArray[np.float64], ...]:
+        """West, south, east and north (n,) of rows' boxes, degrees, NaN where unknown; west > east over the
+        antimeridian."""
+        return tuple(self.numbers(name)[rows] for name in ("west", "south", "east", "north"))
+
     def row_of(self, row_id: str) -> int | None:
         """Position of a row by id."""
         if row_id not in self._found_rows:

@@ -168,7 +168,7 @@ class PointTerm:
         return distances_m(part.lng, part.lat, places.lng[rows], places.lat[rows])
 
     def _holds(self, part: PointPart, rows: RowIds) -> NDArray[np.bool_]:
-        west, south, east, north = (self.serving.numbers(name)[rows] for name in ("west", "south", "east", "north"))
+        west, south, east, north = self.serving.edges(rows)
         inside = np.where(
             west <= east, (west <= part.lng) & (part.lng <= east), (west <= part.lng) | (part.lng <= east)
         )

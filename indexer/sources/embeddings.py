@@ -64,8 +64,7 @@ class EmbeddingRows:
         self.spaces = _read_spaces(path, vectors.shape[1])
         self._space = next(iter(self.spaces)) if self.spaces else "semantic"
         self._name, self._path, self._within = source_name(path), path, options.within
-        table_file = path.with_suffix(".csv")
-        beside = [table_file] if path.suffix == ".npy" else []
+        beside = [path.with_suffix(".csv")] if path.suffix.lower() == ".npy" else []
         self._stamp = " ".join(file_stamp(file.stat()) for file in (path, *beside))
         self._vectors = vectors
         self._ids = _ids(path, table)

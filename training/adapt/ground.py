@@ -80,9 +80,7 @@ def pictures_of(serving: Serving, store: RowStore, rows: RowIds) -> Sequence[Pix
 
 def _common(serving: Serving, rows: RowIds, partners: RowIds) -> NDArray[np.float64]:
     """What of each row's box its partner's covers too: (n, 4) left, top, right and bottom edge, shares of its sides."""
-    (west, south, east, north), other = (
-        [serving.numbers(name)[some] for name in ("west", "south", "east", "north")] for some in (rows, partners)
-    )
+    (west, south, east, north), other = serving.edges(rows), serving.edges(partners)
     width, height = _across(west, east), north - south
     first = (other[0] - west + 180) % 360 - 180  # the short way round
     edges = [first / width, (north - other[3]) / height, (first + _across(other[0], other[2])) / width]
