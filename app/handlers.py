@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from app.answers import Hits
 from app.index import Index
@@ -17,7 +17,7 @@ from app.question import Question, inline_region
 from geoanchor.change import MAX_OFFSET, ChangeList
 from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.image import LAYERS, Layer
-from geoanchor.picture import measure
+from geoanchor.picture import UnknownTiff, measure
 from geoanchor.query import Answer, Hit, ImagePart, Query, RowFacts
 from geoanchor.tiling import Tile
 from retrieval.cells import CellRows
@@ -222,7 +222,9 @@ class Handlers:
         settings = index.settings
         if len(data) > settings.max_upload_bytes:
             raise BadInput(where, f"{len(data)} bytes are more than the {settings.max_upload_bytes} allowed")
-        measure(data, where, settings.max_pixels)
+        # A raster is measured when it is read, before any pixel is.
+        with suppress(UnknownTiff):
+            measure(data, where, settings.max_pixels)
 
     @staticmethod
     def _layer(name: str) -> Layer | None:

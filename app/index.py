@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.answers import Changes, Hits
+from app.asked import read_asked
 from app.mosaic import Mosaic
 from app.question import Picture, Question, Where, file_bytes, region_of
 from app.rows import Rows
@@ -56,13 +57,14 @@ class Index:
         self.settings = settings
         self._model = model
         self._lock = threading.Lock()
+        self._read = partial(read_asked, settings=settings)
         self._serving = Serving.open(folder, manifest)
         self._searcher = Searcher(
             self._serving,
             open_encoder or self._open_encoder,
             self._open_calibration,
             self._details,
-            settings.max_pixels,
+            self._read,
         )
 
     def __len__(self) -> int:
@@ -208,10 +210,8 @@ class Index:
 
     def describe(self, image: Picture, *, layer: Layer = "aerial", k: int = 5) -> tuple[Description, ...]:
         """The k captions and phrases of the index that suit a picture best, with scores."""
-        from geoanchor.picture import read_rgb
-
         where = str(image) if isinstance(image, (str, Path)) else "the picture"
-        return self._searcher.describe(read_rgb(file_bytes(image), where, self.settings.max_pixels), layer, k)
+        return self._searcher.describe(self._read(file_bytes(image), where), layer, k)
 
     def info(self) -> dict[str, Any]:
         """The manifest as JSON values; `layers` has the rows of each layer."""

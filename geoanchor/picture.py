@@ -20,13 +20,15 @@ from geoanchor.settings import MAX_PIXELS
 # Formats that Pillow decodes itself; none that hands the file to another program (EPS) or guesses at raw bytes.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "PPM")
 _KEEP_CODED = ("JPEG", "PNG", "WEBP")
-_LARGE_PX = 1024
-"""A JPEG at least twice as large both ways is decoded at a half, quarter or eighth, many times faster."""
+LARGE_PX = 1024
+"""A picture at least twice as large both ways is read smaller, and a JPEG so is many times faster to decode."""
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_RASTER = (
-    "is a TIFF that no picture reader knows (16 bit, many bands, or cut short); make 8-bit RGB of it to ask with it"
-)
+_RASTER = "is a TIFF that no picture reader knows (16 bit, many bands, or cut short); make 8-bit RGB of it"
 _FAILURES = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+class UnknownTiff(BadInput):
+    """A TIFF that a raster reader may know."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +58,12 @@ def decode(data: bytes, where: str, max_pixels: int, background: Rgb = BLACK) ->
         data: bytes of a whole file; where: names it in messages.
         max_pixels: more are refused before any is decoded.
         background: shows through where the picture is transparent.
-    Raises BadInput when it is no picture, is cut short, or is too large.
+    Raises BadInput when it is no picture, is cut short, or is too large, UnknownTiff when rasterio may know it.
     """
     with _opened(data, where, max_pixels) as image:
         size = image.size
         simple = image.mode in ("RGB", "L") and "transparency" not in image.info
-        image.draft("RGB", (_LARGE_PX, _LARGE_PX))
+        image.draft("RGB", (LARGE_PX, LARGE_PX))
         # Before EXIF: a PNG's may stand behind its pixels, and what is wrong with those is not to be passed over.
         image.load()
         exif = read_exif(image)
@@ -101,11 +103,13 @@ def _opened(data: bytes, where: str, max_pixels: int) -> Iterator[Image.Image]:
             where, f"has far more than {max_pixels} pixels; raise max_pixels if it can be trusted"
         ) from error
     except UnidentifiedImageError as error:
-        unknown = "is not a picture, whatever its name says; convert or remove it"
-        raise BadInput(where, _RASTER if data[:4] in _TIFF_HEADS else unknown) from error
+        if data[:4] in _TIFF_HEADS:
+            raise UnknownTiff(where, _RASTER) from error
+        raise BadInput(where, "is not a picture, whatever its name says; convert or remove it") from error
     except _FAILURES as error:
-        damaged = f"is damaged or cut short ({error}); restore it from its origin"
-        raise BadInput(where, _RASTER if "raw mode" in str(error) else damaged) from error
+        if "raw mode" in str(error):
+            raise UnknownTiff(where, _RASTER) from error
+        raise BadInput(where, f"is damaged or cut short ({error}); restore it from its origin") from error
 
 
 def too_large(width: int, height: int, max_pixels: int) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
 from geoanchor.image import Layer, Pixels
-from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, RowVectors, Vectors
 from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart
 from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
@@ -24,6 +23,7 @@ from retrieval.serving import Serving
 from retrieval.terms import FusedTerm, PointTerm, RelationTerm, Term, VectorTerm
 
 VectorPart = TextPart | ImagePart | LikePart
+ReadPicture = Callable[[bytes, str], Pixels]
 
 
 class Interpreter:
@@ -33,14 +33,18 @@ class Interpreter:
         serving: the index's snapshot.
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
         open_naming: gives what tells the rows that bear what a text names.
-        max_pixels: a picture with more is refused.
+        read: pixels of a picture's bytes; raises BadInput, naming what it is told.
     """
 
     def __init__(
-        self, serving: Serving, open_encoder: Callable[[], Encoder], open_naming: Callable[[], Naming], max_pixels: int
+        self,
+        serving: Serving,
+        open_encoder: Callable[[], Encoder],
+        open_naming: Callable[[], Naming],
+        read: ReadPicture,
     ) -> None:
         self._serving = serving
-        self._max_pixels = max_pixels
+        self._read = read
         self._open_naming = open_naming
         self._open_encoder = open_encoder
         self._texts = TextMemory(lambda texts: self.encoder.encode(texts, "text", "query"))
@@ -85,7 +89,7 @@ class Interpreter:
 
     def pixels(self, part: ImagePart) -> Pixels:
         """A picture of the query (h, w, 3) uint8. Raises BadInput."""
-        return read_rgb(part.data, f"the {part.layer} picture of the query", self._max_pixels)
+        return self._read(part.data, f"the {part.layer} picture of the query")
 
     def row(self, part: LikePart) -> int:
         """The row that more like it is asked for. Raises UsageError where the index has none of that id."""

@@ -15,12 +15,12 @@ import numpy as np
 
 from geoanchor.errors import UnsupportedModality
 from geoanchor.image import Layer, Pixels
+from geoanchor.picture import read_rgb
 from geoanchor.protocols import Details, Encoder, Reranker, RowIds
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Query, row_fields
-from geoanchor.settings import MAX_PIXELS
 from retrieval.calibration import Calibration
 from retrieval.counterpart import CounterpartTerm
-from retrieval.interpreter import Interpreter
+from retrieval.interpreter import Interpreter, ReadPicture
 from retrieval.late import RERANKER, Ranked, with_segments
 from retrieval.region import region_rows
 from retrieval.relevance import DEPTH
@@ -49,7 +49,7 @@ class Searcher:
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
         open_calibration: gives what makes scores of that encoder's bundle probabilities, None where it has none.
         details: of rows, from the store of record.
-        max_pixels: a picture with more is refused.
+        read: pixels of the bytes of a picture to ask with; raises BadInput, naming what it is told.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class Searcher:
         open_encoder: Callable[[], Encoder],
         open_calibration: Callable[[], Calibration | None] = lambda: None,
         details: Details = lambda _ids, _column: {},
-        max_pixels: int = MAX_PIXELS,
+        read: ReadPicture = read_rgb,
     ) -> None:
         self._serving = serving
         self._verdicts = Verdicts(serving, open_calibration)
-        self._interpreter = Interpreter(serving, open_encoder, lambda: self._verdicts.relevance.naming, max_pixels)
+        self._interpreter = Interpreter(serving, open_encoder, lambda: self._verdicts.relevance.naming, read)
         self._details = details
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 
@@ -47,6 +47,7 @@ class Scene:
         palette: uint8 (n, 4) where inks are "palette".
         nodata: by band read; masked: whether an alpha band or a mask tells where there is data.
         overviews: decimations that lie ready in the file.
+        block_bytes: what the largest block of it unpacks to.
         acquired: by its TIFF tag, else by a date in its name.
         offline: whether its pixels, too, are to be read without the network.
     """
@@ -64,6 +65,7 @@ class Scene:
     nodata: tuple[float | None, ...]
     masked: bool
     overviews: tuple[int, ...]
+    block_bytes: int
     acquired: datetime | None
     offline: bool
 
@@ -117,6 +119,7 @@ def _describe(path: Path, dataset: Any, bands: tuple[int, ...] | None, name: str
         nodata=tuple(dataset.nodatavals[band - 1] for band in chosen),
         masked=MaskFlags.per_dataset in flags or MaskFlags.alpha in flags,
         overviews=tuple(dataset.overviews(chosen[0])),
+        block_bytes=_block_bytes(dataset),
         acquired=exif_time(dataset.tags().get("TIFFTAG_DATETIME")) or _date_in(name),
         offline=offline,
     )
@@ -139,6 +142,12 @@ def _choose(where: str, dataset: Any, asked: tuple[int, ...] | None) -> tuple[In
     if all(colour in colours for colour in _RGB):
         return "rgb", tuple(colours.index(colour) + 1 for colour in _RGB)
     return ("rgb", plain[:3]) if len(plain) >= 3 else ("grey", plain[:1])
+
+
+def _block_bytes(dataset: Any) -> int:
+    together = dataset.dtypes if dataset.interleaving != Interleaving.band else dataset.dtypes[:1]
+    values = max(height * width for height, width in dataset.block_shapes)
+    return int(values * sum(np.dtype(dtype).itemsize for dtype in together))
 
 
 def _palette(dataset: Any) -> Rgba:

@@ -22,7 +22,7 @@ from rasterio.windows import Window
 
 from geoanchor.errors import BadInput
 from geoanchor.image import filling
-from geoanchor.picture import Picture, Stretch, interleaved, too_large
+from geoanchor.picture import LARGE_PX, Picture, Stretch, interleaved, too_large
 from geoanchor.tiling import Tile
 from indexer.sources.georeference import Georeference
 from indexer.sources.registry import SourceOptions
@@ -34,12 +34,16 @@ _AVERAGED = 16
 """Beyond this decimation an average would read far more than it shows."""
 _PADDING_PX = 2
 """Pixels around a tile that interpolation looks at."""
+_BYTES_A_PIXEL = 8
+"""Four bands of 16 bits; a block may unpack to as much as a picture within the limit has."""
 _OPEN_FILES = 16
 """Datasets kept open by each thread."""
 
 
 def decode_raster(data: bytes, where: str, options: SourceOptions) -> tuple[Picture, Georeference | None]:
     """A whole raster from the bytes of its file, stretched by itself, and where it lies if it says so.
+
+    Of one that is large the pixels are averaged, two by two, three by three, ..., as far as 1,024 are left either way.
 
     Raises BadInput, naming `where`, when it cannot be read or has more pixels than the settings allow.
     """
@@ -51,6 +55,8 @@ def decode_raster(data: bytes, where: str, options: SourceOptions) -> tuple[Pict
             scene = open_scene(Path(memory.name), options.bands, name=Path(where).name, offline=offline)
             if scene.width * scene.height > limit:
                 raise BadInput(where, too_large(scene.width, scene.height, limit))
+            if scene.block_bytes > _BYTES_A_PIXEL * limit:
+                raise BadInput(where, f"unpacks in pieces of {scene.block_bytes} bytes; rewrite it in small tiles")
             rgba = reader.whole(scene)
     except BadInput as error:
         raise BadInput(where, error.reason) from error
@@ -85,8 +91,12 @@ class Reader:
         return _warp(scene.placed, rgba, window, tile, size_px, opaque=within and bool(rgba[3].all()))
 
     def whole(self, scene: Scene) -> Rgba:
-        """A whole scene as it lies, stretched by itself. Raises BadInput when its pixels cannot be read."""
-        window, shape = Window(0, 0, scene.width, scene.height), (scene.height, scene.width)
+        """A whole scene as it lies, shrunk where it is large, stretched by itself.
+
+        Raises BadInput when its pixels cannot be read.
+        """
+        step = max(1, min(scene.height, scene.width) // LARGE_PX)
+        window, shape = Window(0, 0, scene.width, scene.height), (-(-scene.height // step), -(-scene.width // step))
         stretch = Stretch.of(self.sample(scene)) if scene.is_stretched else None
         return self._colours(scene, window, shape, stretch)
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.manifest import read_manifest
+from geoanchor.picture import read_rgb
 from geoanchor.protocols import TileRef
 from geoanchor.query import ImagePart, LikePart, Query, TextPart
-from geoanchor.settings import MAX_PIXELS
 from geoanchor.tiling import Tile, tiles_in
 from indexer.build import BuildOptions, build
 from indexer.city.aerial import LOOKS, render_aerial
@@ -157,7 +157,7 @@ def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_onl
 
 def counterpart(searcher: Searcher, query: Query) -> CounterpartTerm | None:
     terms = Interpreter(
-        searcher._serving, lambda: searcher.encoder, lambda: Naming(searcher._serving, {}), MAX_PIXELS
+        searcher._serving, lambda: searcher.encoder, lambda: Naming(searcher._serving, {}), read_rgb
     ).terms(query)
     return next((term for term in terms if isinstance(term, CounterpartTerm)), None)
 

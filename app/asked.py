@@ -1,0 +1,22 @@
+"""Pictures that somebody asks with: what a picture reader knows, and rasters as GIS programs write them."""
+
+from __future__ import annotations
+
+from geoanchor.image import Pixels
+from geoanchor.picture import UnknownTiff, read_rgb
+from geoanchor.settings import Settings
+
+
+def read_asked(data: bytes, where: str, settings: Settings) -> Pixels:
+    """Pixels (h, w, 3) uint8 of a picture, a TIFF of 16 bits, of floats or of many bands stretched as when indexed.
+
+    Raises BadInput, naming `where`, when it cannot be read or has more pixels than the settings allow.
+    """
+    try:
+        return read_rgb(data, where, settings.max_pixels)
+    except UnknownTiff:
+        # Here and not above, since opening rasterio takes a while and most pictures do without.
+        from indexer.sources.registry import SourceOptions
+        from indexer.sources.scenereader import decode_raster
+
+        return decode_raster(data, where, SourceOptions(settings=settings))[0].pixels

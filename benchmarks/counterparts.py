@@ -1,0 +1,112 @@
+"""Maps looked up among all pictures of a city, as a user does: an index of 1,096 of them, asked with moved maps."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean, stdev
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+import geoanchor
+from app.index import Index
+from benchmarks.matching import REAL
+from geoanchor.image import Pixels
+from training.datasets import Pictures
+from training.patches import Box
+from training.structure.pairs import Part, part_of
+
+JUDGED: tuple[Part, ...] = ("validation", "calibration")
+"""Nothing learned from either; on the calibration tenth thresholds and one weight were chosen."""
+SEEDS = range(3)
+MOST_MOVED = 0.1
+K = 10
+_RIGHT = 0.01
+"""Of the side; an offset as near to the true one is right."""
+
+
+class Asked(NamedTuple):
+    """Rank of the true picture, 0 where it is not among the first K, and how far the told offset is from the true."""
+
+    rank: int
+    miss: float
+
+
+def run() -> dict[str, Any]:
+    """Recall and offsets of each part, mean over the seeds of where the windows lie, with the spread behind it."""
+    if not REAL.exists():
+        return {"pairs": f"{REAL} is not there"}
+    pictures, names = Pictures(REAL), _names()
+    with tempfile.TemporaryDirectory() as name:
+        index = _gallery(pictures, names, Path(name))
+        figures: dict[str, Any] = {"pictures": len(index)}
+        for part in JUDGED:
+            own = [name for name in names if part_of(name) == part]
+            for most in (0.0, MOST_MOVED):
+                figures |= _figures(index, pictures, own, most, part)
+        return figures
+
+
+def _names() -> list[str]:
+    with tarfile.open(REAL) as archive:
+        return sorted(Path(member).name for member in archive.getnames() if Path(member).parent.name == "map")
+
+
+def _gallery(pictures: Pictures, names: list[str], folder: Path) -> Index:
+    """Every aerial picture without its rim, from which the windows of the maps move away."""
+    (folder / "aerial").mkdir()
+    for name in names:
+        picture = pictures.read(f"aerial/{name}")
+        seen = _window(picture, 0, 0).cut(picture)
+        Image.fromarray(seen).save(folder / "aerial" / f"{Path(name).stem}.png", compress_level=1)
+    geoanchor.build(str(folder / "aerial"), folder / "index", layer="aerial")
+    return geoanchor.open(folder / "index")
+
+
+def _figures(index: Index, pictures: Pictures, names: list[str], most: float, part: Part) -> dict[str, Any]:
+    started = perf_counter()
+    runs = [list(_ask(index, pictures, names, most, seed)) for seed in (SEEDS if most else SEEDS[:1])]
+    seconds = (perf_counter() - started) / sum(map(len, runs))
+    title = f"{part}, {'moved up to 10 %' if most else 'unmoved'}"
+    recall = {k: [100 * mean(0 < asked.rank <= k for asked in run) for run in runs] for k in (1, 5, K)}
+    right = [[100 * (asked.miss <= _RIGHT) for asked in run if asked.rank] for run in runs]
+    return {
+        f"{title}: maps": len(names),
+        **{f"{title}: R@{k}, %": _spread(values) for k, values in recall.items()},
+        f"{title}: shift within 1 % of the side, % of the hits": _spread([mean(run) for run in right]),
+        f"{title}: ms a question": round(1000 * seconds),
+    }
+
+
+def _ask(index: Index, pictures: Pictures, names: list[str], most: float, seed: int) -> Iterator[Asked]:
+    """The map of each name, its window moved at random by up to `most` of its side."""
+    rng = np.random.default_rng(seed)
+    for name in names:
+        drawn = pictures.read(f"map/{name}")
+        east, south = rng.uniform(-most, most, 2)
+        window = _window(drawn, east, south)
+        hits = index.search(map=window.cut(drawn), k=K)
+        found = next((hit for hit in hits if Path(hit.id).stem == Path(name).stem), None)
+        # A window further east shows the same thing further west.
+        middle = _window(drawn, 0, 0)
+        side = middle.right - middle.left
+        true = np.array([middle.left - window.left, middle.top - window.top]) / side
+        told = found.why.get("offset") if found else None
+        yield Asked(found.rank if found else 0, float(np.linalg.norm(told - true)) if told is not None else np.inf)
+
+
+def _window(picture: Pixels, east: float, south: float) -> Box:
+    """The middle of a picture, its rim as wide as a window may move, moved by shares of its side."""
+    side = int(len(picture) / (1 + 2 * MOST_MOVED))
+    rim = (len(picture) - side) // 2
+    top, left = rim + round(south * side), rim + round(east * side)
+    return Box(top, left, top + side, left + side)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
