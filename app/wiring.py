@@ -90,7 +90,13 @@ def build(
             encoder,
             LanceStore,
             derive_serving,
-            BuildOptions(settings.batch_size, settings.threads, prune=prune and within is None, tile_size_px=size),
+            BuildOptions(
+                settings.batch_size,
+                settings.threads,
+                prune=prune and within is None,
+                own_zoom=zoom is None,
+                tile_size_px=size,
+            ),
             progress,
             segments_for(folder, segments, fuse, encoder, settings),
         )

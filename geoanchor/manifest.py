@@ -25,6 +25,7 @@ class SourceRecord(BaseModel):
 
     Attributes:
         uri: as named on the command line; layer, zoom: as asked for or found.
+        own_zoom: whether the source chose the zoom itself; on a later build it may choose another instead.
         rows: rows in the index; skipped: reason -> count (blank, duplicate, outside, ...).
         quarantined: inputs that could not be read.
     """
@@ -34,6 +35,7 @@ class SourceRecord(BaseModel):
     uri: str
     layer: Layer
     zoom: int | None = None
+    own_zoom: bool = False
     rows: int = 0
     skipped: dict[str, int] = Field(default_factory=dict)
     quarantined: int = 0

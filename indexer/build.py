@@ -42,6 +42,7 @@ class BuildOptions:
         max_nodata: a picture with a larger share without data gets no row.
         prune: remove rows that their source no longer lists.
         commit_rows, commit_s: write when so many rows wait or so many seconds have passed; a kill loses no more.
+        own_zoom: the sources chose their zooms, and rows on one that they chose before are no longer listed.
         h3_resolution: of the `cell` column. tile_size_px: side of the tiles, for the manifest.
     """
 
@@ -49,6 +50,7 @@ class BuildOptions:
     threads: int = 0
     max_nodata: float = 0.5
     prune: bool = True
+    own_zoom: bool = False
     commit_rows: int = 4096
     commit_s: float = 10.0
     h3_resolution: int = 10
@@ -100,9 +102,9 @@ class _Job:
         self.options = options
         self.segments = segments
         self.record = _record_of(segments)
-        self.origins = tuple(Origin(source.uri, source.layer, source.zoom) for source in sources)
         self.journal = Journal(folder)
         self.manifest = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else None
+        self.origins = tuple(self._origin(source) for source in sources)
         if self.manifest is not None:
             Halfway(folder).take_back(stores.open(folder), self.manifest)
 
@@ -126,6 +128,15 @@ class _Job:
         write_manifest(self.folder, manifest)
         self.journal.finish()
         return report
+
+    def _origin(self, source: TileSource) -> Origin:
+        former = self.manifest.sources if self.manifest and self.options.own_zoom and self.options.prune else ()
+        zooms = tuple(
+            record.zoom
+            for record in former
+            if (record.uri, record.layer) == (source.uri, source.layer) and record.own_zoom and record.zoom is not None
+        )
+        return Origin(source.uri, source.layer, source.zoom, zooms)
 
     def _intent(self) -> Intent:
         """What is to be done; refused where it does not fit what the folder holds."""
@@ -215,8 +226,11 @@ class _Job:
         )
         records = {origin_of(record): record for record in former.sources}
         for origin, source, tally in zip(self.origins, self.sources, tallies, strict=True):
+            for zoom in origin.formerly:
+                records.pop(Origin(origin.uri, origin.layer, zoom), None)
             records[origin] = SourceRecord(
-                uri=origin.uri, layer=origin.layer, zoom=origin.zoom, attribution=source.attribution,
+                uri=origin.uri, layer=origin.layer, zoom=origin.zoom, own_zoom=self.options.own_zoom,
+                attribution=source.attribution,
                 skipped=tally.skipped, quarantined=len(tally.quarantined),
             )  # fmt: skip
         settings = {

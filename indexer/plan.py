@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer
@@ -15,15 +15,16 @@ from geoanchor.tiling import cell_at
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Which rows belong to a source: those that came through its uri, on its layer and zoom (None: on any); also those
-    on no zoom, whole pictures beside a mosaic."""
+    on no zoom, whole pictures beside a mosaic, and those on zooms that the source chose itself `formerly`."""
 
     uri: str
     layer: Layer
     zoom: int | None
+    formerly: tuple[int, ...] = field(default=(), compare=False)
 
     def owns(self, row: StoredRow) -> bool:
         """Whether a row of the index came from here."""
-        on_zoom = row.zoom is None or self.zoom in (None, row.zoom)
+        on_zoom = row.zoom is None or self.zoom in (None, row.zoom) or row.zoom in self.formerly
         return row.uri == self.uri and row.layer == self.layer and on_zoom
 
 

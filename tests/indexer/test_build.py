@@ -132,6 +132,25 @@ def test_one_source_at_two_zooms_is_two(tmp_path: Path) -> None:
     assert [(s.zoom, s.rows) for s in read_manifest(tmp_path).sources] == [(17, 10), (18, 10)]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [(True, True, [(18, 10)]), (False, True, [(17, 10), (18, 10)]), (True, False, [(17, 10), (18, 10)])],
+)
+def test_a_zoom_that_the_source_chose_itself_gives_way_to_another(
+    tmp_path: Path, first: bool, second: bool, left: list[tuple[int, int]]
+) -> None:
+    """A finer orthophoto lies where the coarse one did; what was asked for by its zoom stays."""
+    run(tmp_path, drawn(10, zoom=17), drawn(4, layer="map", zoom=17), own_zoom=first)
+    finer = replace(drawn(10, zoom=18), versions=dict.fromkeys(range(100, 110), "1"))
+    assert run(tmp_path, finer, own_zoom=second, prune=False).removed == 0
+    assert run(tmp_path, finer, own_zoom=second).rows == 4 + sum(rows for _, rows in left)
+    manifest = read_manifest(tmp_path)
+    assert [(s.zoom, s.rows) for s in manifest.sources if s.layer == "aerial"] == left
+    assert [
+        f for f in diagnose(tmp_path, LanceStore.open(tmp_path), read_manifest(tmp_path)) if f.level == "error"
+    ] == []
+
+
 def test_a_renamed_picture_without_position_keeps_its_row(tmp_path: Path) -> None:
     source = drawn(6, zoom=None)
     run(tmp_path, source)
