@@ -79,7 +79,7 @@ def build(
     with ExitStack() as stack:
         opened: list[TileSource] = []
         for uri in [sources] if isinstance(sources, str) else sources:
-            opened.append(open_source(uri, options))
+            opened.append(open_source(_as_before(uri, folder), options))
             stack.callback(opened[-1].close)
         if captions is not None:
             opened = _captioned(opened, Path(captions))
@@ -105,6 +105,15 @@ def build(
 def _model_of(folder: Path) -> str | None:
     """The model an index was built with, None where there is no index yet."""
     return model_of(folder, read_manifest(folder)) if (folder / MANIFEST_NAME).is_file() else None
+
+
+def _as_before(uri: str, folder: Path) -> str:
+    """A file or folder as the index has called it until now: "town" where somebody says "./town/"."""
+    if not (folder / MANIFEST_NAME).is_file() or not Path(uri).exists():
+        return uri
+    known = [record.uri for record in read_manifest(folder).sources]
+    alike = (name for name in known if Path(name).exists() and Path(name).samefile(uri))
+    return uri if uri in known else next(alike, uri)
 
 
 def _captioned(sources: Sequence[TileSource], path: Path) -> list[TileSource]:

@@ -184,10 +184,12 @@ def open_tar(uri: str, options: SourceOptions) -> Pictures:
 def open_file(uri: str, options: SourceOptions) -> TileSource:
     """One picture, with the id that it has as part of its folder; cut into tiles when it is placed and a zoom is asked.
 
-    Raises UsageError when there is no such file.
+    Raises UsageError when there is no such file, or it is hidden.
     """
     path = _existing(uri)
     files = Folder(path.parent, recursive=False)
+    if path.name not in files.entries:
+        raise UsageError(f"{uri}: names that begin with a dot are passed over; rename the file")
     if _is_raster(path.name, files, options):
         scenes, _ = _open_scenes(path.parent, [path.name], files.entries, options)
         if scenes:

@@ -215,3 +215,21 @@ def test_a_picture_to_ask_with_is_limited_by_the_settings_and_not_empty(painted_
         strict.describe(picture)
     with pytest.raises(UsageError, match=r"empty\.png: is empty"):
         strict.search(image=empty)
+
+
+def test_a_folder_named_in_another_way_is_the_same_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "town").mkdir()
+    for number, colour in enumerate(("red", "green", "blue")):
+        Image.new("RGB", (32, 32), colour).save(tmp_path / "town" / f"{number}.png")
+    Image.effect_noise((32, 32), 90).save(tmp_path / "town" / "noise.png")
+    monkeypatch.chdir(tmp_path)
+    geoanchor.build("town", "town.index", model="toy")
+    (tmp_path / "town" / "noise.png").unlink()
+    Image.linear_gradient("L").save(tmp_path / "town" / "1.png")
+    (tmp_path / "link").symlink_to("town")
+    for again in ("./town", "town/", str(tmp_path / "town"), "link"):
+        report = geoanchor.build(again, "town.index", model="toy")
+        (record,) = geoanchor.open("town.index").manifest.sources
+        assert (record.uri, record.rows) == ("town", report.rows)
+        assert report.quarantined == ()
+    assert not [hit for hit in geoanchor.open("town.index").search("red", k=9) if "noise" in hit.id]

@@ -323,6 +323,14 @@ def test_nothing_to_read(tmp_path: Path) -> None:
             opener(str(tmp_path / name), SourceOptions())
 
 
+def test_a_hidden_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    save(tmp_path / ".hidden.png", gradient())
+    with pytest.raises(
+        UsageError, match=r"\.hidden\.png: names that begin with a dot are passed over; rename the file"
+    ):
+        open_source(str(tmp_path / ".hidden.png"), SourceOptions())
+
+
 def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/caf\xe9.png"
     with open(path, "wb") as file:

@@ -172,3 +172,14 @@ def refused(source: TileSource) -> None:
         assert isinstance(result, str)
         assert result.count(SWITCHED_OFF) == 1
         assert "\n" not in result
+
+
+def test_what_a_vrt_within_a_vrt_lacks_is_said_each_time(tmp_path: Path) -> None:
+    """GDAL says it once for each handle and reads black from then on."""
+    inner = vrt(tmp_path / "inner.vrt", str(tmp_path / "missing.tif"))
+    source = open_raster(str(vrt(tmp_path / "outer.vrt", str(inner))), SourceOptions())
+    (first, *_) = source.plan()
+    for _ in range(3):
+        with pytest.raises(BadInput, match=r"outer\.vrt: is damaged or cut short"):
+            source.read(first)
+    source.close()
