@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.large import PLACE
 
 NAMES = (
-    "build", "search", "startup", "relations", "changes", "matching", "counterparts", "updates", "paraphrases", "transfer",
-    "segments", "segments_recall", "segments_match", "serving", "relevance", "page",
+    "build", "search", "startup", "relations", "changes", "matching", "seeds", "counterparts", "adapt", "updates",
+    "paraphrases", "transfer", "segments", "segments_recall", "segments_match", "serving", "relevance", "page",
 )  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ REAL = Path("../shared/data/maps/pairs.tar")
 """Aerial and map pairs; their validation tenth is judged."""
 TOWN, COUNTRY, TILES = 901, "C", 40
 """An unseen town of the country that no recipe learns from."""
+DRAWN = f"SYNTHETIC, town {TOWN} of country {COUNTRY}"
 _KS = ("R@1", "R@5", "R@10")
 
 
@@ -33,24 +33,22 @@ def run() -> dict[str, Any]:
     encoder = load_bundle("mini")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        figures = _real(encoder, folder / "real") if REAL.exists() else {"real pairs": f"{REAL} is not there"}
-        return figures | _drawn(encoder, folder / "drawn")
+        figures: dict[str, Any] = {}
+        if not REAL.exists():
+            figures["real pairs"] = f"{REAL} is not there"
+        else:
+            pairs = real_pairs(folder / "real")
+            figures |= _recalls(encoder, folder / "real") | _told_apart("real", encoder, pairs)
+        return figures | _told_apart(DRAWN, encoder, drawn_pairs(folder / "drawn"))
 
 
-def _real(encoder: Encoder, folder: Path) -> dict[str, Any]:
-    names, _, _ = read_pictures(REAL, "validation")
-    pairs = pairs_of_pictures(REAL, names, folder)
-    figures: dict[str, Any] = {"real pairs": len(names)}
-    for title, file in (("real", "retrieval.csv"), ("real, moved up to 10 %", "retrieval-moved.csv")):
-        found = evaluate_map_to_aerial(encoder, read_pairs(folder / file))
-        for way in ("map_to_aerial", "aerial_to_map", "chance"):
-            recall = found[way]["map_to_aerial"] if way == "chance" else found[way]
-            figures[f"{title}: {way} R@1/5/10"] = "/".join(f"{recall[k]:.1f}" for k in _KS)
-        figures[f"{title}: shift within 1 % of the side, % of the hits"] = found["offsets"]["of_top_10"]
-    return figures | _kinds("real", encoder, pairs)
+def real_pairs(folder: Path) -> Path:
+    """Pairs to judge by, made of the validation tenth, as `pairs_of_pictures` writes them."""
+    return pairs_of_pictures(REAL, read_pictures(REAL, "validation")[0], folder)
 
 
-def _drawn(encoder: Encoder, folder: Path) -> dict[str, Any]:
+def drawn_pairs(folder: Path) -> Path:
+    """Pairs to judge by, made of the town, as `pairs_of_tiles` writes them."""
     city = City(TOWN, COUNTRY)
     tiles = list(tiles_in(city.extent, 17))
     chosen = [tiles[row] for row in np.random.default_rng(0).choice(len(tiles), TILES, replace=False)]
@@ -58,20 +56,34 @@ def _drawn(encoder: Encoder, folder: Path) -> dict[str, Any]:
     def aerial(tile: Tile) -> Pixels:
         return render_aerial(city, tile, 256, LOOKS[COUNTRY], TOWN)
 
-    return _kinds(f"SYNTHETIC, town {TOWN} of country {COUNTRY}", encoder, pairs_of_tiles(city, chosen, aerial, folder))
+    return pairs_of_tiles(city, chosen, aerial, folder)
 
 
-def _kinds(title: str, encoder: Encoder, pairs: Path) -> dict[str, Any]:
+def aurocs(found: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """AUROC of the matcher and of the plain cosine for each kind of wrong map, from what `evaluate_matching` found."""
+    cosine = found["baselines"]["cosine"]["kinds"]
+    return {kind: (own["auroc"], cosine[kind]["auroc"]) for kind, own in found["kinds"].items()}
+
+
+def _recalls(encoder: Encoder, folder: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for title, file in (("real", "retrieval.csv"), ("real, moved up to 10 %", "retrieval-moved.csv")):
+        found = evaluate_map_to_aerial(encoder, read_pairs(folder / file))
+        figures[f"{title}: pairs"] = found["pairs"]
+        for way in ("map_to_aerial", "aerial_to_map", "chance"):
+            recall = found[way]["map_to_aerial"] if way == "chance" else found[way]
+            figures[f"{title}: {way} R@1/5/10"] = "/".join(f"{recall[k]:.1f}" for k in _KS)
+        figures[f"{title}: shift within 1 % of the side, % of the hits"] = found["offsets"]["of_top_10"]
+    return figures
+
+
+def _told_apart(title: str, encoder: Encoder, pairs: Path) -> dict[str, Any]:
     found = evaluate_matching(encoder, read_pairs(pairs))
-    cosine = found["baselines"]["cosine"]
-    figures = {
-        f"{title}: AUROC {kind} (cosine)": f"{own['auroc']:.3f} ({cosine['kinds'][kind]['auroc']:.3f})"
-        for kind, own in found["kinds"].items()
-    }
-    with open(pairs, newline="", encoding="utf-8") as file:
-        count = sum(1 for _ in csv.DictReader(file))
-    return figures | {
-        f"{title}: AUROC of all {count} (cosine)": f"{found['auroc']:.3f} ({cosine['auroc']:.3f})",
+    told = {kind: f"{own:.3f} ({cosine:.3f})" for kind, (own, cosine) in aurocs(found).items()}
+    cosine = found["baselines"]["cosine"]["auroc"]
+    return {
+        **{f"{title}: AUROC {kind} (cosine)": value for kind, value in told.items()},
+        f"{title}: AUROC of all {found['pairs']} (cosine)": f"{found['auroc']:.3f} ({cosine:.3f})",
         f"{title}: AUROC with the imagery swapped": f"{found['auroc_imagery_swapped']:.3f}",
         f"{title}: F1 of matches, of mismatches": f"{found['f1_match']:.3f}, {found['f1_mismatch']:.3f}",
     }

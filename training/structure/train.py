@@ -61,8 +61,8 @@ def train_structure(
     require_checkpoint(run / CHECKPOINT, resume)
     tiles = cache_folder(run, plan.data)
     draw_structure(plan.data, tiles, log, ("val",) if plan.decoder.keep else ("train", "val"))
-    network = _kept(plan) if plan.decoder.keep else _fitted(plan, tiles, run, resume, log)
-    return export_structure(plan, network, _learned(plan, network, tiles, log), run / "bundle")
+    network = kept_decoder(plan) if plan.decoder.keep else _fitted(plan, tiles, run, resume, log)
+    return export_structure(plan, network, learn_rest(plan, network, tiles, log), run / "bundle")
 
 
 def _fitted(plan: StructureRecipe, tiles: Path, run: Path, resume: bool, log: Log) -> StructureNet:
@@ -72,8 +72,8 @@ def _fitted(plan: StructureRecipe, tiles: Path, run: Path, resume: bool, log: Lo
     return session.fit(log)
 
 
-def _kept(plan: StructureRecipe) -> StructureNet:
-    """The base's decoder. Raises UsageError when it has another shape or none."""
+def kept_decoder(plan: StructureRecipe) -> StructureNet:
+    """The base's decoder, as it is. Raises UsageError when it has another shape or none."""
     network = StructureNet(plan.decoder.widths, plan.decoder.pyramid).eval()
     try:
         network.load_state_dict({n: torch.from_numpy(array) for n, array in _base_part(plan, "decoder").items()})
@@ -87,7 +87,7 @@ def _base_part(plan: StructureRecipe, part: str) -> Mapping[str, Vectors]:
     return Weights(folder / WEIGHTS_NAME, read_bundle(folder).weights_sha256).read(part)
 
 
-def _learned(
+def learn_rest(
     plan: StructureRecipe, network: StructureNet, tiles: Path, log: Log
 ) -> dict[str, Mapping[str, RowVectors]]:
     """Everything that is learned once the decoder stands, by part of the bundle, on places that it never saw.
