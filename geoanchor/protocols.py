@@ -197,12 +197,26 @@ class Matcher(Protocol):
         """
 
     def rank(
-        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = MAX_OFFSET
+        self,
+        maps: Mapping[str, RowVectors],
+        aerials: Mapping[str, RowVectors],
+        max_offset: float = MAX_OFFSET,
+        compared: int | None = None,
     ) -> tuple[Vectors, Vectors]:
         """How well each of q maps suits each of g aerial pictures, to order either by the other.
 
+        Args:
+            compared: so many of each map's pictures, and of each picture's maps, are looked at closely; None for all.
         Returns:
             scores (q, g) float32, higher is better; offsets (q, g, 2) float32 as in `Judgement`.
+        """
+
+    def probes(self, layer: Layer, side: Mapping[str, RowVectors], max_offset: float = MAX_OFFSET) -> Vectors:
+        """Coarse vectors (s, d) float32 of one map or picture as it would be, lay it off by up to `max_offset`: what a
+        row of the other layer has most in common with any of them tells whether it is worth comparing.
+
+        Args:
+            side: its vectors by space, (1, d) each.
         """
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.change import MAX_OFFSET
+from geoanchor.image import Layer
 from geoanchor.protocols import Judgement, RowVectors, Vectors
+from models.coarse import Projections
 from models.codes import CELLS, Codebooks
 from models.critic import Critic, Evidence, content, features
 from models.fusion import FusionScorer
@@ -26,8 +28,6 @@ SEMANTIC = "semantic"
 TERMS = ("structure", "discriminator", "prototypes")
 _AT_ONCE = 256
 """Pairs judged at a time: their tables stay within some tens of megabytes."""
-_SHORTLIST = 128
-"""Of each map, and of each picture, that many partners are compared cell by cell; the rest on a grid half as fine."""
 _REFINED = 10
 """Of each map's and picture's best partners the shift is told to a tenth of a cell."""
 
@@ -39,7 +39,7 @@ class StructureMatcher:
         books: what codes mean. critic: from evidence to a logit. fusion: on vectors of "semantic", or None.
         calibration: (1 + len(TERMS),) float32: bias and weights of the terms' logistic regression (Platt 1999); weights
             of terms that the bundle has not are left alone.
-        registrar: tells offsets from pictures.
+        registrar: tells offsets from pictures. projections: into the coarse space, for `probes`.
     """
 
     def __init__(
@@ -49,8 +49,10 @@ class StructureMatcher:
         fusion: FusionScorer | None,
         calibration: Vectors,
         registrar: StructureRegistrar | None = None,
+        projections: Projections | None = None,
     ) -> None:
         self.registrar = registrar
+        self._projections = projections
         self._books = books
         self._critic = critic
         self._fusion = fusion
@@ -124,22 +126,42 @@ class StructureMatcher:
         return Evidence(shares, log_odds, beliefs, seen, alike, still, length), told
 
     def rank(
-        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = MAX_OFFSET
+        self,
+        maps: Mapping[str, RowVectors],
+        aerials: Mapping[str, RowVectors],
+        max_offset: float = MAX_OFFSET,
+        compared: int | None = None,
     ) -> tuple[Vectors, Vectors]:
         """Scores (q, g) and offsets (q, g, 2) of every map and picture; see `geoanchor.protocols.Matcher`.
 
-        The score is the likeness at the best shift. Pairs that a coarse grid rules out keep that grid's order, below
-        all others.
+        The score is the likeness at the best shift. With `compared` a grid half as fine tells which pairs those are;
+        the others keep its order, below all of them.
         """
-        shares = sharpened(self._books.decode(maps[CODES], "map"), MAP_FLOOR)
-        log_odds = sharpened(self._books.decode(aerials[CODES], "aerial"), PICTURE_FLOOR)
-        scores, offsets = _coarse_scores(_halved(shares), _halved(log_odds), max_offset)
-        rows, columns = _shortlisted(scores)
-        fine, fine_offsets = _fine_scores(shares, log_odds, (rows, columns), max_offset)
+        shares, log_odds = self._books.decode(maps[CODES], "map"), self._books.decode(aerials[CODES], "aerial")
+        shape = len(shares), len(log_odds)
+        scores, offsets = np.zeros(shape, np.float32), np.zeros((*shape, 2), np.float32)
+        rows, columns = (places.ravel() for places in np.indices(shape))
+        if compared is not None and compared < max(shape):
+            # With a quarter of the cells a grid is half as long.
+            scores, offsets = _coarse_scores(
+                sharpened(_halved(shares), MAP_FLOOR / 2), sharpened(_halved(log_odds), PICTURE_FLOOR / 2), max_offset
+            )
+            rows, columns = _shortlisted(scores, compared)
+        (ours, rows_of), (theirs, columns_of) = (np.unique(places, return_inverse=True) for places in (rows, columns))
+        fine, fine_offsets = _fine_scores(
+            sharpened(shares[ours], MAP_FLOOR), sharpened(log_odds[theirs], PICTURE_FLOOR), (rows_of, columns_of),
+            max_offset,
+        )  # fmt: skip
         if len(fine) < scores.size:
             scores -= scores.max() - fine.min() + 1
         scores[rows, columns], offsets[rows, columns] = fine, fine_offsets
         return scores, np.clip(offsets, -max_offset, max_offset)
+
+    def probes(self, layer: Layer, side: Mapping[str, RowVectors], max_offset: float = MAX_OFFSET) -> Vectors:
+        """Coarse vectors (s, d) of one map or picture, were it moved; see `geoanchor.protocols.Matcher`."""
+        assert self._projections is not None
+        grid = sharpened(self._books.decode(side[CODES], layer), MAP_FLOOR if layer == "map" else PICTURE_FLOOR)
+        return self._projections.probes(grid, layer, max_offset)
 
 
 def _coarse_scores(maps: Vectors, pictures: Vectors, max_offset: float) -> tuple[Vectors, Vectors]:
@@ -185,11 +207,12 @@ def _leads(scores: Vectors, group: NDArray[np.int64]) -> NDArray[np.bool_]:
     return leads
 
 
-def _shortlisted(scores: Vectors) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _shortlisted(scores: Vectors, compared: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs (rows, columns) that are among the best of their row or of their column."""
     keep = np.zeros(scores.shape, bool)
-    for axis in (0, 1):
-        count = min(_SHORTLIST, scores.shape[axis])
+    # Where there is but one map it has no rivals for a picture.
+    for axis in (axis for axis in (0, 1) if scores.shape[axis] > 1):
+        count = min(compared, scores.shape[axis])
         best = np.argpartition(-scores, count - 1, axis=axis)
         np.put_along_axis(keep, best.take(range(count), axis=axis), True, axis=axis)
     rows, columns = np.nonzero(keep)

@@ -27,12 +27,12 @@ _STEPS_A_CELL = 10
 
 def sharpened(grids: Vectors, floor: float) -> Vectors:
     """Grids (n, h, w, c) without most of what their neighbourhood shares, divided by their length plus `floor`."""
-    rows, columns = blur(grids.shape[1]), blur(grids.shape[2])
-    blurred = np.einsum("ij,njwc->niwc", rows, grids, optimize=True)
-    blurred = np.einsum("kw,niwc->nikc", columns, blurred, optimize=True)
-    sharp = grids - TAKEN * blurred
-    length = np.sqrt(np.einsum("nhwc,nhwc->n", sharp, sharp))
-    return np.asarray(sharp / (length + floor)[:, None, None, None], np.float32)
+    n, height, width, classes = grids.shape
+    blurred = blur(height) @ grids.reshape(n, height, width * classes)
+    blurred = blur(width) @ blurred.reshape(n * height, width, classes)
+    sharp = (grids - TAKEN * blurred.reshape(grids.shape)).reshape(n, height * width * classes)
+    length = np.sqrt(np.einsum("nk,nk->n", sharp, sharp))
+    return np.asarray((sharp / (length + floor)[:, None]).reshape(grids.shape), np.float32)
 
 
 @cache

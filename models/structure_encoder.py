@@ -5,7 +5,7 @@ Maps need numpy alone, by their palette; aerial pictures need the decoder, hence
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from geoanchor.image import Pixels
 from geoanchor.protocols import RowVectors, Vectors
 from geoanchor.structure import shares
 from models.bundle import SKETCHES_NAME, SketchSpec, StructureSpec
+from models.coarse import COARSE, Projections
 from models.codes import CELLS, Codebooks, log_odds
 from models.critic import Critic, feature_count
 from models.fusion import PREFIX as FUSION
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
     from models.decoding import Decoder
     from models.sketches import Sketches
 
-COARSE = "structure"
-"""Name of the space of coarse vectors."""
-COARSE_CELLS = 20
-"""Side of the grid that coarse vectors are made of."""
 _LARGEST_MAP_PX = 640
 
 
@@ -72,7 +69,10 @@ class StructureEncoder:
     def maps(self, pictures: Sequence[Pixels]) -> dict[str, RowVectors]:
         """Both vectors of prepared maps."""
         grids = self._map_shares(pictures, CELLS)
-        return {COARSE: self._coarse(sharpened(grids, MAP_FLOOR), "map"), CODES: self.books.encode(grids, "map")}
+        return {
+            COARSE: self._projections.vectors(sharpened(grids, MAP_FLOOR), "map"),
+            CODES: self.books.encode(grids, "map"),
+        }
 
     def aerials(self, pictures: Sequence[Pixels]) -> dict[str, RowVectors]:
         """Both vectors of aerial pictures."""
@@ -82,7 +82,7 @@ class StructureEncoder:
         """Both vectors of aerial pictures, from what a decoder believes of them (n, CELLS, CELLS, 7)."""
         grids = log_odds(log_beliefs, self.books.prior)
         return {
-            COARSE: self._coarse(sharpened(grids, PICTURE_FLOOR), "aerial"),
+            COARSE: self._projections.vectors(sharpened(grids, PICTURE_FLOOR), "aerial"),
             CODES: self.books.encode(grids, "aerial"),
         }
 
@@ -93,9 +93,6 @@ class StructureEncoder:
         with self._lock:
             decoder = self._decoder
         return decoder.log_beliefs(pictures, cells)
-
-    def _coarse(self, grids: Vectors, layer: str) -> Vectors:
-        return coarse_cells(grids) @ self._projections[layer]
 
     @cached_property
     def books(self) -> Codebooks:
@@ -112,7 +109,7 @@ class StructureEncoder:
             reason = f"its critic looks at {critic.inputs} features, this version at {feature_count()}; train it again"
             raise BadInput(str(self._weights.path), reason)
         registrar = StructureRegistrar(self._map_grids, self._aerial_grids)
-        return StructureMatcher(self.books, critic, scorer, calibration, registrar)
+        return StructureMatcher(self.books, critic, scorer, calibration, registrar, self._projections)
 
     def _map_grids(self, pictures: Sequence[Pixels]) -> Vectors:
         """What shifts of maps are told by: (n, FINE_CELLS, FINE_CELLS, c)."""
@@ -131,8 +128,8 @@ class StructureEncoder:
         return np.concatenate([plain, sketches.draw_pictures(features)], axis=-1) if sketches else plain
 
     @cached_property
-    def _projections(self) -> Mapping[str, Vectors]:
-        return self._weights.read("coarse")
+    def _projections(self) -> Projections:
+        return Projections(self._weights.read("coarse"))
 
     @cached_property
     def _decoder(self) -> Decoder:
@@ -164,10 +161,3 @@ class StructureEncoder:
         except RuntimeError as error:
             raise BadInput(str(weights.path), "does not hold the sketches that the manifest speaks of") from error
         return sketches.eval()
-
-
-def coarse_cells(grids: Vectors) -> Vectors:
-    """(n, CELLS, CELLS, 7) -> (n, COARSE_CELLS² * 7) means of neighbouring cells."""
-    n, step = len(grids), CELLS // COARSE_CELLS
-    blocks = grids.reshape(n, COARSE_CELLS, step, COARSE_CELLS, step, -1)
-    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1))

@@ -17,8 +17,9 @@ from geoanchor.protocols import Encoder, Matcher, Role, RowVectors, Vectors
 from geoanchor.settings import Settings
 from geoanchor.space import EmbeddingSpace, Modality
 from models.bundle import WEIGHTS_NAME, Branch, BundleManifest
+from models.coarse import COARSE
 from models.matcher import CODES
-from models.structure_encoder import COARSE, StructureEncoder
+from models.structure_encoder import StructureEncoder
 from models.text import SentenceEncoder, gelu, linear, unit
 from models.weights import Weights
 

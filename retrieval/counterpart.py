@@ -22,8 +22,10 @@ from retrieval.serving import Serving
 COARSE = "structure"
 """The space that tells which rows are worth comparing cell by cell."""
 OTHER: Mapping[Layer, Layer] = {"map": "aerial", "aerial": "map"}
-_COMPARED = 400
-"""Rows compared cell by cell: the best of the coarse vectors."""
+_LOOKED_AT = 2000
+"""Rows compared at every shift on a grid half as fine: the best of the coarse vectors."""
+_COMPARED = 128
+"""Those of them that are compared cell by cell."""
 _USUAL = 64
 """Rows, evenly spread, whose likeness says what is usual for a query."""
 _JUDGED = 256
@@ -39,10 +41,10 @@ Pictures = Callable[[Sequence[str]], Mapping[str, bytes]]
 class CounterpartTerm:
     """Likeness of structure between a picture and rows of the other layer, in standard deviations above the usual.
 
-    Rows of the picture's own layer count as usual, 0; so do those that the coarse vectors rule out.
+    Rows of the picture's own layer count as usual, 0; so do those that coarser looks rule out.
 
     Attributes:
-        layer: of the picture. vectors: of the picture by space, (1, d) each; `COARSE` and those of the matcher.
+        layer: of the picture. vectors: of the picture by space, (1, d) each; those of the matcher.
         part: the picture in the query; its weight is that of the likeness.
     """
 
@@ -56,12 +58,11 @@ class CounterpartTerm:
         """Scores (n,) of rows (n,) sorted positions."""
         found = np.zeros(len(rows))
         candidates = np.flatnonzero(np.isin(rows, self._comparable))
-        if len(candidates) > _COMPARED:
-            coarse = self.serving.exact(COARSE).rescore(self.vectors[COARSE][0], rows[candidates])
-            candidates = candidates[top(coarse.astype(np.float64), _COMPARED)]
+        if len(candidates) > _LOOKED_AT:
+            candidates = candidates[np.isin(rows[candidates], self._likely(rows[candidates]))]
         if len(candidates):
             mean, deviation = self._usual
-            above = (self._likeness(rows[candidates])[0] - mean) / deviation
+            above = (self._likeness(rows[candidates], _COMPARED)[0] - mean) / deviation
             found[candidates] = self.part.weight * np.maximum(above, 0)
         return found
 
@@ -117,13 +118,22 @@ class CounterpartTerm:
         # Of a handful of rows the deviation says nothing; it is never less than what noise makes of it.
         return float(np.median(likeness)), max(float(likeness.std()), 0.01)
 
-    def _likeness(self, rows: RowIds) -> tuple[Vectors, Vectors]:
+    def _likely(self, rows: RowIds) -> RowIds:
+        """Those `_LOOKED_AT` of some rows that have most in common with the picture by coarse vectors, lay it off or
+        not."""
+        probes = self.matcher.matcher.probes(self.layer, self._ours)
+        scores, found = self.serving.index(COARSE).search(probes, _LOOKED_AT, rows)
+        most = np.full(len(rows), -np.inf)
+        np.maximum.at(most, np.searchsorted(rows, found[found >= 0]), scores[found >= 0])
+        return rows[top(most, _LOOKED_AT)]
+
+    def _likeness(self, rows: RowIds, compared: int | None = None) -> tuple[Vectors, Vectors]:
         """Likeness (n,) and offsets (n, 2)."""
-        theirs = self.matcher.vectors(rows)
+        rank, theirs = self.matcher.matcher.rank, self.matcher.vectors(rows)
         if self.layer == "map":
-            scores, offsets = self.matcher.matcher.rank(self._ours, theirs)
+            scores, offsets = rank(self._ours, theirs, compared=compared)
             return scores[0], offsets[0]
-        scores, offsets = self.matcher.matcher.rank(theirs, self._ours)
+        scores, offsets = rank(theirs, self._ours, compared=compared)
         return scores[:, 0], offsets[:, 0]
 
     @property

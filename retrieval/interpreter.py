@@ -23,6 +23,8 @@ from retrieval.serving import Serving
 from retrieval.terms import FusedTerm, PointTerm, RelationTerm, Term, VectorTerm
 
 VectorPart = TextPart | ImagePart | LikePart
+_BESIDE_STRUCTURE = 0.3
+"""Weight of all other wishes beside a map whose ground is looked for: a standard deviation of theirs says less."""
 ReadPicture = Callable[[bytes, str], Pixels]
 
 
@@ -74,13 +76,20 @@ class Interpreter:
             if relation := _relation_of(part, query):
                 terms.append(self._relation_term(relation, part, query))
                 others.remove(part)
+        counterpart, own, weight = self._counterpart_term(query), None, 1.0
+        if counterpart is not None:
+            # A map looks next to nothing like a picture of its ground: its looks count among maps alone, if at all.
+            if query.layer == OTHER[counterpart.layer] or not len(self._serving.layers[counterpart.layer]):
+                others.remove(counterpart.part)
+                weight = _BESIDE_STRUCTURE
+            else:
+                own = counterpart.layer
         by_space = self._by_space(others, query)
         vectors = [VectorTerm(self._serving, space, parts) for space, parts in by_space.items()]
-        counterpart = self._counterpart_term(query)
         if len(vectors) == 1 and counterpart is None:
             terms.append(replace(vectors[0], borne=self._balance(vectors[0], query)))
         elif vectors:
-            terms.append(FusedTerm(self._serving, vectors))
+            terms.append(FusedTerm(self._serving, vectors, own, weight))
         if counterpart is not None:
             terms.append(counterpart)
         if points:
@@ -127,8 +136,7 @@ class Interpreter:
         own = np.array([self.row(part)])
         if not len(rows.comparable(own)):
             return None
-        coarse = {COARSE: self._serving.exact(COARSE).vectors[own]}
-        return CounterpartTerm(self._serving, rows, layer, coarse | rows.vectors(own), part)
+        return CounterpartTerm(self._serving, rows, layer, rows.vectors(own), part)
 
     def _layer_of(self, part: LikePart) -> Layer:
         layer: Layer = self._serving.rows.column("layer")[self.row(part)].as_py()

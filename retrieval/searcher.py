@@ -209,7 +209,10 @@ class Searcher:
         facts, reasons = self._serving.facts(rows), ranking.why(rows)
         likely = verdict.probabilities(rows)
         if likely is not None:
-            reasons = [why | {"probability": round(float(p), 4)} for why, p in zip(reasons, likely, strict=True)]
+            reasons = [
+                why if np.isnan(p) else why | {"probability": round(float(p), 4)}
+                for why, p in zip(reasons, likely, strict=True)
+            ]
         return tuple(
             Hit(**row_fields(fact), rank=offset + i + 1, score=float(score), why=why)
             for i, (fact, score, why) in enumerate(zip(facts, scores, reasons, strict=True))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from geoanchor.image import Layer
 from geoanchor.protocols import RowIds, Vectors
 from geoanchor.query import LikePart, Part, PointPart, TextPart
 from retrieval.index.flat import best_first
@@ -107,14 +108,20 @@ class FusedTerm:
     """Several spaces: each one's scores in standard deviations from what is usual in the gallery, averaged.
 
     A row without a vector in a space counts there as usual, 0.
+
+    Attributes:
+        layer: rows of others count as usual, and what is usual is so on this one; None for all.
+        weight: of the mean beside other terms.
     """
 
     serving: Serving
     terms: Sequence[VectorTerm]
+    layer: Layer | None = None
+    weight: float = 1.0
 
     def scores(self, rows: RowIds) -> Scores:
         """Mean of the standardised scores."""
-        return np.asarray(np.mean([self._standardised(term, rows) for term in self.terms], axis=0))
+        return np.asarray(self.weight * np.mean([self._standardised(term, rows) for term in self.terms], axis=0))
 
     def why(self, rows: RowIds) -> list[dict[str, Any]]:
         """Each space's own score."""
@@ -123,12 +130,13 @@ class FusedTerm:
 
     def _standardised(self, term: VectorTerm, rows: RowIds) -> Scores:
         present = self.serving.present(term.space)
-        pool = np.arange(len(self.serving)) if present is None else present
+        pool = np.arange(len(self.serving)) if self.layer is None else self.serving.layers[self.layer]
+        pool = pool if present is None else np.intersect1d(pool, present, assume_unique=True)
         if not len(pool):
             return np.zeros(len(rows))
         usual = term.scores(pool[:: max(1, len(pool) // _BACKGROUND)])
         z = (term.scores(rows) - usual.mean()) / (usual.std() + 1e-9)
-        return z if present is None else np.where(np.isin(rows, present), z, 0.0)
+        return z if len(pool) == len(self.serving) else np.where(np.isin(rows, pool), z, 0.0)
 
 
 @dataclass(frozen=True)

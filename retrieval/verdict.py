@@ -81,17 +81,18 @@ class Verdict:
         self._counterpart = counterpart
 
     def probabilities(self, rows: RowIds) -> Scores | None:
-        """How likely each of some rows (n,) is right, 0..1; None where only places were asked for.
+        """How likely each of some rows (n,) is right, 0..1, NaN where nothing tells; None where only places were asked
+        for.
 
         A row is right for several wishes when it is for each; for "A by B" when it shows A and one of its partners B;
         for a map or an aerial picture, in the other layer, when it shows the same ground.
         """
         found = [self._likely(wish, rows) for wish in self._wishes]
         likely = np.prod(found, axis=0) if found else None
-        if likely is None or self._counterpart is None:
+        if self._counterpart is None:
             return likely
         same = self._counterpart.probabilities(rows)
-        return np.where(np.isnan(same), likely, same)
+        return same if likely is None else np.where(np.isnan(same), likely, same)
 
     def answered(self, best: RowIds, allowed: RowIds | None = None) -> bool:
         """Whether one of the best rows at least is likely enough to be right.

@@ -23,10 +23,10 @@ from indexer.build import Finish
 from indexer.store import IndexStore, Stores
 from indexer.upkeep import Revision, revise
 from models.bundle import BundleManifest, load_bundle, read_bundle
+from models.coarse import COARSE
 from models.decoding import Decoder
 from models.matcher import CODES, TERMS
 from models.structure import StructureNet
-from models.structure_encoder import COARSE
 from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
 from training.adapt.blocks import Blocks, split_blocks

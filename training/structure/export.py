@@ -20,10 +20,10 @@ from models.bundle import (
     bundle_folder,
     read_bundle,
 )
+from models.coarse import COARSE
 from models.codes import CELLS
 from models.matcher import CODES
 from models.structure import StructureNet
-from models.structure_encoder import COARSE
 from training.export import keep_relevance, replace_bundle, write_tensors
 from training.structure.coarse import DIM
 from training.structure.recipe import StructureRecipe

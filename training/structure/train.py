@@ -11,6 +11,7 @@ import torch
 from geoanchor.errors import UsageError
 from geoanchor.protocols import RowVectors, Vectors
 from models.bundle import WEIGHTS_NAME, bundle_folder, load_bundle, read_bundle
+from models.coarse import coarse_cells
 from models.codes import Codebooks, log_odds
 from models.critic import Critic
 from models.decoding import Decoder
@@ -19,7 +20,6 @@ from models.fusion import FusionScorer
 from models.matcher import TERMS
 from models.registration import MAP_FLOOR, PICTURE_FLOOR, sharpened
 from models.structure import StructureNet
-from models.structure_encoder import coarse_cells
 from models.weights import Weights
 from training.checkpoint import require_checkpoint
 from training.runlog import Log, silent
