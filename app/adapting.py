@@ -38,9 +38,15 @@ def adapt(
     return adapt_index(Path(folder), LanceStore, derive_serving, options, model=model, log=log, advance=progress)
 
 
-def undo(folder: str | Path) -> Adaptation:
-    """Give an adapted index its former vectors and model again; what was taken back. Raises a GeoAnchorError."""
+def undo(folder: str | Path, *, model: str | None = None) -> Adaptation:
+    """Give an adapted index its former vectors and model again; what was taken back.
+
+    Args:
+        model: where the former bundle lies now.
+
+    Raises a GeoAnchorError in one sentence.
+    """
     from retrieval.index.lance import LanceStore
     from training.adapt.undo import undo as undo_index
 
-    return undo_index(Path(folder), LanceStore, derive_serving)
+    return undo_index(Path(folder), LanceStore, derive_serving, model=model)

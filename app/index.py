@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.answers import Changes, Hits
-from app.asked import read_asked
 from app.mosaic import Mosaic
 from app.question import Picture, Question, Where, file_bytes, region_of
 from app.rows import Rows
@@ -23,6 +22,7 @@ from geoanchor.places import Place
 from geoanchor.protocols import Encoder, Vectors
 from geoanchor.query import Query
 from geoanchor.settings import Settings
+from indexer.sources.picture import read_picture
 from retrieval.calibration import FILE_NAME as RELEVANCE_NAME
 from retrieval.calibration import Calibration, read_calibration
 from retrieval.cells import CellRows
@@ -57,7 +57,7 @@ class Index:
         self.settings = settings
         self._model = model
         self._lock = threading.Lock()
-        self._read = partial(read_asked, settings=settings)
+        self._read = partial(read_picture, settings=settings)
         self._serving = Serving.open(folder, manifest)
         self._searcher = Searcher(
             self._serving,

@@ -191,7 +191,7 @@ class Matcher(Protocol):
 
         Args:
             maps, aerials: vectors by space, n rows each; one row on either side stands for n.
-            max_offset: how far the map may lie off, as a share of the side; 0 takes the frames as they are.
+            max_offset: how far the map may lie off what is expected, as a share of the side; 0 takes it as it is.
             expected: (n, 2) the offsets at which the maps are known to lie, as in `Judgement`: only what departs from
                 them counts against a map. None for none.
         """

@@ -6,6 +6,7 @@ and its prototypes on the pair's vectors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise, product
 
@@ -106,15 +107,15 @@ class StructureMatcher:
     ) -> tuple[Evidence, Vectors]:
         """What n pairs of codes (n, CELLS²) show at their best shift, and that shift (n, 2) as shares of the side.
 
+        max_offset: how far the maps may lie from there.
         expected: (n, 2) shifts, shares of the side, at which the maps are known to lie.
         """
         shares, log_odds = self._books.decode(maps, "map"), self._books.decode(aerials, "aerial")
-        spectra = Spectra(
-            sharpened(shares, MAP_FLOOR), sharpened(log_odds, PICTURE_FLOOR), reach_cells(max_offset, CELLS)
-        )
+        around, lies = reach_cells(max_offset, CELLS), math.ceil(CELLS * np.abs(expected).max(initial=0.0))
+        spectra = Spectra(sharpened(shares, MAP_FLOOR), sharpened(log_odds, PICTURE_FLOOR), around + lies)
         rows = np.arange(len(shares))
-        whole, alike = best_shift(spectra.likeness(rows, rows), expected * CELLS)
-        offset = np.asarray(spectra.refined(rows, rows, whole) / CELLS if max_offset else 0.0 * whole, np.float32)
+        whole, alike = best_shift(spectra.likeness(rows, rows), expected * CELLS, around)
+        offset = np.asarray(spectra.refined(rows, rows, whole) / CELLS if max_offset else expected, np.float32)
         at_rest, _ = moved(log_odds, np.rint(expected * CELLS).astype(np.int64))
         still = np.einsum("nhwc,nhwc->n", shares, at_rest) / CELLS**2
         codes, seen = moved(aerials.reshape(-1, CELLS, CELLS, 1), whole)
@@ -122,7 +123,7 @@ class StructureMatcher:
         beliefs = self._beliefs[codes[..., 0]] * seen[..., None]
         length = np.hypot(*(offset - expected).T)
         # The farthest cell looked at lies beyond what was asked, so that a peak is seen from both sides.
-        told = np.clip(offset, -max_offset, max_offset)
+        told = np.clip(offset, expected - max_offset, expected + max_offset).astype(np.float32)
         return Evidence(shares, log_odds, beliefs, seen, alike, still, length), told
 
     def rank(

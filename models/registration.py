@@ -104,20 +104,24 @@ def reach_cells(max_offset: float, cells: int) -> int:
     return round(max_offset * cells) + 1 if max_offset else 0
 
 
-def best_shift(table: Vectors, expected: Vectors | None = None) -> tuple[NDArray[np.int64], Vectors]:
+def best_shift(
+    table: Vectors, expected: Vectors | None = None, farthest: int | None = None
+) -> tuple[NDArray[np.int64], Vectors]:
     """Where the likeness of n pairs is greatest, shifts near the expected ones preferred.
 
     Args:
         table: (n, s, s) of `Spectra.likeness`. expected: (n, 2) shifts dx, dy in cells; None for none.
+        farthest: cells that a shift may lie from the expected one on either axis; None for as far as the table goes.
     Returns:
         (n, 2) whole shifts dx, dy; (n,) the likeness there, less what the way from the expected shift costs.
     """
     reach = table.shape[1] // 2
     shifts = np.arange(-reach, reach + 1, dtype=np.float32)
     east, south = np.zeros((2, 1), np.float32) if expected is None else expected.T
-    cost = _SHIFT_COST * np.hypot(
-        shifts[None, :, None] - south[:, None, None], shifts[None, None, :] - east[:, None, None]
-    )
+    down, along = shifts[None, :, None] - south[:, None, None], shifts[None, None, :] - east[:, None, None]
+    cost = _SHIFT_COST * np.hypot(down, along)
+    if farthest is not None:
+        cost = np.where(np.maximum(np.abs(down), np.abs(along)) <= farthest + 0.5, cost, np.inf)
     flat = (table - cost).reshape(len(table), len(shifts) ** 2)
     place = flat.argmax(axis=1)
     south, east = np.divmod(place, len(shifts))

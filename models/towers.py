@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from geoanchor.errors import UsageError
 from models import mobilenet, resnet
 
 
@@ -63,7 +64,11 @@ def _backbone(architecture: str) -> tuple[nn.Module, Sequence[int], int]:
         return resnet.ResNet(), resnet.CHANNELS, resnet.STRIDE
     import timm
 
-    network = timm.create_model(architecture, pretrained=False, features_only=True, out_indices=(-2, -1))
+    try:
+        network = timm.create_model(architecture, pretrained=False, features_only=True, out_indices=(-2, -1))
+    except RuntimeError as error:
+        known = f"{mobilenet.NAME}, {resnet.NAME}, or one that timm gives features of"
+        raise UsageError(f"no network is called {architecture!r}; name {known}") from error
     return network, network.feature_info.channels(), network.feature_info.reduction()[0]
 
 

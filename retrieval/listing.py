@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoanchor.change import Change, Review
 from geoanchor.protocols import Judgement, RowIds
@@ -28,19 +29,20 @@ def tell(
     survey: Survey,
     at: RowIds,
     judged: Judgement,
+    percentile: NDArray[np.float64],
     nodata: Mapping[str, float | None],
     settled: Mapping[int, Review],
 ) -> Iterator[Change]:
     """Changes for some pairs, in their order, each put together only when it is asked for; rank counts from 1.
 
     Args:
-        at: (n,) places of the pairs in the survey. judged: n pairs. nodata: by id of the row, of either side.
-        settled: reviews by place in the survey.
+        at: (n,) places of the pairs in the survey. judged: n pairs. percentile: of the survey's pairs.
+        nodata: by id of the row, of either side. settled: reviews by place in the survey.
     """
     found, pairs = differences(judged), survey.pairs.take(at)
     aerials, maps = (serving.facts(rows) for rows in (pairs.aerials, np.maximum(pairs.maps, 0)))
     own_m = (survey.offset[at] - survey.expected(at)) * survey.sides_m[at] * (1, -1)
-    whole_m, percentile = survey.offset_m[at], survey.percentile()[at]
+    whole_m = survey.offset_m[at]
     for i, place in enumerate(at.tolist()):
         aerial, map_id = aerials[i], None if pairs.maps[i] == NO_MAP else str(maps[i]["id"])
         mismatch, informative = float(survey.mismatch[place]), bool(survey.informative[place])
@@ -50,12 +52,13 @@ def tell(
             moved_m=(float(own_m[i, 0]), float(own_m[i, 1])) if survey.moved[place] else None,
         )  # fmt: skip
         fields = row_fields(aerial)
-        bounds = fields["bounds"]
+        # Cells are those of the map's frame.
+        frame = fields["bounds"] if map_id is None else row_fields(maps[i])["bounds"]
         yield Change(
             id=pair_id(map_id, aerial["id"]),
             rank=i + 1,
             mismatch=round(mismatch, 4),
-            percentile=round(float(percentile[i]), 1),
+            percentile=round(float(percentile[place]), 1),
             cause=told.cause,
             reason=told.reason,
             informative=informative,
@@ -64,7 +67,7 @@ def tell(
             aerial_id=aerial["id"],
             review=settled.get(place),
             **{name: fields[name] for name in _SHOWN},
-            **({} if told.cause in _NOWHERE else _where(found, i, bounds)),
+            **({} if told.cause in _NOWHERE else _where(found, i, frame)),
         )
 
 

@@ -112,10 +112,14 @@ class ChangeFinder:
         return pairs
 
     def judge(self, change_id: str, max_offset: float = MAX_OFFSET) -> Judgement:
-        """The matcher's whole word on one pair, for pictures of it. Raises UsageError when there is no such pair."""
-        pair = self._pair(change_id)
+        """The matcher's whole word on one pair, for pictures of it, where the region asked of last lets one expect it.
+
+        Raises UsageError when there is no such pair.
+        """
+        pair, last = self._pair(change_id), self._last
         sides, frames = sides_m(self._serving, pair.aerials), frames_m(self._serving, pair)
-        return self._matcher.judge(pair, max_offset, expected_offsets(frames, sides))
+        lies = last[1].lies if last is not None else (0.0, 0.0)
+        return self._matcher.judge(pair, max_offset, expected_offsets(frames, sides, lies))
 
     def review(self, change_id: str, decision: Decision, note: str = "") -> Review:
         """Keep a decision on a change. Raises UsageError when the index has no such pair, or on an impossible word."""
@@ -171,14 +175,14 @@ class ChangeFinder:
     ) -> tuple[Change, ...]:
         """The second pass, in the order given."""
         found: list[Change] = []
-        step = min(self._chunk, _SHOWN)
+        step, percentile = min(self._chunk, _SHOWN), survey.percentile()
         for start in range(0, len(order), step):
             at = order[start : start + step]
             pairs = survey.pairs.take(at)
             rows = np.concatenate([pairs.aerials, pairs.maps[pairs.maps != NO_MAP]])
             nodata = self._details(self._serving.rows.column("id").take(np.unique(rows)).to_pylist(), "nodata")
             judged = self._matcher.judge(pairs, max_offset, survey.expected(at))
-            for change in tell(self._serving, survey, at, judged, nodata, settled):
+            for change in tell(self._serving, survey, at, judged, percentile, nodata, settled):
                 if everything or change.cause not in SILENT:
                     found.append(change.model_copy(update={"rank": len(found) + 1}))
                 if len(found) == k:

@@ -149,7 +149,7 @@ def _mapped(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_
     west, south, east, north = shapely.bounds(_boxes(serving, aerials)).T
     inside = np.zeros(len(aerials), bool)
     # Boxes across the antimeridian go on beyond 180, so that one middle may have two longitudes.
-    for turn in (0.0, 360.0):
+    for turn in (-360.0, 0.0, 360.0):
         middles = shapely.points((west + east) / 2 + turn, (south + north) / 2)
         inside[boxes.query(middles, predicate="intersects")[0]] = True
     return inside

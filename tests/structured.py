@@ -15,7 +15,7 @@ from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.protocols import Judgement, Role, RowVectors, TileRef, Vectors
 from geoanchor.space import EmbeddingSpace, Modality
 from geoanchor.structure import CLASSES
-from geoanchor.tiling import Tile
+from geoanchor.tiling import Bounds, Tile
 from indexer.build import BuildOptions, build
 from models.toy import ToyEncoder
 from retrieval.index.lance import LanceStore
@@ -52,11 +52,14 @@ class GridMatcher:
         shares, beliefs = _one_hot(maps["grid"]), _beliefs(aerials["grid"])
         count = max(len(shares), len(beliefs))
         shares, beliefs = (np.broadcast_to(grid, (count, *grid.shape[1:])) for grid in (shares, beliefs))
-        reach = int(max_offset * CELLS + 1e-6)
+        lies = np.zeros((count, 2)) if expected is None else np.asarray(expected) * CELLS
+        around = int(max_offset * CELLS + 1e-6)
+        reach = around + int(np.ceil(np.abs(lies).max(initial=0.0)))
         steps = sorted(((x, y) for x in range(-reach, reach + 1) for y in range(-reach, reach + 1)), key=_length)
         moved = [_moved(beliefs, *step) for step in steps]
         evidence = np.stack([_evidence(shares, grid) for grid in moved])
-        best = np.argmax(evidence.mean(axis=(2, 3)), axis=0)
+        away = np.abs(np.array(steps)[:, None] - lies).max(axis=2)
+        best = np.argmax(np.where(away <= around + 0.5, evidence.mean(axis=(2, 3)), -np.inf), axis=0)
         rows = np.arange(count)
         chosen = evidence[best, rows]
         content = 3 * shares[..., 3:].sum(axis=-1).mean(axis=(1, 2))
@@ -108,7 +111,8 @@ class GridEncoder(ToyEncoder):
 
 @dataclass
 class Drawing:
-    """A source of drawn tiles: class grids by tile, all taken at one time."""
+    """A source of drawn tiles: class grids by tile, all taken at one time; their frames may lie `east` of the tiles, by
+    a share of their side."""
 
     grids: Mapping[Tile, Classes]
     layer: Layer
@@ -117,6 +121,7 @@ class Drawing:
     stamp: str = "1"
     nodata: float = 0.0
     tiled: bool = True
+    east: float = 0.0
     attribution: str = "nobody"
     zoom: int | None = field(init=False, default=None)
 
@@ -130,8 +135,11 @@ class Drawing:
 
     def read(self, ref: TileRef) -> TileImage:
         tile = Tile(*map(int, ref.key.split("/")))
+        box = tile.bounds
+        right = self.east * (box.east - box.west)
+        bounds = Bounds(box.west + right, box.south, box.east + right, box.north)
         return TileImage(
-            ref.id, draw(self.grids[tile]), self.layer, tile=tile if self.tiled else None, bounds=tile.bounds,
+            ref.id, draw(self.grids[tile]), self.layer, tile=tile if self.tiled else None, bounds=bounds,
             acquired=self.acquired, source=self.uri, attribution=self.attribution, nodata=self.nodata,
         )  # fmt: skip
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +16,11 @@ Stateful = nn.Module | torch.optim.Optimizer
 
 
 def require_checkpoint(path: Path, resume: bool) -> None:
-    """Raise UsageError unless a checkpoint is there just when a run is to be resumed from it."""
+    """Make the folder of a run. Raises UsageError unless a checkpoint is there just when one is to be resumed from."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path.parent}: no folder can be made there for the run ({error.strerror})") from error
     there = path.is_file()
     if resume and not there:
         raise UsageError(f"{path.parent}: holds no {path.name} to resume from; leave --resume out to start")
@@ -33,11 +39,20 @@ def save_checkpoint(path: Path, step: int, parts: Mapping[str, Stateful]) -> Non
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> int:
-    """Put the states back; the step they were saved at. Raises UsageError when they are of another model."""
-    state = torch.load(path, weights_only=True)
+    """Put the states back; the step they were saved at. Raises UsageError when of another model, or damaged."""
+    state = read_checkpoint(path)
     try:
         for name, part in parts.items():
             part.load_state_dict(state[name])
     except (KeyError, RuntimeError, ValueError) as error:
         raise UsageError(f"{path}: is of another model than the recipe's; start a new run") from error
     return int(state["step"])
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds. Raises UsageError when it cannot be read."""
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise UsageError(f"{path}: is damaged or cut short; remove it to start the run again") from error
+    return state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,12 +135,16 @@ def _decided(scores: Floats, positive: Flags, half: NDArray[np.int64]) -> tuple[
 
 
 def _halves(pairs: Sequence[Pair], positive: Flags) -> NDArray[np.int64]:
-    """0 or 1 for each pair; each label is split evenly, whatever the order of the file."""
-    digests = [hashlib.sha256(f"{pair.aerial.name}|{pair.map.name}".encode()).hexdigest() for pair in pairs]
-    order = sorted(range(len(pairs)), key=lambda row: (positive[row], digests[row]))
-    half = np.zeros(len(pairs), np.int64)
-    half[order] = np.arange(len(pairs)) % 2
-    return half
+    """0 or 1 for each pair; each label is split evenly, whatever the order of the file, equal pairs alike."""
+    facts = [(bool(same), pair.aerial, pair.map) for pair, same in zip(pairs, positive.tolist(), strict=True)]
+    half = {fact: number % 2 for number, fact in enumerate(sorted(set(facts), key=_dealing))}
+    return np.array([half[fact] for fact in facts], np.int64)
+
+
+def _dealing(fact: tuple[bool, Path, Path]) -> tuple[bool, str, Path, Path]:
+    same, aerial, drawn = fact
+    # By names alone, so that a data set is split alike wherever it lies.
+    return same, hashlib.sha256(f"{aerial.name}|{drawn.name}".encode()).hexdigest(), aerial, drawn
 
 
 def _rounded(value: float) -> float:

@@ -52,7 +52,7 @@ def read_pairs(path: Path, split: str | None = None, seed: int = 0) -> list[Pair
     the same two folders.
 
     Args:
-        split: only files below a folder of this name. seed: of the swaps.
+        split: only files below a folder of this name, which may be `path` itself. seed: of the swaps.
     Raises:
         UsageError: naming the line that is wrong, or what a folder lacks.
     """
@@ -70,12 +70,12 @@ def read_pairs(path: Path, split: str | None = None, seed: int = 0) -> list[Pair
 
 
 def _pairs(rows: Iterator[Row], path: Path) -> Iterator[Pair]:
-    header = [name.strip() for name in next(rows, (0, []))[1]]
+    header = [name.strip().lower() for name in next(rows, (0, []))[1]]
     missing = {"aerial", "map", "label"} - set(header)
     if missing:
         raise UsageError(f"{path}: column {', '.join(sorted(missing))} is missing; needs aerial, map, label")
     for line, fields in rows:
-        row = dict(zip(header, fields, strict=False))
+        row = dict(zip(header, map(str.strip, fields), strict=False))
         try:
             yield Pair.model_validate({name: row[name] for name in Pair.model_fields if row.get(name)})
         except ValidationError as error:
@@ -83,14 +83,15 @@ def _pairs(rows: Iterator[Row], path: Path) -> Iterator[Pair]:
 
 
 def _resolved(pair: Pair, folder: Path) -> Pair:
-    return pair.model_copy(update={"aerial": folder / pair.aerial, "map": folder / pair.map})
+    """With both paths in the one way that each file has, however it is named: a picture is one gallery item."""
+    return pair.model_copy(update={"aerial": (folder / pair.aerial).resolve(), "map": (folder / pair.map).resolve()})
 
 
 def _of_folder(root: Path, split: str | None, seed: int) -> list[Pair]:
     rng = np.random.default_rng(seed)
     pairs: list[Pair] = []
     for folder in sorted(path for path in (root, *root.rglob("*")) if path.is_dir()):
-        below = split is None or split in folder.relative_to(root).parts
+        below = split is None or split in (root.name, *folder.relative_to(root).parts)
         pairs += _of_siblings(folder, rng, None if below else split)
     if not pairs:
         asked = f" of split {split!r}" if split else ""
@@ -116,6 +117,10 @@ def _of_siblings(folder: Path, rng: np.random.Generator, split: str | None) -> l
     return matches + swaps
 
 
+def _hidden(name: Path) -> bool:
+    return any(part.startswith(".") for part in name.parts)
+
+
 def _pictures(folder: Path, called: tuple[str, ...], split: str | None) -> dict[Path, Path]:
     """Pictures by their path below the first subfolder that is called so, without ending.
 
@@ -126,6 +131,6 @@ def _pictures(folder: Path, called: tuple[str, ...], split: str | None) -> dict[
     chosen = next((found[name] for name in called if name in found), None)
     if chosen is None:
         return {}
-    files = [file for file in sorted(chosen.rglob("*")) if file.suffix.lower() in _ENDINGS]
-    below = {file.relative_to(chosen).with_suffix(""): file for file in files}
+    files = {file.relative_to(chosen): file for file in sorted(chosen.rglob("*")) if file.suffix.lower() in _ENDINGS}
+    below = {name.with_suffix(""): file for name, file in files.items() if not _hidden(name)}
     return {name: file for name, file in below.items() if split is None or split in name.parent.parts}

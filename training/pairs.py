@@ -54,7 +54,8 @@ def pairs_of_pictures(source: Path, names: Sequence[str], out: Path, seed: int =
 
     for row, name in enumerate(names):
         stem, own, other = Path(name).stem, place(row), place(int(others[row]))
-        third = place(int(thirds[row] if thirds[row] != others[row] else (others[row] + 1) % len(names)))
+        strangers = (int(thirds[row]), *_after(int(others[row]), len(names)))
+        third = place(next(stranger for stranger in strangers if stranger not in (row, others[row])))
         writer.match(stem, *own)
         writer.pair(f"aerial/{stem}.png", f"map/{Path(names[others[row]]).stem}.png", 0, "swap")
         for label, share in SHARES.items():
@@ -138,6 +139,11 @@ class _Writer:
                     table.writeheader()
                     table.writerows(pair.model_dump() for pair in rows)
         return self.folder / "pairs.csv"
+
+
+def _after(row: int, count: int) -> list[int]:
+    """The other rows, from the next one round."""
+    return [(row + step) % count for step in range(1, count)]
 
 
 def _stem(tile: Tile) -> str:

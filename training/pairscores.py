@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from geoanchor.errors import OnBad, UsageError
 from geoanchor.image import Pixels
-from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Matcher, RowVectors
 from geoanchor.structure import CLASS_OF
+from indexer.sources.picture import read_picture
 from models.palette import map_classes
 from training.encoding import Progress, encode_readable, shared_space
 from training.pairlist import Pair
@@ -151,4 +151,4 @@ def _ranks(values: Floats) -> Floats:
 
 def read(path: Path) -> Pixels:
     """The picture of a file. Raises BadInput when it is none."""
-    return read_rgb(path.read_bytes(), str(path))
+    return read_picture(path.read_bytes(), str(path))

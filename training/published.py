@@ -78,8 +78,8 @@ def read_result(path: Path) -> dict[str, Any]:
     return result
 
 
-def measured(result: Mapping[str, Any], dataset: str) -> Row:
-    """The row of a result of `training.evaluate.evaluate_retrieval`. Raises UsageError when it is none."""
+def measured(result: Mapping[str, Any], dataset: str, where: str) -> Row:
+    """The row of a result of `training.evaluate.evaluate_retrieval`; UsageError, naming `where`, when it is none."""
     try:
         to_text, to_image = (tuple(float(result[way][k]) for k in _KS) for way in ("image_to_text", "text_to_image"))
         told = " ".join(result["trained_on"]).lower()
@@ -96,7 +96,7 @@ def measured(result: Mapping[str, Any], dataset: str) -> Row:
             ours=True,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"not a result of `geoanchor evaluate retrieval --json` ({error})") from error
+        raise UsageError(f"{where}: is no result of `geoanchor evaluate retrieval --json` ({error})") from error
 
 
 def provenance(model: str) -> dict[str, Any]:

@@ -20,13 +20,14 @@ from training.structure.pairs import Part, read_pictures
 
 PLACE = "pairs"
 """Name of the place that they are in every split."""
+_SETTINGS = "settings.json"
 _PARTS: dict[Split, Part] = {"train": "train", "val": "calibration", "test": "validation"}
 
 
 def cache_pairs(
     pairs: Pairs, cache_px: int, folder: Path, log: Log, splits: tuple[Split, ...] = ("train", "val")
 ) -> None:
-    """Write the splits that the cache does not hold yet; nothing where the pairs are not there.
+    """Write the splits that the cache does not hold, or holds by other settings; nothing where the pairs are not there.
 
     "test" is for a judge who looks once; training asks for the other two.
     """
@@ -35,13 +36,20 @@ def cache_pairs(
         return
     for split in splits:
         shard = folder / split / PLACE
-        if not shard.is_dir():
+        if not _holds(shard, pairs):
             _write(pairs, _PARTS[split], cache_px, shard)
             log(f"cached the real pairs of {split}")
 
 
+def _holds(shard: Path, pairs: Pairs) -> bool:
+    kept = shard / _SETTINGS
+    return kept.is_file() and kept.read_text("utf-8") == pairs.model_dump_json()
+
+
 def _write(pairs: Pairs, part: Part, cache_px: int, shard: Path) -> None:
     names, aerial, maps = read_pictures(pairs.path, part)
+    if pairs.limit:
+        names, aerial, maps = names[: pairs.limit], aerial[: pairs.limit], maps[: pairs.limit]
     partial = shard.with_name(f"{shard.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -57,4 +65,6 @@ def _write(pairs: Pairs, part: Part, cache_px: int, shard: Path) -> None:
     nothing: list[list[str]] = [[] for _ in names]
     words = {"tiles": names, "captions": nothing, "concepts": nothing, "texts": []}
     (partial / "words.json").write_text(json.dumps(words), "utf-8")
+    (partial / _SETTINGS).write_text(pairs.model_dump_json(), "utf-8")
+    shutil.rmtree(shard, ignore_errors=True)
     partial.rename(shard)

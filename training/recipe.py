@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from geoanchor.errors import UsageError, first_fault
+from geoanchor.tiling import MAX_ZOOM
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -24,7 +25,8 @@ class Data(Strict):
     """What is rendered to learn from; places, never tiles, are split.
 
     Attributes:
-        train_seeds, val_seeds: first and last city seed of the split, both included; they take the countries in turn.
+        train_seeds, val_seeds: first and last city seed of the split, both included, none where the first is beyond the
+            last; they take the countries in turn.
         countries: building habits to learn from.
         tiles_per_city, tiles_per_extract: drawn from each place, those with landmarks first.
         zooms: zoom -> share of the tiles.
@@ -49,6 +51,24 @@ class Data(Strict):
     cache_px: int = Field(default=160, gt=0)
     workers: int = Field(default=1, ge=1)
 
+    @model_validator(mode="after")
+    def _places_are_split(self) -> Self:
+        (first, last), (held_first, held_last) = self.train_seeds, self.val_seeds
+        if max(first, held_first) <= min(last, held_last):
+            raise ValueError("train_seeds and val_seeds have cities in common, which would be judged by heart")
+        if common := sorted({*self.osm_train} & {*self.osm_val}):
+            raise ValueError(f"{common[0]} is in osm_train and in osm_val; a place can only be in one")
+        return self
+
+    @field_validator("zooms")
+    @classmethod
+    def _zooms_can_be_drawn(cls, zooms: dict[int, float]) -> dict[int, float]:
+        if not zooms or min(zooms) < 0 or max(zooms) > MAX_ZOOM:
+            raise ValueError(f"name at least one zoom between 0 and {MAX_ZOOM}")
+        if min(zooms.values()) < 0 or sum(zooms.values()) <= 0:
+            raise ValueError("shares are 0 or more, and not all of them 0")
+        return zooms
+
 
 class Pairs(Strict):
     """Real pairs beside the drawn ones: a tar or folder with `aerial/NAME` and `map/NAME`.
@@ -57,10 +77,12 @@ class Pairs(Strict):
 
     Attributes:
         path: relative to the working folder; without it the drawn tiles have to do. metres: side of a picture.
+        limit: take the first so many of each part, 0 for all.
     """
 
     path: Path
     metres: float = Field(gt=0)
+    limit: int = Field(default=0, ge=0)
 
 
 class Towers(Strict):

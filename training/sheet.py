@@ -18,6 +18,6 @@ def rows_of(data: bytes) -> Iterator[Row]:
     order mark. Raises UnicodeDecodeError, csv.Error.
     """
     text = data.decode("utf-8-sig")
-    header = text.partition("\n")[0]
+    header = next((line for line in text.splitlines() if line.strip()), "")
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(_MARKS, key=header.count))
     return ((rows.line_num, fields) for fields in rows if any(field.strip() for field in fields))

@@ -34,7 +34,7 @@ def adapt(
     from app import adapting
 
     if undo:
-        taken = adapting.undo(folder)
+        taken = adapting.undo(folder, model=model)
         say(f"{folder}: has the vectors of {taken.former_model} again; its own model is deleted")
         return
     with progress("learning") as advance:

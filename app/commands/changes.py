@@ -57,6 +57,8 @@ def changes(
     from app.wiring import open as open_index
 
     decisions = _decisions(accept or [], reject or [], note)
+    if decisions or reviewed:
+        _check_reviewing(bool(decisions), reviewed, format)
     index = open_index(folder, model, settings_of(config, offline=offline))
     if reviewed:
         _print_reviews(index.reviews(), format, out)
@@ -64,7 +66,7 @@ def changes(
         made = index.review_all(decisions, note)
         for review in made:
             say(f"{review.change}: {review.decision}ed")
-        if format == "json":
+        if format == "json" or out is not None:
             _print_reviews(made, format, out)
     else:
         if advice := zoom_advice(index.folder):
@@ -89,16 +91,23 @@ def _decisions(accept: list[str], reject: list[str], note: str) -> dict[str, Dec
     return decisions | {change: "reject" for change in reject}
 
 
+def _check_reviewing(deciding: bool, listing: bool, format: Format) -> None:
+    """Raise UsageError before anything is kept."""
+    from geoanchor.errors import UsageError
+
+    if deciding and listing:
+        raise UsageError("--reviewed lists the decisions made before; give --accept and --reject without it")
+    if format not in ("table", "json"):
+        raise UsageError(f"decisions are given as table or json, not {format}")
+
+
 def _print_reviews(reviews: Sequence[Review], format: Format, out: Path | None) -> None:
     from app.changesheet import reviews_table
-    from geoanchor.errors import UsageError
 
     if format == "json":
         emit_json({"reviews": [review.model_dump(mode="json") for review in reviews]}, out)
-    elif format == "table":
-        emit_table(reviews_table(reviews), out)
     else:
-        raise UsageError(f"--reviewed is given as table or json, not {format}")
+        emit_table(reviews_table(reviews), out)
 
 
 def _print(index: Index, found: Changes, format: Format, out: Path | None, max_offset: float) -> None:

@@ -73,14 +73,16 @@ def split(
     from training.datasets import read_captions
     from training.datasets.split import divide
 
-    dropped = _names(without) if without else frozenset()
-    manifest = divide([item for item in read_captions(captions) if item.image not in dropped], by)
+    items, dropped = read_captions(captions), _names(without) if without else frozenset()
+    if unknown := sorted(dropped - {item.image for item in items}):
+        say(f"{without}: {len(unknown)} of its names are of no picture in {captions}, {unknown[0]!r} for one")
+    manifest = divide([item for item in items if item.image not in dropped], by)
     emit(manifest.model_dump_json(indent=1), into)
     say(", ".join(f"{part}: {len(names)}" for part, names in manifest.images.items()))
 
 
 def _names(path: Path) -> frozenset[str]:
     try:
-        return frozenset(path.read_text("utf-8").splitlines())
+        return frozenset(name for line in path.read_text("utf-8-sig").splitlines() if (name := line.strip()))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as a list of names ({error})") from error

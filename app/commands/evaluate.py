@@ -132,17 +132,18 @@ def table(
     if (images is None) != (captions is None):
         raise UsageError("--images and --captions belong together")
     published(dataset)  # refuses an unknown name before anything is measured
-    rows = [measured(read_result(path), dataset) for path in results or []]
+    rows = [measured(read_result(path), dataset, str(path)) for path in results or []]
     settings = settings_of(config, offline=offline, batch_size=batch_size)
     if images and captions:
         captioned, pictures = read_captions(captions, split), Pictures(images)
         for name in model or ["mini"]:
+            encoder = _encoder(name, settings)
             with _unreadable() as on_bad, progress(f"encoding with {name}") as advance:
                 result = evaluate_retrieval(
-                    _encoder(name, settings), pictures, captioned, batch_size=settings.batch_size, progress=advance,
+                    encoder, pictures, captioned, batch_size=settings.batch_size, progress=advance,
                     on_bad=on_bad,
                 )  # fmt: skip
-            rows.append(measured(result | {"split": split}, dataset))
+            rows.append(measured(result | {"split": split}, dataset, name))
     print(comparison(dataset, rows))
 
 
@@ -168,10 +169,10 @@ def matching(
 
     settings = settings_of(config, offline=offline, batch_size=batch_size)
     listed = read_pairs(pairs, split)
+    # Before the clock runs: opening a model takes seconds, by which the time left would be told far too long.
+    encoder = _encoder(model, settings)
     with _unreadable() as on_bad, progress("encoding") as advance:
-        result = evaluate_matching(
-            _encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance, on_bad=on_bad
-        )
+        result = evaluate_matching(encoder, listed, batch_size=settings.batch_size, progress=advance, on_bad=on_bad)
     if json:
         emit_json(result)
     else:
@@ -195,9 +196,10 @@ def map_to_aerial(
 
     settings = settings_of(config, offline=offline, batch_size=batch_size)
     listed = read_pairs(pairs, split)
+    encoder = _encoder(model, settings)
     with _unreadable() as on_bad, progress("encoding") as advance:
         result = evaluate_map_to_aerial(
-            _encoder(model, settings), listed, batch_size=settings.batch_size, progress=advance, on_bad=on_bad
+            encoder, listed, batch_size=settings.batch_size, progress=advance, on_bad=on_bad
         )
     _print(result, json)
 

@@ -13,11 +13,11 @@ from rasterio.io import MemoryFile
 import geoanchor
 from app.access import Access
 from app.api import create_api
-from app.asked import read_asked
 from app.index import Index
 from geoanchor.errors import BadInput
 from geoanchor.picture import LARGE_PX
 from geoanchor.settings import Settings
+from indexer.sources.picture import read_picture
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 KINDS = {"uint16": 4, "int16": 3, "float32": 3, "uint8": 7}
@@ -75,7 +75,7 @@ def test_what_is_cut_short_is_said_to_be(index: Index) -> None:
 
 def test_a_limit_on_pixels_counts() -> None:
     with pytest.raises(BadInput, match=r"scan.tif: 64 x 64 pixels are over the limit of 4095"):
-        read_asked(_tiff(_values("uint16")), "scan.tif", Settings(max_pixels=64 * 64 - 1))
+        read_picture(_tiff(_values("uint16")), "scan.tif", Settings(max_pixels=64 * 64 - 1))
 
 
 def test_blocks_that_unpack_to_more_than_memory_are_refused() -> None:
@@ -88,15 +88,15 @@ def test_blocks_that_unpack_to_more_than_memory_are_refused() -> None:
         data = bytes(memory.read())
     assert len(data) < 10_000
     with pytest.raises(BadInput, match=r"unpacks in pieces of 83886080 bytes; rewrite it in small tiles"):
-        read_asked(data, "zeros.tif", Settings(max_pixels=512 * 512))
+        read_picture(data, "zeros.tif", Settings(max_pixels=512 * 512))
 
 
 def test_a_large_one_is_read_smaller() -> None:
     values = np.repeat(np.repeat(_values("uint16"), 40, axis=1), 33, axis=2)
-    pixels = read_asked(_tiff(values), "large.tif", Settings())
+    pixels = read_picture(_tiff(values), "large.tif", Settings())
     assert pixels.shape == (64 * 40 // 2, 64 * 33 // 2, 3)
     assert min(pixels.shape[:2]) >= LARGE_PX
-    near = read_asked(_tiff(_values("uint16")), "small.tif", Settings())
+    near = read_picture(_tiff(_values("uint16")), "small.tif", Settings())
     # Pixels of both stand for the same ground, if stretched from samples that differ a little.
     assert np.abs(pixels[10::20, 8::33][:64, :32].astype(int) - near[:, ::2].astype(int)).mean() < 3
 
@@ -107,4 +107,4 @@ def test_an_eight_bit_picture_needs_no_rasterio(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("indexer.sources.scenereader.decode_raster", never)
     rgb = _tiff(np.full((3, 8, 8), 77, np.uint8), photometric="RGB")
-    assert (read_asked(rgb, "plain.tif", Settings()) == 77).all()
+    assert (read_picture(rgb, "plain.tif", Settings()) == 77).all()

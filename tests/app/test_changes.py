@@ -164,6 +164,8 @@ def test_decisions_on_the_command_line(folder: Path, capsys: pytest.CaptureFixtu
     [
         (["--accept", "a", "--accept", "b", "--reject", "b"], "b cannot be accepted and rejected at once"),
         (["--note", "seen"], "--note is kept with a decision"),
+        (["--accept", "a", "--reviewed"], "--reviewed lists the decisions made before"),
+        (["--accept", "a", "--format", "geojson"], "decisions are given as table or json, not geojson"),
     ],
 )
 def test_half_a_decision_is_none(folder: Path, given: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,16 +144,33 @@ def test_ranks_agree_with_judgement() -> None:
         np.testing.assert_allclose(offsets[m], judged.offset, atol=1e-6)
 
 
+@pytest.mark.parametrize("compared", [1, 12, 150])
+def test_one_map_is_looked_for_among_the_likeliest_alone(compared: int) -> None:
+    some = grounds(150)
+    maps, aerials = coded(BOOKS, some[:3], "map"), coded(BOOKS, some, "aerial")
+    every, offsets = MATCHER.rank(maps, aerials)
+    for n in range(3):
+        own = {CODES: maps[CODES][[n]]}
+        few, there = MATCHER.rank(own, aerials, compared=compared)
+        best = np.argsort(-few[0])[:compared]
+        np.testing.assert_allclose(few[0, best], every[n, best], atol=1e-5)
+        assert (np.delete(few[0], best) <= few[0, best].min() - (compared < 150)).all()
+        assert few[0].argmax() == n
+        np.testing.assert_allclose(there[0, n], offsets[n, n], atol=1e-6)
+        other, _ = MATCHER.rank({CODES: coded(BOOKS, some, "map")[CODES]}, {CODES: aerials[CODES][[n]]}, 0.1, compared)
+        assert other[:, 0].argmax() == n
+
+
 def test_of_a_large_gallery_the_shortlist_keeps_the_best() -> None:
     some = grounds(150)
     maps, aerials = coded(BOOKS, some[:3], "map"), coded(BOOKS, some, "aerial")
-    scores, _ = MATCHER.rank(maps, aerials)
+    scores, _ = MATCHER.rank(maps, aerials, compared=128)
     assert scores.shape == (3, 150)
     assert (scores.argmax(axis=1) == np.arange(3)).all()
     # With three maps every picture has all its partners compared; with 140 the tail keeps the coarse order.
     one_map = {CODES: np.repeat(maps[CODES][:1], 140, axis=0)}
     one_map[CODES][1:] = coded(BOOKS, grounds(139, 2), "map")[CODES]
-    many, _ = MATCHER.rank(one_map, aerials)
+    many, _ = MATCHER.rank(one_map, aerials, compared=128)
     np.testing.assert_allclose(np.sort(many[0])[-60:], np.sort(scores[0])[-60:], atol=1e-5)
     assert np.isfinite(many).all()
     assert many[0].argmax() == 0

@@ -288,6 +288,41 @@ def test_an_outline_has_corners_and_nothing_between_them() -> None:
     assert share == pytest.approx(68 / 400)
 
 
+def test_outlines_at_the_antimeridian_stay_small() -> None:
+    from shapely.geometry import shape
+
+    cells = np.zeros((20, 20), bool)
+    cells[4:10, 3:20] = True
+    last = Tile(15, 2**15 - 1, 18_000).bounds
+    west, south, east, north = shape(outline(cells, last)[0]).bounds
+    assert (east, west) == (180.0, pytest.approx(last.west + 0.15 * (180 - last.west)))
+    across, share = outline(cells, Bounds(179.99, south, -179.99, north))
+    assert share == pytest.approx(102 / 400)
+    assert across is not None
+    assert across["type"] == "MultiPolygon"
+    near, far = (part.bounds for part in shape(across).geoms)
+    assert near[::2] == pytest.approx((179.993, 180.0))
+    assert far[::2] == pytest.approx((-180.0, -179.99))
+
+
+@pytest.mark.parametrize("max_offset", [0.1, 0.05, 0.0])
+def test_frames_that_differ_make_no_change_and_move_no_outline(tmp_path: Path, max_offset: float) -> None:
+    """The map's frames lie two cells east of the picture's, and what it shows lies where it belongs."""
+    from shapely.geometry import shape
+
+    ground = TOWN | {TILES[3]: with_block(TOWN[TILES[3]], 3)}
+    maps = {tile: moved(grid, -2, 0) for tile, grid in TOWN.items()}
+    aerial = Drawing(ground, "aerial", tiled=False)
+    drawn = Drawing(maps, "map", tiled=False, east=2 / CELLS - 1e-4)
+    found = finder_of(index_of(tmp_path / "i", aerial, drawn)).find(max_offset=max_offset)
+    assert found.registration is not None
+    assert found.registration.reason == "the map lies where the imagery does"
+    (change,) = found.changes
+    box = TILES[3].bounds
+    middle = (shape(change.outline).centroid.x - box.west) / (box.east - box.west) * CELLS
+    assert middle == pytest.approx(14.5, abs=0.05)
+
+
 def test_the_newest_picture_counts(tmp_path: Path) -> None:
     maps = {TILES[0]: TOWN[TILES[0]]}
     old = Drawing({TILES[0]: with_block(TOWN[TILES[0]], 3)}, "aerial", "old", datetime(2019, 5, 1, tzinfo=UTC))

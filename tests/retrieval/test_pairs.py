@@ -108,6 +108,13 @@ def test_mapped_over_the_antimeridian_is_mapped() -> None:
     }
 
 
+def test_mapped_at_another_zoom_across_the_antimeridian_is_mapped() -> None:
+    """A picture that crosses has its middle beyond 180, the map's box begins at -180."""
+    ground = loose(0, "map", -180.0) | {"east": -179.0, "z": 9, "x": 0, "y": 1}
+    picture = loose(1, "aerial", 179.9) | {"east": -179.5, "z": 11, "x": 0, "y": 1}
+    assert found([ground, picture]) == set()
+
+
 def test_a_photo_without_bounds_is_no_place() -> None:
     nowhere = dict.fromkeys(("z", "x", "y", "west", "south", "east", "north"))
     assert found([tiled(0, "map", 1), tiled(1, "aerial", 2) | nowhere]) == set()

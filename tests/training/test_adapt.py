@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 import geoanchor
 from app import adapting, cli, upkeep
-from geoanchor.errors import IndexCorrupt, IndexLocked, UsageError
+from geoanchor.errors import GeoAnchorError, IndexCorrupt, IndexLocked, UsageError
 from geoanchor.image import PAPER
 from geoanchor.manifest import OWN_MODEL, read_manifest
 from geoanchor.structure import CLASSES
@@ -28,6 +29,7 @@ from models.palette import map_classes
 from models.structure import StructureNet
 from retrieval.heat import ancestors
 from retrieval.index.lance import LanceStore
+from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
 from training.adapt import learning
 from training.adapt.blocks import split_blocks
@@ -271,12 +273,30 @@ def test_later_pictures_get_the_last_decoder_and_lose_it_again(
     codes = np.array([row["vector_structure_grid"] for row in new], np.uint8)
     assert (books.decode(codes, "aerial").mean((0, 1, 2)).argmax()) == 2, "of the third network"
     assert errors_of(folder) == []
-    adapting.undo(folder)
+    record = folder / OWN_MODEL / "adaptation.json"
+    record.write_text(record.read_text().replace(str(bundle), str(folder / "moved away")))
+    with pytest.raises(GeoAnchorError, match="moved away"):
+        adapting.undo(folder)
+    assert cli.run(["adapt", str(folder), "--undo", "--model", str(bundle)]) == 0
     back = rows_of(folder)
     assert {name: back[name] for name in former} == former
     unlike = [back[row["id"]]["vector_structure_grid"] != row["vector_structure_grid"] for row in new]
     assert all(unlike)
     assert errors_of(folder) == []
+
+
+def test_a_bundle_without_discriminator_is_calibrated_by_structure_alone(
+    folder: Path, quick: Callable[[float, float], list[set[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StructureAlone(RowMatcher):
+        def judge(self, *args: Any) -> Any:
+            judged = super().judge(*args)
+            return replace(judged, parts={"structure": judged.parts["structure"]})
+
+    monkeypatch.setattr("training.adapt.adapt.RowMatcher", StructureAlone)
+    quick(0.6, 0.7)
+    assert adapting.adapt(folder, folds=2, steps=5).kept
+    assert Base(str(folder / OWN_MODEL)).calibration[:2] == pytest.approx([0.25, 2.0])
 
 
 def test_what_cannot_be_adapted_is_said_in_a_sentence(

@@ -28,6 +28,7 @@ from training.matching_table import matching_table
 from training.pairlist import Pair, read_pairs
 from training.pairs import pairs_of_pictures, pairs_of_tiles
 from training.pairscores import EncodedPairs, encode_pairs, scorers
+from training.patches import quartet
 
 
 class RedMatcher:
@@ -302,6 +303,28 @@ def test_pairs_of_pictures_have_matches_made_like_the_mismatches(tmp_path: Path)
         # The aerial picture shows the middle; the map's content lies dx, dy off that.
         top, left = 5 - round(pair.dy * 50), 5 - round(pair.dx * 50)
         assert np.array_equal(seen, source[top : top + 50, left : left + 50])
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_of_few_pictures_none_is_a_stranger_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """A map that was put in the place of its own parts would be without seams, and a mismatch all the same."""
+    for layer in ("aerial", "map"):
+        (tmp_path / "source" / layer).mkdir(parents=True)
+        for n in range(count):
+            Image.fromarray(np.full((60, 60, 3), 20 * n + 9, np.uint8)).save(tmp_path / "source" / layer / f"{n}.png")
+    asked: list[set[int]] = []
+
+    def spied(own: Any, other: Any, third: Any, box: Any) -> Any:
+        asked.append({int(pair[1][0, 0, 0]) for pair in (own, other, third)})
+        return quartet(own, other, third, box)
+
+    monkeypatch.setattr("training.pairs.quartet", spied)
+    for seed in range(12):
+        pairs_of_pictures(tmp_path / "source", [f"{n}.png" for n in range(count)], tmp_path / f"out{seed}", seed)
+    assert len(asked) == 12 * 2 * count
+    assert {len(colours) for colours in asked} == {3}
 
 
 def test_pairs_of_tiles_hold_every_edit_and_repeat_themselves(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_published_rows_are_marked() -> None:
 def test_our_row_stands_where_its_mean_belongs(encoded: EncodedSet) -> None:
     result = retrieval_result(ToyEncoder(), encoded, 3) | {"split": "hash:0/10"}
     result["mean_recall"], result["intervals"]["mean_recall"] = 16.0, [14.5, 17.5]
-    lines = comparison("rsicd", [measured(result, "rsicd")]).splitlines()
+    lines = comparison("rsicd", [measured(result, "rsicd", "a.json")]).splitlines()
     rows = [line.split(" | ") for line in lines if line.startswith("| ") and line[2] not in "-m"]
     means = [float(row[1].strip("*").split(" ")[0]) for row in rows]
     assert means == sorted(means)
@@ -73,8 +73,8 @@ def test_our_row_stands_where_its_mean_belongs(encoded: EncodedSet) -> None:
 
 def test_a_model_that_learned_from_the_set_is_marked_so(encoded: EncodedSet) -> None:
     result = retrieval_result(ToyEncoder(), encoded, 3) | {"trained_on": ["RSICD training half"]}
-    assert measured(result, "rsicd").trained_on == "RSICD and more"
-    assert measured(result, "ucm").trained_on == "no UCM (zero-shot)"
+    assert measured(result, "rsicd", "a.json").trained_on == "RSICD and more"
+    assert measured(result, "ucm", "a.json").trained_on == "no UCM (zero-shot)"
 
 
 def test_a_shipped_bundle_says_what_it_learned_from() -> None:
@@ -85,8 +85,8 @@ def test_a_shipped_bundle_says_what_it_learned_from() -> None:
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a result"):
-        measured({"auroc": 1}, "rsicd")
+    with pytest.raises(UsageError, match="a.json: is no result"):
+        measured({"auroc": 1}, "rsicd", "a.json")
     for text in ("nothing", "[]"):
         (tmp_path / "r.json").write_text(text)
         with pytest.raises(UsageError, match=r"r\.json"):

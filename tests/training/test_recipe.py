@@ -54,3 +54,18 @@ def test_other_data_means_another_cache(tmp_path: Path) -> None:
     data = load_recipe(MINI).data
     assert cache_folder(tmp_path, data) == cache_folder(tmp_path, data.model_copy(update={"workers": 7}))
     assert cache_folder(tmp_path, data) != cache_folder(tmp_path, data.model_copy(update={"cache_px": 96}))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("data.train_seeds=[89990, 90000]", "cities in common"),
+        ('data.osm_train=["monaco.osm.pbf"]', "monaco.osm.pbf is in osm_train and in osm_val"),
+        ("data.zooms={}", "name at least one zoom between 0 and 30"),
+        ("data.zooms={40=1.0}", "name at least one zoom between 0 and 30"),
+        ("data.zooms={17=0.0}", "not all of them 0"),
+    ],
+)
+def test_what_would_be_judged_by_heart_or_cannot_be_drawn_is_refused(setting: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        load_recipe(MINI, (setting,))

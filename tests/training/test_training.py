@@ -12,6 +12,7 @@ from models.bundle import load_bundle, read_bundle
 from models.text import SentenceEncoder
 from training.augment import augment
 from training.batches import Batches, true_of
+from training.checkpoint import require_checkpoint
 from training.data import KEYWORDS, TilePairs, keyword_phrases
 from training.export import export
 from training.fitting import follow, learning_rate
@@ -216,6 +217,18 @@ def test_a_checkpoint_of_another_model_is_one_sentence(cache: Path, tmp_path: Pa
     Session(tiny_recipe(), pairs, tmp_path).save()
     with pytest.raises(UsageError, match="of another model"):
         Session(tiny_recipe("towers.hidden=40"), pairs, tmp_path).load()
+
+
+def test_a_damaged_checkpoint_and_an_impossible_folder_are_one_sentence(cache: Path, tmp_path: Path) -> None:
+    session = Session(tiny_recipe(), TilePairs(cache, "train"), tmp_path)
+    session.save()
+    (file,) = tmp_path.glob("*.pt")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(UsageError, match="is damaged or cut short; remove it to start the run again"):
+        session.load()
+    for folder in (file / "run", Path("/proc/run")):
+        with pytest.raises(UsageError, match="no folder can be made there for the run"):
+            require_checkpoint(folder / "checkpoint.pt", resume=False)
 
 
 def test_the_average_follows() -> None:

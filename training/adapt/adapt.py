@@ -171,10 +171,8 @@ class _Adapting:
         """The structure's term as it is on held-out ground; the others speak as before, about their mean here."""
         terms = self.base.calibration.copy()
         terms[0], terms[1] = judged.line()
-        if len(terms) > 2:
-            matcher = RowMatcher(self.serving, load_bundle(self.base.folder))
-            parts = matcher.judge(self.ground.pairs, MAX_OFFSET).parts
-            terms[0] -= sum(weight * parts[name].mean() for weight, name in zip(terms[2:], TERMS[1:], strict=True))
+        parts = RowMatcher(self.serving, load_bundle(self.base.folder)).judge(self.ground.pairs, MAX_OFFSET).parts
+        terms[0] -= sum(weight * parts[n].mean() for weight, n in zip(terms[2:], TERMS[1:], strict=True) if n in parts)
         return terms
 
     def _described(self, base: BundleManifest, sha256: str) -> BundleManifest:

@@ -20,10 +20,14 @@ from training.adapt.record import Adaptation, read_adaptation, read_former
 from training.structure.base import Base
 
 
-def undo(folder: Path, stores: Stores, finish: Finish) -> Adaptation:
+def undo(folder: Path, stores: Stores, finish: Finish, *, model: str | None = None) -> Adaptation:
     """Give an index its former vectors and model again, and delete its own bundle; what was taken back.
 
     Rows that came since, or have another picture now, are put into the former spaces from the pictures that are kept.
+
+    Args:
+        model: where the former model lies now; None takes the adaptation's word.
+
     Raises UsageError when the index was not adapted, IndexCorrupt when the former vectors are gone, SpaceMismatch when
     the former model is needed and is another now.
     """
@@ -34,7 +38,7 @@ def undo(folder: Path, stores: Stores, finish: Finish) -> Adaptation:
 
     def plan(store: IndexStore, manifest: Manifest) -> Revision:
         former = {"model": adaptation.former_model, "spaces": adaptation.former_spaces}
-        ids, vectors = _former(folder, store, manifest, adaptation)
+        ids, vectors = _former(folder, store, manifest, adaptation, model)
         return Revision(ids, vectors, manifest.model_copy(update=former))
 
     revise(folder, stores, finish, plan)
@@ -43,7 +47,7 @@ def undo(folder: Path, stores: Stores, finish: Finish) -> Adaptation:
 
 
 def _former(
-    folder: Path, store: IndexStore, manifest: Manifest, adaptation: Adaptation
+    folder: Path, store: IndexStore, manifest: Manifest, adaptation: Adaptation, model: str | None
 ) -> tuple[list[str], dict[str, RowVectors]]:
     """Ids and former vectors of all aerial rows."""
     known, kept = read_former(folder / OWN_MODEL)
@@ -54,7 +58,7 @@ def _former(
     fresh = {name for name, at in found if at is None}
     if not fresh:
         return ids, vectors
-    base = Base(adaptation.former_model)
+    base = Base(model or adaptation.former_model)
     for name, space in base.manifest.embedding_spaces().items():
         adaptation.former_spaces[name].require(space, where=str(folder))
     serving = Serving.open(folder, manifest)

@@ -90,7 +90,7 @@ class PairAnnotator:
 
     def _ask(self, pictures: Sequence[Pixels]) -> Outcome:
         messages = opening()
-        reworded = False
+        best: Reading | None = None
         for turn in range(REPAIRS + 2):
             text = self._generator.reply(messages, pictures, _LAST_TEMPERATURE if turn > REPAIRS else 0.0)
             try:
@@ -99,11 +99,12 @@ class PairAnnotator:
                 messages += _repair(text, f"That answer is not valid: {error}. Send the whole JSON object again.")
                 continue
             unfit = unfit_words(reading.summary)
-            if not unfit or reworded or turn > REPAIRS:
+            if not unfit or best is not None or turn > REPAIRS:
                 return Outcome(reading=reading, retries=turn)
-            reworded = True
+            # Only its wording is to be mended: should that fail, it stands.
+            best = reading
             messages += _repair(text, f"Say the summary without these words: {', '.join(unfit)}. Send all again.")
-        return Outcome(reading=None, retries=REPAIRS + 1)
+        return Outcome(reading=best, retries=REPAIRS + 1)
 
 
 def usable(anchor: Anchor) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -84,18 +84,19 @@ def label(metrics: Metrics, thresholds: Thresholds = DEFAULT) -> Attributes:
 def calibrated(tiles: Sequence[Metrics], thresholds: Thresholds = DEFAULT) -> Thresholds:
     """Thresholds for one data set: quantiles where a class of an ordered attribute holds more than 70 % of the tiles.
 
-    Tiles without a building, a junction or a direction keep their "none" and do not count.
+    Tiles without a building or a direction keep their "none" and do not count. Junctions are left alone: a tile has a
+    few of them, which no quantiles divide.
     """
-    ordered = {
-        "building_density": ("density", [m["built_share"] for m in tiles if _density(m, thresholds) != "none"], 5),
-        "orientation_order": ("order", [m["building_order"] for m in tiles if m["buildings"] >= 3], 3),
-        "open_space": ("open_space", [m["open_share"] for m in tiles], 4),
+    ordered: dict[str, tuple[Callable[[Metrics, Thresholds], str], str, int]] = {
+        "density": (_density, "built_share", 5),
+        "order": (_orientation, "building_order", 3),
+        "open_space": (_open_space, "open_share", 4),
     }
-    labels = [label(m, thresholds) for m in tiles]
     changed: dict[str, tuple[float, ...]] = {}
-    for name, (field, numbers, classes) in ordered.items():
-        common = Counter(getattr(attributes, name) for attributes in labels).most_common(1)
-        if common and common[0][1] > MAX_CLASS_SHARE * len(tiles) and len(set(numbers)) >= classes:
+    for field, (labelled, metric, classes) in ordered.items():
+        told = [(name, m[metric]) for m in tiles if (name := labelled(m, thresholds)) != "none"]
+        common, numbers = Counter(name for name, _ in told).most_common(1), [number for _, number in told]
+        if common and common[0][1] > MAX_CLASS_SHARE * len(told) and len(set(numbers)) >= classes:
             changed[field] = _steps(numbers, classes)[-len(getattr(thresholds, field)) :]
     return thresholds.model_copy(update=changed)
 

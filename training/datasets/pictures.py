@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Pixels
-from geoanchor.picture import read_rgb
+from indexer.sources.picture import read_picture
 
 _MAX_BYTES = 256 * 2**20
 """No picture's file is larger; a damaged or hostile header may say so."""
@@ -38,7 +38,7 @@ class Pictures:
 
     def read(self, name: str) -> Pixels:
         """RGB uint8 (h, w, 3). Raises BadInput when the picture is missing, too large or cannot be decoded."""
-        return read_rgb(self._bytes(name), f"{self._path}/{name}")
+        return read_picture(self._bytes(name), f"{self._path}/{name}")
 
     def _bytes(self, name: str) -> bytes:
         try:

@@ -112,7 +112,7 @@ def _drawn(recipe: DomainRecipe, country: str, seed: int, count: int, tenth: int
     """Tiles of a town at random that have captions, in its own look and on other days of its own country."""
     city, rng = City(seed, country), np.random.default_rng(seed)
     place = Place(f"city-{seed}-{country}", "train", seed, count, country)
-    data = Data(train_seeds=(seed, seed), val_seeds=(seed, seed), countries=(country,), tiles_per_city=count,
+    data = Data(train_seeds=(seed, seed), val_seeds=(seed + 1, seed + 1), countries=(country,), tiles_per_city=count,
                 tile_px=_DRAWN_PX, cache_px=_DRAWN_PX)  # fmt: skip
     tiles = list(tiles_in(city.extent, ZOOM))
     shown = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from geoanchor.errors import UsageError
+from training.checkpoint import read_checkpoint
 from training.matching.examples import Examples
 from training.matching.losses import assignment, hinge, prototype_margin
 from training.matching.negatives import Negatives
@@ -82,8 +82,8 @@ class MatchingSession:
         partial.replace(run / CHECKPOINT)
 
     def load(self, run: Path) -> None:
-        """Go back to the checkpoint. Raises UsageError when it is of another network."""
-        state: dict[str, Any] = torch.load(run / CHECKPOINT, weights_only=True)
+        """Go back to the checkpoint. Raises UsageError when it is of another network, or damaged."""
+        state = read_checkpoint(run / CHECKPOINT)
         try:
             self.net.load_state_dict(state["net"])
             self._optimiser.load_state_dict(state["optimiser"])

@@ -39,7 +39,7 @@ def cache_scenes(scenes: Scenes, folder: Path, log: Log) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     for part in ("train", "validation"):
         (partial / part).mkdir(parents=True)
-        own = [item for item in listed if part_of(item.image) == part]
+        own = [item for item in listed if part_of(item.image) == part][: scenes.limit or None]
         pixels = np.stack([shrunk(pictures.read(item.image), scenes.cache_px) for item in own])
         texts = list(dict.fromkeys(text for item in own for text in item.captions))
         np.save(partial / part / "pixels.npy", pixels)

@@ -19,12 +19,13 @@ class Scenes(Strict):
 
     Attributes:
         pictures: folder or tar; captions: JSON list of {"image", "captions", "scene"?}, relative to the working folder.
-        cache_px: side of the pictures as kept.
+        cache_px: side of the pictures as kept. limit: take the first so many of each part, 0 for all.
     """
 
     pictures: Path
     captions: Path
     cache_px: int = Field(default=150, gt=0)
+    limit: int = Field(default=0, ge=0)
 
 
 class Stage(Strict):
@@ -101,6 +102,7 @@ SMOKE = (
     "schedule.drawn=8",
     "stages=[{size_px=32, steps=8}, {size_px=64, steps=4}]",
     "objective.memory=32",
+    "scenes.limit=300",
     "map_schedule.steps=8",
     "map_schedule.batch=32",
     "map_schedule.log_every=4",

@@ -182,6 +182,16 @@ def test_calibration_breaks_up_a_class_that_holds_nearly_all() -> None:
     assert found.open_space == Thresholds().open_space or base["open_share"] > 0
 
 
+def test_tiles_without_what_is_measured_do_not_count() -> None:
+    base = measure(ground(houses()))
+    empty = {**base, "buildings": 0.0, "built_share": 0.0}
+    spread = [{**base, "built_share": share} for share in (0.02, 0.1, 0.2, 0.4, 0.6)]
+    assert calibrated([*spread, *[empty] * 15]).density == Thresholds().density, "none is no class too large"
+    alike = [{**base, "built_share": 0.16 + 0.001 * n} for n in range(10)]
+    found = calibrated([*alike, *[empty] * 10])
+    assert len({label(m, found).building_density for m in alike}) == 5, "half of all tiles, and all that are built"
+
+
 def test_calibration_leaves_a_spread_set_alone() -> None:
     base = measure(ground(houses()))
     tiles = [{**base, "built_share": n / 100, "building_order": n / 100, "open_share": n / 100} for n in range(100)]

@@ -120,6 +120,12 @@ def test_unfit_words_get_one_turn_then_our_own_sentence(tmp_path: Path) -> None:
     assert "red" not in stubborn.summary.split()
 
 
+def test_a_valid_answer_stands_when_only_its_wording_could_not_be_mended(tmp_path: Path) -> None:
+    made = run(Scripted(answer("red houses", open_space="little"), "no", "no", "no", "no"), tmp_path)
+    assert (made.source, made.attributes.open_space) == ("qwen", "little")
+    assert "red" not in made.summary.split()
+
+
 def test_a_pair_is_asked_about_once(tmp_path: Path) -> None:
     first, second = Scripted(answer()), Scripted("no")
     assert run(first, tmp_path) == run(second, tmp_path)

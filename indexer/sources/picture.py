@@ -1,4 +1,4 @@
-"""Pictures that somebody asks with: what a picture reader knows, and rasters as GIS programs write them."""
+"""One picture by itself, to ask or to judge with: what Pillow knows, and rasters as GIS programs write them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from geoanchor.picture import UnknownTiff, read_rgb
 from geoanchor.settings import Settings
 
 
-def read_asked(data: bytes, where: str, settings: Settings) -> Pixels:
+def read_picture(data: bytes, where: str, settings: Settings | None = None) -> Pixels:
     """Pixels (h, w, 3) uint8 of a picture, a TIFF of 16 bits, of floats or of many bands stretched as when indexed.
 
     Raises BadInput, naming `where`, when it cannot be read or has more pixels than the settings allow.
     """
+    settings = settings or Settings()
     try:
         return read_rgb(data, where, settings.max_pixels)
     except UnknownTiff:

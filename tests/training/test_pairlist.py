@@ -1,0 +1,78 @@
+"""Lists of pairs as people write them: odd spacing, several names of one file, what a Mac leaves in folders."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.toy import ToyEncoder
+from training.evaluate import evaluate_map_to_aerial, evaluate_matching
+from training.matching_report import _halves
+from training.pairlist import Pair, read_pairs
+
+COLOURS = np.random.default_rng(0).integers(0, 255, (8, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Eight places of a colour each, layer by layer, in a split called test."""
+    for layer in ("aerial", "map"):
+        (tmp_path / "set" / "test" / layer).mkdir(parents=True)
+        for number, colour in enumerate(COLOURS):
+            Image.fromarray(np.broadcast_to(colour, (8, 8, 3))).save(
+                tmp_path / "set" / "test" / layer / f"{number}.png"
+            )
+    return tmp_path / "set"
+
+
+def listed(folder: Path, *, header: str = "aerial,map,label", again: str = "") -> Path:
+    """A CSV of true pairs and of swaps; `again` is put before the paths of a second copy of each row."""
+    rows = [f"test/aerial/{a}.png,test/map/{m}.png,{int(a == m)}" for a in range(8) for m in (a, (a + 3) % 8)]
+    if again:
+        rows += [row.replace("test/", f"{again}test/") for row in rows]
+    path = folder / "pairs.csv"
+    path.write_text("\n".join([header, *rows]), "utf-8")
+    return path
+
+
+def test_a_picture_is_one_however_its_path_is_written(folder: Path) -> None:
+    once = evaluate_map_to_aerial(ToyEncoder(), read_pairs(listed(folder)))
+    for again in ("./", "../set/", f"{folder}/", "test/../"):
+        twice = evaluate_map_to_aerial(ToyEncoder(), read_pairs(listed(folder, again=again)))
+        assert twice["chance"] == once["chance"]
+        assert twice["map_to_aerial"] == once["map_to_aerial"]
+
+
+def test_equal_pairs_lie_in_one_half(folder: Path) -> None:
+    """Or each half would choose its threshold on what it is judged by."""
+    pairs = read_pairs(listed(folder, again="./"))
+    half = _halves(pairs, np.array([pair.label == 1 for pair in pairs]))
+    for pair in set(pairs):
+        assert len({half[row] for row, other in enumerate(pairs) if other == pair}) == 1
+    assert half.mean() == 0.5
+    once, twice = (evaluate_matching(ToyEncoder(), read_pairs(listed(folder, again=again))) for again in ("", "./"))
+    assert (once["f1_match"], once["threshold"]) == (twice["f1_match"], twice["threshold"])
+
+
+def test_the_halves_do_not_hang_on_where_the_data_lies() -> None:
+    sets = [[Pair(aerial=Path(f"{root}/a{n}.png"), map=Path(f"{root}/m{n}.png"), label=n % 2) for n in range(20)]
+            for root in ("/here", "/there/and/back")]  # fmt: skip
+    first, second = (_halves(pairs, np.array([pair.label == 1 for pair in pairs])) for pairs in sets)
+    assert np.array_equal(first, second)
+
+
+def test_blanks_capitals_and_empty_lines_do_not_matter(folder: Path) -> None:
+    plain = read_pairs(listed(folder))
+    path = listed(folder, header="Aerial, MAP ,Label")
+    path.write_text("\n\n" + path.read_text("utf-8").replace(",", " ; "), "utf-8")
+    assert read_pairs(path) == plain
+
+
+def test_a_split_may_be_the_folder_itself_and_hidden_files_are_none(folder: Path) -> None:
+    for layer in ("aerial", "map"):
+        (folder / "test" / layer / "._0.png").write_bytes(b"what a Mac keeps beside its files")
+    pairs = read_pairs(folder / "test", "test")
+    assert pairs == read_pairs(folder, "test") == read_pairs(folder)
+    assert len(pairs) == 16
+    assert not any(pair.aerial.name.startswith(".") for pair in pairs)
