@@ -110,6 +110,12 @@ def test_a_set_overlaps_with_itself(capsys: pytest.CaptureFixture[str]) -> None:
     left = {name for names in json.loads(Path("rest.json").read_text())["images"].values() for name in names}
     assert len(left) == 4
     assert not left & set(dropped)
+    # As an editor of another system saves it, with a name that is of no picture.
+    Path("drop.txt").write_text("\ufeff" + " \r\n".join([*dropped, "nix.jpg"]), "utf-8")
+    code, _, said = run(capsys, "dataset", "split", "captions.json", "rest.json", "--without", "drop.txt")
+    assert code == 0
+    assert {name for names in json.loads(Path("rest.json").read_text())["images"].values() for name in names} == left
+    assert "drop.txt: 1 of its names are of no picture in captions.json, 'nix.jpg' for one" in said
     code, out, _ = run(capsys, "dataset", "overlap", "captions.json", "karpathy.json")
     assert code == 0
     assert "shared captions: 12" in out

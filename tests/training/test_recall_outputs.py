@@ -85,7 +85,7 @@ def test_a_shipped_bundle_says_what_it_learned_from() -> None:
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a.json: is no result"):
+    with pytest.raises(UsageError, match=r"a\.json: is no result"):
         measured({"auroc": 1}, "rsicd", "a.json")
     for text in ("nothing", "[]"):
         (tmp_path / "r.json").write_text(text)
