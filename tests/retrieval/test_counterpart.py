@@ -23,7 +23,7 @@ from indexer.city.aerial import LOOKS, render_aerial
 from indexer.city.city import City
 from indexer.render import render_map
 from models.bundle import load_bundle
-from retrieval.counterpart import CounterpartTerm
+from retrieval.counterpart import OTHER, CounterpartTerm
 from retrieval.index.lance import LanceStore
 from retrieval.interpreter import Interpreter
 from retrieval.naming import Naming
@@ -229,17 +229,38 @@ def test_rows_of_the_picture_s_own_layer_count_as_usual(both: Searcher) -> None:
     np.testing.assert_allclose(term.scores(some), scores[some], atol=1e-5)
 
 
-def test_of_many_rows_only_the_best_by_coarse_vectors_are_compared(
-    both: Searcher, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit", ["_LOOKED_AT", "_COMPARED"])
+@pytest.mark.parametrize(("layer", "other"), [("map", "aerial"), ("aerial", "map")])
+def test_of_many_rows_only_the_likeliest_are_compared(
+    both: Searcher, monkeypatch: pytest.MonkeyPatch, limit: str, layer: Layer, other: Layer
 ) -> None:
-    monkeypatch.setattr("retrieval.counterpart._COMPARED", 4)
+    """By coarse vectors those that are looked at, by a grid half as fine those that are compared cell by cell."""
+    monkeypatch.setattr(f"retrieval.counterpart.{limit}", 4)
+    every = np.arange(len(both._serving))
     for number in (0, 6, 11):
-        term = counterpart(both, asked("map", number))
+        term = counterpart(both, asked(layer, number))
         assert isinstance(term, CounterpartTerm)
-        scores = term.scores(np.arange(len(both._serving)))
-        assert (scores > 0).sum() <= 4
+        scores = term.scores(every)
+        assert 0 < (scores > 0).sum() <= 4
         best = both._serving.facts(np.array([int(scores.argmax())]))[0]["id"]
-        assert best == f"aerial/{TILES[number]}"
+        assert best == f"{other}/{TILES[number]}"
+
+
+def test_looks_do_not_count_between_layers(both: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a map looks like is noise where its ground is looked for; among maps it is what is asked."""
+    plain = [[(hit.id, hit.score) for hit in both.search(asked("map", 4, layer=layer)).hits] for layer in OTHER]
+    encode = both.encoder.encode
+
+    def blind(items: Sequence[Pixels], modality: str, role: str = "gallery") -> dict[str, np.ndarray]:
+        made = dict(encode(items, modality, role))
+        made["semantic"] = made["semantic"][:, ::-1].copy()
+        return made
+
+    monkeypatch.setattr(both.encoder, "encode", blind)
+    now = [[(hit.id, hit.score) for hit in both.search(asked("map", 4, layer=layer)).hits] for layer in OTHER]
+    assert list(OTHER) == ["map", "aerial"]
+    assert now[1] == plain[1]
+    assert now[0] != plain[0]
 
 
 def test_two_pictures_at_once_get_the_answers_of_each(both: Searcher) -> None:
