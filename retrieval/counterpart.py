@@ -26,6 +26,7 @@ _LOOKED_AT = 2000
 """Rows compared at every shift on a grid half as fine: the best of the coarse vectors."""
 _COMPARED = 128
 """Those of them that are compared cell by cell."""
+_AT_ONCE = 8192
 _USUAL = 64
 """Rows, evenly spread, whose likeness says what is usual for a query."""
 _JUDGED = 256
@@ -121,10 +122,10 @@ class CounterpartTerm:
     def _likely(self, rows: RowIds) -> RowIds:
         """Those `_LOOKED_AT` of some rows that have most in common with the picture by coarse vectors, lay it off or
         not."""
-        probes = self.matcher.matcher.probes(self.layer, self._ours)
-        scores, found = self.serving.index(COARSE).search(probes, _LOOKED_AT, rows)
-        most = np.full(len(rows), -np.inf)
-        np.maximum.at(most, np.searchsorted(rows, found[found >= 0]), scores[found >= 0])
+        probes, vectors = self.matcher.matcher.probes(self.layer, self._ours), self.serving.exact(COARSE).vectors
+        # All at once they are sooner compared with every row than looked up one by one in an approximate index.
+        parts = (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+        most = np.concatenate([(vectors[part] @ probes.T).max(axis=1) for part in parts])
         return rows[top(most, _LOOKED_AT)]
 
     def _likeness(self, rows: RowIds, compared: int | None = None) -> tuple[Vectors, Vectors]:
