@@ -21,7 +21,7 @@ from geoanchor.exif import exif_time
 from indexer.sources.georeference import Georeference, georeference
 from indexer.sources.identity import file_stamp, joint_stamp
 from indexer.sources.sidecar import projection
-from indexer.sources.vrt import fenced, refuse_network
+from indexer.sources.vrt import fenced, refuse_network, require_parts
 
 _DRIVERS = ["GTiff", "VRT", "JP2OpenJPEG", "JPEG", "PNG", "WEBP", "BMP", "GIF"]
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
@@ -89,6 +89,7 @@ def open_scene(path: Path, bands: tuple[int, ...] | None, *, name: str | None = 
         hush()
         if offline:
             refuse_network(path)
+        require_parts(path)
         with fenced(str(path), offline=offline), opened(str(path)) as dataset:
             if dataset.driver not in _DRIVERS:
                 raise BadInput(str(path), f"is a {dataset.driver} file, whatever its name says; convert it to GeoTIFF")

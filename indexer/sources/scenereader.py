@@ -135,8 +135,6 @@ class Reader:
                 if scene.masked:
                     valid &= dataset.dataset_mask(window=window, out_shape=shape, resampling=resampling) >= 128
         except (RasterioError, OSError) as error:
-            # A VRT within a VRT says only once that a part of it is missing, and reads as black from then on.
-            self._forget(scene.path)
             reason = f"is damaged or cut short ({first_line(error)}); restore it from its origin"
             raise BadInput(scene.path, reason) from error
         return values, valid
@@ -150,17 +148,12 @@ class Reader:
             with self._lock:
                 self._open.add(dataset)
         mine[path] = dataset
-        if len(mine) > _OPEN_FILES:
-            self._forget(next(iter(mine)))
-        return dataset
-
-    def _forget(self, path: str) -> None:
-        """Close this thread's handle of a file, if it has one."""
-        dataset = self._local.__dict__.get("datasets", {}).pop(path, None)
-        if dataset is not None:
+        while len(mine) > _OPEN_FILES:
+            _, oldest = mine.popitem(last=False)
             with self._lock:
-                self._open.discard(dataset)
-            dataset.close()
+                self._open.discard(oldest)
+            oldest.close()
+        return dataset
 
 
 def _cut(box: tuple[float, float, float, float], scene: Scene, size_px: int) -> tuple[Window, tuple[int, int]] | None:

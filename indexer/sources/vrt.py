@@ -29,6 +29,7 @@ _FENCE = {
 _MARK, _HEAD = b"<VRTDataset", 4096
 """What GDAL knows a VRT by, and the bytes it may be looked for in."""
 _SOURCE = re.compile(r"<Source(?:Filename|Dataset)\b[^>]*>([^<]*)<")
+_PART = re.compile(r"<SourceFilename\b(?:[^>]*\brelativeToVRT=[\"']([01])[\"'])?[^>]*>([^<]*)<")
 _STORES = r"/vsi(?:s3|gs|az|adls|oss|swift|hdfs|webhdfs)"
 _ADDRESS = re.compile(rf"(?:{_STORES}|(?:https?|ftp)://)[^<\s\"']*")
 _NETWORK = re.compile(rf"{_NOWHERE}|/vsicurl|{_STORES}|(?:https?|ftp)://")
@@ -57,6 +58,36 @@ def refuse_network(path: Path, data: bytes | None = None) -> None:
     """
     for address in _addresses(path, _text(path) if data is None else _decoded(data)):
         raise BadInput(str(path), f"reads {without_secrets(address)}, {_SWITCHED_OFF}")
+
+
+def require_parts(path: Path) -> None:
+    """Raise BadInput when a VRT that this one is made of lacks a file: GDAL says so once at most and then reads black.
+
+    What the VRT itself lacks GDAL says whenever it is wanted, so that the rest of it can be used.
+    """
+    seen, queue = {path}, [part for part in _local_parts(path, _text(path)) if _is_vrt(part)]
+    while queue:
+        inner = queue.pop()
+        if inner in seen:
+            continue
+        seen.add(inner)
+        for part in _local_parts(inner, _text(inner)):
+            if not part.exists():
+                raise BadInput(str(path), f"is made of {inner.name}, which lacks {part}; restore it or take it out")
+            if _is_vrt(part):
+                queue.append(part)
+
+
+def _local_parts(path: Path, text: str) -> Iterator[Path]:
+    """The plain files that a VRT names as its parts."""
+    for beside, name in _PART.findall(text):
+        part = unescape(name).strip()
+        if part and not part.startswith("/vsi") and ":" not in part:
+            yield path.parent / part if beside == "1" else Path(part)
+
+
+def _is_vrt(part: Path) -> bool:
+    return part.suffix.lower() == ".vrt"
 
 
 def _addresses(path: Path, text: str) -> Iterator[str]:

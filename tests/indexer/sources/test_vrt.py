@@ -174,12 +174,27 @@ def refused(source: TileSource) -> None:
         assert "\n" not in result
 
 
-def test_what_a_vrt_within_a_vrt_lacks_is_said_each_time(tmp_path: Path) -> None:
-    """GDAL says it once for each handle and reads black from then on."""
-    inner = vrt(tmp_path / "inner.vrt", str(tmp_path / "missing.tif"))
-    source = open_raster(str(vrt(tmp_path / "outer.vrt", str(inner))), SourceOptions())
-    (first, *_) = source.plan()
-    for _ in range(3):
-        with pytest.raises(BadInput, match=r"outer\.vrt: is damaged or cut short"):
-            source.read(first)
-    source.close()
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_vrt_within_a_vrt_that_lacks_a_file_is_refused(tmp_path: Path, beside: bool) -> None:
+    """GDAL says so once at most and reads black from then on."""
+    (tmp_path / "parts").mkdir()
+    lost, inner = tmp_path / "parts" / "lost.tif", tmp_path / "parts" / "inner.vrt"
+    vrt(inner, "lost.tif" if beside else str(lost))
+    if beside:
+        inner.write_text(inner.read_text().replace("<SourceFilename>", '<SourceFilename relativeToVRT="1">'))
+    outer = vrt(tmp_path / "outer.vrt", str(inner))
+    said = r"outer\.vrt: is made of inner\.vrt, which lacks .*parts/lost\.tif; restore it or take it out"
+    with pytest.raises(BadInput, match=said):
+        open_raster(str(outer), SourceOptions())
+    raster(lost, ramp(64))
+    images = list(read_all(open_raster(str(outer), SourceOptions())).values())
+    assert images
+    assert all(isinstance(image, TileImage) and image.pixels.any() for image in images)
+
+
+def test_a_vrt_that_lacks_one_of_its_own_files_still_gives_the_others(tmp_path: Path) -> None:
+    raster(tmp_path / "there.tif", ramp(64))
+    outer = vrt(tmp_path / "outer.vrt", str(tmp_path / "there.tif"), str(tmp_path / "lost.tif"))
+    results = list(read_all(open_raster(str(outer), SourceOptions(zoom=21))).values())
+    assert any(isinstance(result, TileImage) for result in results)
+    assert any(isinstance(result, str) and "is damaged or cut short" in result for result in results)
