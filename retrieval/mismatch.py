@@ -112,14 +112,10 @@ class ChangeFinder:
         return pairs
 
     def judge(self, change_id: str, max_offset: float = MAX_OFFSET) -> Judgement:
-        """The matcher's whole word on one pair, for pictures of it, where the region asked of last lets one expect it.
-
-        Raises UsageError when there is no such pair.
-        """
-        pair, last = self._pair(change_id), self._last
+        """The matcher's whole word on one pair, for pictures of it. Raises UsageError when there is no such pair."""
+        pair = self._pair(change_id)
         sides, frames = sides_m(self._serving, pair.aerials), frames_m(self._serving, pair)
-        lies = last[1].lies if last is not None else (0.0, 0.0)
-        return self._matcher.judge(pair, max_offset, expected_offsets(frames, sides, lies))
+        return self._matcher.judge(pair, max_offset, expected_offsets(frames, sides))
 
     def review(self, change_id: str, decision: Decision, note: str = "") -> Review:
         """Keep a decision on a change. Raises UsageError when the index has no such pair, or on an impossible word."""

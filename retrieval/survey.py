@@ -57,12 +57,9 @@ class Survey:
 
     def expected(self, at: RowIds) -> Vectors:
         """Offsets (n, 2) of the pixels that frames and the region's registration let one expect, shares of the side."""
-        return expected_offsets(self.frames_m[at], self.sides_m[at], self.lies)
-
-    @property
-    def lies(self) -> tuple[float, float]:
-        """How far the whole map lies too far east and north, in metres."""
-        return (self.common.east_m, self.common.north_m) if self.common and self.common.shifted else (0.0, 0.0)
+        common = self.common
+        lies = (common.east_m, common.north_m) if common and common.shifted else (0.0, 0.0)
+        return expected_offsets(self.frames_m[at], self.sides_m[at], lies)
 
     @property
     def known(self) -> NDArray[np.bool_]:
