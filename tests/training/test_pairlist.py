@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
+from geoanchor.errors import BadInput
 from models.toy import ToyEncoder
 from training.evaluate import evaluate_map_to_aerial, evaluate_matching
+from training.markdown import line
 from training.matching_report import _halves
 from training.pairlist import Pair, read_pairs
 
@@ -76,3 +79,19 @@ def test_a_split_may_be_the_folder_itself_and_hidden_files_are_none(folder: Path
     assert pairs == read_pairs(folder, "test") == read_pairs(folder)
     assert len(pairs) == 16
     assert not any(pair.aerial.name.startswith(".") for pair in pairs)
+
+
+def test_rasters_that_can_be_indexed_can_be_judged(folder: Path) -> None:
+    with rasterio.open(
+        folder / "test" / "aerial" / "0.tif", "w", driver="GTiff", count=3, height=8, width=8, dtype="uint16",
+        transform=rasterio.Affine.scale(2, -2), crs="EPSG:32632",
+    ) as raster:  # fmt: skip
+        raster.write(np.random.default_rng(1).integers(0, 3000, (3, 8, 8)).astype(np.uint16))
+    (folder / "test" / "aerial" / "0.png").unlink()
+    bad: list[BadInput] = []
+    told = evaluate_map_to_aerial(ToyEncoder(), read_pairs(folder), on_bad=bad.append)
+    assert (bad, told["pairs"]) == ([], 8)
+
+
+def test_a_bar_in_a_cell_begins_no_other_one() -> None:
+    assert line(["a|b", "c"]) == r"| a\|b | c |"
