@@ -1,10 +1,11 @@
-"""Maps looked up among all pictures of a city, as a user does: an index of 1,096 of them, asked with moved maps."""
+"""Maps looked up among all 1,096 pictures of a city, and pictures among all of its maps, as a user does."""
 
 from __future__ import annotations
 
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from time import perf_counter
@@ -16,11 +17,13 @@ from PIL import Image
 import geoanchor
 from app.index import Index
 from benchmarks.matching import REAL
-from geoanchor.image import Pixels
+from geoanchor.image import Layer, Pixels
+from retrieval.counterpart import OTHER
 from training.datasets import Pictures
 from training.patches import Box
 from training.structure.pairs import Part, part_of
 
+SIDES: tuple[Layer, ...] = ("map", "aerial")
 JUDGED: tuple[Part, ...] = ("validation", "calibration")
 """Nothing learned from either; on the calibration tenth thresholds and one weight were chosen."""
 SEEDS = range(3)
@@ -31,25 +34,25 @@ _RIGHT = 0.01
 
 
 class Asked(NamedTuple):
-    """Rank of the true picture, 0 where it is not among the first K, and how far the told offset is from the true."""
+    """Rank of the true other side, 0 where it is not among the first K, and how far the told offset is off."""
 
     rank: int
     miss: float
 
 
 def run() -> dict[str, Any]:
-    """Recall and offsets of each part, mean over the seeds of where the windows lie, with the spread behind it."""
+    """Recall and offsets of each side and part, mean over the seeds of where the windows lie, with the spread."""
     if not REAL.exists():
         return {"pairs": f"{REAL} is not there"}
     pictures, names = Pictures(REAL), _names()
-    with tempfile.TemporaryDirectory() as name:
-        index = _gallery(pictures, names, Path(name))
-        figures: dict[str, Any] = {"pictures": len(index)}
-        for part in JUDGED:
-            own = [name for name in names if part_of(name) == part]
-            for most in (0.0, MOST_MOVED):
-                figures |= _figures(index, pictures, own, most, part)
-        return figures
+    figures: dict[str, Any] = {"gallery": len(names)}
+    with tempfile.TemporaryDirectory() as folder:
+        for side in SIDES:
+            index = _gallery(pictures, names, OTHER[side], Path(folder))
+            for part, most in product(JUDGED, (0.0, MOST_MOVED)):
+                own = [name for name in names if part_of(name) == part]
+                figures |= _figures(index, pictures, own, side, part, most)
+    return figures
 
 
 def _names() -> list[str]:
@@ -57,45 +60,47 @@ def _names() -> list[str]:
         return sorted(Path(member).name for member in archive.getnames() if Path(member).parent.name == "map")
 
 
-def _gallery(pictures: Pictures, names: list[str], folder: Path) -> Index:
-    """Every aerial picture without its rim, from which the windows of the maps move away."""
-    (folder / "aerial").mkdir()
+def _gallery(pictures: Pictures, names: list[str], layer: Layer, folder: Path) -> Index:
+    """Every picture of a layer without its rim, from which the windows of the other side move away."""
+    (folder / layer).mkdir()
     for name in names:
-        picture = pictures.read(f"aerial/{name}")
+        picture = pictures.read(f"{layer}/{name}")
         seen = _window(picture, 0, 0).cut(picture)
-        Image.fromarray(seen).save(folder / "aerial" / f"{Path(name).stem}.png", compress_level=1)
-    geoanchor.build(str(folder / "aerial"), folder / "index", layer="aerial")
-    return geoanchor.open(folder / "index")
+        Image.fromarray(seen).save(folder / layer / f"{Path(name).stem}.png", compress_level=1)
+    geoanchor.build(str(folder / layer), folder / f"{layer}.index", layer=layer)
+    return geoanchor.open(folder / f"{layer}.index")
 
 
-def _figures(index: Index, pictures: Pictures, names: list[str], most: float, part: Part) -> dict[str, Any]:
+def _figures(
+    index: Index, pictures: Pictures, names: list[str], side: Layer, part: Part, most: float
+) -> dict[str, Any]:
     started = perf_counter()
-    runs = [list(_ask(index, pictures, names, most, seed)) for seed in (SEEDS if most else SEEDS[:1])]
+    runs = [list(_ask(index, pictures, names, side, most, seed)) for seed in (SEEDS if most else SEEDS[:1])]
     seconds = (perf_counter() - started) / sum(map(len, runs))
-    title = f"{part}, {'moved up to 10 %' if most else 'unmoved'}"
+    title = f"{part} {side}s, {'moved up to 10 %' if most else 'unmoved'}"
     recall = {k: [100 * mean(0 < asked.rank <= k for asked in run) for run in runs] for k in (1, 5, K)}
     right = [[100 * (asked.miss <= _RIGHT) for asked in run if asked.rank] for run in runs]
     return {
-        f"{title}: maps": len(names),
+        f"{title}: questions": len(names),
         **{f"{title}: R@{k}, %": _spread(values) for k, values in recall.items()},
         f"{title}: shift within 1 % of the side, % of the hits": _spread([mean(run) for run in right]),
         f"{title}: ms a question": round(1000 * seconds),
     }
 
 
-def _ask(index: Index, pictures: Pictures, names: list[str], most: float, seed: int) -> Iterator[Asked]:
-    """The map of each name, its window moved at random by up to `most` of its side."""
+def _ask(index: Index, pictures: Pictures, names: list[str], side: Layer, most: float, seed: int) -> Iterator[Asked]:
+    """One side of each name, its window moved at random by up to `most` of its side."""
     rng = np.random.default_rng(seed)
     for name in names:
-        drawn = pictures.read(f"map/{name}")
+        picture = pictures.read(f"{side}/{name}")
         east, south = rng.uniform(-most, most, 2)
-        window = _window(drawn, east, south)
-        hits = index.search(map=window.cut(drawn), k=K)
+        window, middle = _window(picture, east, south), _window(picture, 0, 0)
+        pixels = window.cut(picture)
+        hits = index.search(map=pixels, k=K) if side == "map" else index.search(image=pixels, k=K)
         found = next((hit for hit in hits if Path(hit.id).stem == Path(name).stem), None)
-        # A window further east shows the same thing further west.
-        middle = _window(drawn, 0, 0)
-        side = middle.right - middle.left
-        true = np.array([middle.left - window.left, middle.top - window.top]) / side
+        # A map's window further east shows the same thing further west; that of a picture leaves the map behind.
+        map_of, other = (window, middle) if side == "map" else (middle, window)
+        true = np.array([other.left - map_of.left, other.top - map_of.top]) / (middle.right - middle.left)
         told = found.why.get("offset") if found else None
         yield Asked(found.rank if found else 0, float(np.linalg.norm(told - true)) if told is not None else np.inf)
 
