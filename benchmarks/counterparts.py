@@ -34,7 +34,8 @@ _RIGHT = 0.01
 
 
 class Asked(NamedTuple):
-    """Rank of the true other side, 0 where it is not among the first K, and how far the told offset is off."""
+    """Rank of the true other side, 0 where it is not among the first K, and how far the told offset is off, infinite
+    where none is told."""
 
     rank: int
     miss: float
@@ -79,11 +80,16 @@ def _figures(
     seconds = (perf_counter() - started) / sum(map(len, runs))
     title = f"{part} {side}s, {'moved up to 10 %' if most else 'unmoved'}"
     recall = {k: [100 * mean(0 < asked.rank <= k for asked in run) for run in runs] for k in (1, 5, K)}
-    right = [[100 * (asked.miss <= _RIGHT) for asked in run if asked.rank] for run in runs]
+    hits = [[asked.miss for asked in run if asked.rank] for run in runs]
+    told = [[miss for miss in run if np.isfinite(miss)] for run in hits]
     return {
         f"{title}: questions": len(names),
         **{f"{title}: R@{k}, %": _spread(values) for k, values in recall.items()},
-        f"{title}: shift within 1 % of the side, % of the hits": _spread([mean(run) for run in right]),
+        f"{title}: shift told, % of the hits": _spread(
+            [100 * len(a) / len(b) for a, b in zip(told, hits, strict=True)]
+        ),
+        f"{title}: shift within 1 % of the side, % of the hits": _spread([_right(run) for run in hits]),
+        f"{title}: shift within 1 % of the side, % of those told": _spread([_right(run) for run in told]),
         f"{title}: ms a question": round(1000 * seconds),
     }
 
@@ -111,6 +117,10 @@ def _window(picture: Pixels, east: float, south: float) -> Box:
     rim = (len(picture) - side) // 2
     top, left = rim + round(south * side), rim + round(east * side)
     return Box(top, left, top + side, left + side)
+
+
+def _right(misses: list[float]) -> float:
+    return 100 * mean(miss <= _RIGHT for miss in misses)
 
 
 def _spread(values: list[float]) -> str:

@@ -208,7 +208,8 @@ class Matcher(Protocol):
         Args:
             compared: so many of each map's pictures, and of each picture's maps, are looked at closely; None for all.
         Returns:
-            scores (q, g) float32, higher is better; offsets (q, g, 2) float32 as in `Judgement`.
+            scores (q, g) float32, higher is better; offsets (q, g, 2) float32 as in `Judgement`, NaN where a pair tells
+            none.
         """
 
     def probes(self, layer: Layer, side: Mapping[str, RowVectors], max_offset: float = MAX_OFFSET) -> Vectors:
@@ -224,7 +225,10 @@ class Registrar(Protocol):
     """Tells from pictures how far maps lie off, more finely than vectors that are small enough to be kept can."""
 
     def offsets(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float = MAX_OFFSET) -> Vectors:
-        """Offsets (n, 2) of n pairs of pictures, as in `Judgement`; one picture on either side stands for n."""
+        """Offsets (n, 2) of n pairs of pictures, as in `Judgement`; one picture on either side stands for n.
+
+        NaN where a pair shows nothing that an offset could be told by, such as open water.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)

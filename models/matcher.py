@@ -21,7 +21,17 @@ from models.codes import CELLS, Codebooks
 from models.critic import Critic, Evidence, content, features
 from models.fusion import FusionScorer
 from models.registrar import StructureRegistrar
-from models.registration import MAP_FLOOR, PICTURE_FLOOR, Spectra, best_shift, frames, moved, reach_cells, sharpened
+from models.registration import (
+    MAP_FLOOR,
+    PICTURE_FLOOR,
+    Spectra,
+    best_shift,
+    contrast,
+    frames,
+    moved,
+    reach_cells,
+    sharpened,
+)
 
 CODES = "structure_grid"
 """The space whose codes are compared."""
@@ -29,6 +39,8 @@ SEMANTIC = "semantic"
 TERMS = ("structure", "discriminator", "prototypes")
 _AT_ONCE = 256
 """Pairs judged at a time: their tables stay within some tens of megabytes."""
+_LEAST_CONTRAST = 0.01
+"""Of likeness of codes over all shifts; a pair with less tells no shift. Pictures themselves tell more."""
 _REFINED = 10
 """Of each map's and picture's best partners the shift is told to a tenth of a cell."""
 
@@ -183,18 +195,21 @@ def _coarse_scores(maps: Vectors, pictures: Vectors, max_offset: float) -> tuple
 def _fine_scores(
     maps: Vectors, pictures: Vectors, pairs: tuple[NDArray[np.int64], NDArray[np.int64]], max_offset: float
 ) -> tuple[Vectors, Vectors]:
-    """Likeness (p,) and shift (p, 2), shares of the side, of p pairs of rows."""
+    """Likeness (p,) and shift (p, 2), shares of the side, of p pairs of rows; no shift, NaN, where they tell none."""
     spectra = Spectra(maps, pictures, reach_cells(max_offset, CELLS))
     scores, offsets = np.zeros(len(pairs[0]), np.float32), np.zeros((len(pairs[0]), 2), np.float32)
+    telling = np.zeros(len(scores), bool)
     for start in range(0, len(scores), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         rows, columns = pairs[0][part], pairs[1][part]
-        whole, scores[part] = best_shift(spectra.likeness(rows, columns))
-        offsets[part] = whole / CELLS
+        table = spectra.likeness(rows, columns)
+        whole, scores[part] = best_shift(table)
+        offsets[part], telling[part] = whole / CELLS, contrast(table) >= _LEAST_CONTRAST
     best = np.flatnonzero(_leads(scores, pairs[0]) | _leads(scores, pairs[1]))
     whole = np.rint(offsets[best] * CELLS).astype(np.int64)
     if max_offset:
         offsets[best] = spectra.refined(pairs[0][best], pairs[1][best], whole) / CELLS
+        offsets[~telling] = np.nan
     return scores, offsets
 
 

@@ -6,6 +6,7 @@ sharpened first: most of what neighbouring cells have in common is taken away, a
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -23,6 +24,8 @@ MAP_FLOOR, PICTURE_FLOOR = 3.0, 20.0
 _SHIFT_COST = 0.003
 """A shift of one cell must gain that much in likeness: most maps lie true."""
 _STEPS_A_CELL = 10
+_LEAST_CONTRAST = 0.06
+"""Likeness at the best shift, less that at the usual one, without which a pair tells no shift: open water, a meadow."""
 
 
 def sharpened(grids: Vectors, floor: float) -> Vectors:
@@ -133,14 +136,24 @@ def told_shifts(
 ) -> Vectors:
     """Shifts (n, 2) of n pairs of rows, shares of the side, none beyond `max_offset` on either axis; float32.
 
+    NaN where one shift suits a pair hardly better than another.
+
     Args:
         maps: (m, h, w, c); pictures: (p, h, w, c); sharpened.
     """
     cells = maps.shape[1]
     spectra = Spectra(maps, pictures, reach_cells(max_offset, cells))
-    whole, _ = best_shift(spectra.likeness(rows, columns))
+    table = spectra.likeness(rows, columns)
+    whole, _ = best_shift(table)
     # A map whose own ground lies a little off the picture's seems farther off than it can be.
-    return np.asarray(np.clip(spectra.refined(rows, columns, whole) / cells, -max_offset, max_offset), np.float32)
+    shifts = np.clip(spectra.refined(rows, columns, whole) / cells, -max_offset, max_offset)
+    return np.asarray(np.where(contrast(table)[:, None] >= _LEAST_CONTRAST, shifts, np.nan), np.float32)
+
+
+def contrast(table: Vectors) -> Vectors:
+    """By how much the best of all shifts suits each of n pairs better than the usual one."""
+    flat = table.reshape(len(table), math.prod(table.shape[1:]))
+    return np.asarray(flat.max(axis=1) - np.median(flat, axis=1))
 
 
 def moved(grids: RowVectors, shifts: NDArray[np.int64]) -> tuple[RowVectors, NDArray[np.bool_]]:

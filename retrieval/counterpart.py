@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,7 +92,8 @@ class CounterpartTerm:
         return likely
 
     def aligned(self, hits: Sequence[Hit], pixels: Pixels, pictures: Pictures) -> tuple[Hit, ...]:
-        """The hits, the shifts of the first few of the other layer told anew from the pictures themselves.
+        """The hits, the shifts of the first few of the other layer told anew from the pictures themselves, or left out
+        where those tell none.
 
         Args:
             pixels: (h, w, 3) uint8 of the query's picture. pictures: ids -> stored pictures by id.
@@ -104,9 +106,7 @@ class CounterpartTerm:
         sides = [pixels], list(seen.values())
         maps, aerials = sides if self.layer == "map" else sides[::-1]
         told = dict(zip(seen, registrar.offsets(maps, aerials).tolist(), strict=True))
-        return tuple(
-            hit.model_copy(update={"why": hit.why | _shift(told[hit.id])}) if hit.id in told else hit for hit in hits
-        )
+        return tuple(_lying(hit, told[hit.id]) if hit.id in told else hit for hit in hits)
 
     @cached_property
     def _comparable(self) -> RowIds:
@@ -143,5 +143,10 @@ class CounterpartTerm:
         return {name: self.vectors[name] for name in self.matcher.matcher.spaces}
 
 
+def _lying(hit: Hit, offset: Sequence[float]) -> Hit:
+    why = {name: value for name, value in hit.why.items() if name != "offset"}
+    return hit.model_copy(update={"why": why | _shift(offset)})
+
+
 def _shift(offset: Sequence[float]) -> dict[str, Any]:
-    return {"offset": [round(part, 4) for part in offset]}
+    return {} if math.isnan(offset[0]) else {"offset": [round(part, 4) for part in offset]}

@@ -189,15 +189,18 @@ def _registered(encoder: Encoder, encoded: EncodedPairs, offsets: Vectors) -> Ve
 def _offset_facts(offsets: Vectors, encoded: EncodedPairs, found: NDArray[np.bool_]) -> dict[str, float]:
     """How far the offsets (n, 2) of the true pairs lie from the true ones, as shares of the side.
 
-    `median`: of the distances; `within_1_percent`: percent of the pairs, `of_top_10`: of those whose map finds its
-    aerial picture among the first ten.
+    `told`: percent of the pairs whose offset is told at all; `median`: of their distances; `within_1_percent`: percent
+    of the pairs, `of_told`: of those told, `of_top_10`: of those whose map finds its aerial picture among the first
+    ten.
     """
     true = np.array([(pair.dx or 0.0, pair.dy or 0.0) for pair in encoded.pairs])
     far = np.linalg.norm(offsets - true, axis=1)
-    right = far <= _TRUE_OFFSET
+    told, right = np.isfinite(far), far <= _TRUE_OFFSET
     return {
-        "median": round(float(np.median(far)), 5),
+        "told": round(100 * float(told.mean()), 2),
+        "median": round(float(np.median(far[told])), 5) if told.any() else 0.0,
         "within_1_percent": round(100 * float(right.mean()), 2),
+        "of_told": round(100 * float(right[told].mean()), 2) if told.any() else 0.0,
         "of_top_10": round(100 * float(right[found].mean()), 2) if found.any() else 0.0,
     }
 

@@ -10,7 +10,7 @@ from streets import PRIOR, ground
 
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
-from geoanchor.structure import shares
+from geoanchor.structure import CLASS_OF, shares
 from models.codes import log_odds
 from models.registrar import FINE_CELLS, StructureRegistrar
 from models.registration import MAP_FLOOR, PICTURE_FLOOR, sharpened
@@ -68,6 +68,14 @@ def test_no_reach_and_no_pairs() -> None:
     far = [shown(GROUNDS[1], 20, 20)], [shown(GROUNDS[1], 0, 0)]
     np.testing.assert_array_equal(REGISTRAR.offsets(*far, max_offset=0), np.zeros((1, 2)))
     assert REGISTRAR.offsets([], []).shape == (0, 2)
+
+
+def test_no_shift_is_told_of_a_pair_that_shows_none() -> None:
+    """Water beside water, and streets beside water; the pair beside them is told as ever."""
+    water = np.full((SIDE, SIDE, 3), CLASS_OF["water"], np.uint8)
+    streets = shown(GROUNDS[0], 13, -7)
+    found = REGISTRAR.offsets([water, streets, streets], [water, water, shown(GROUNDS[0], 0, 0)])
+    np.testing.assert_array_equal(np.isnan(found), [[True] * 2, [True] * 2, [False] * 2])
 
 
 def test_no_shift_is_told_beyond_what_was_asked_for() -> None:

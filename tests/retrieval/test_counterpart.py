@@ -143,6 +143,21 @@ def test_the_first_hits_are_compared_by_their_pictures(both: Searcher, layer: La
     ]
 
 
+def test_a_map_of_open_water_tells_no_offset(both: Searcher) -> None:
+    """By codes hardly one, by pictures none."""
+    water = ImagePart(data=png(np.full((PX, PX, 3), (170, 211, 223), np.uint8)), layer="map")
+    pictures = {f"aerial/{tile}": png(picture(tile, "aerial")) for tile in TILES}
+    finer = Searcher(both._serving, lambda: both.encoder, details=lambda ids, _: {name: pictures[name] for name in ids})
+    by_codes, by_pictures, drawn = (
+        [hit.why for hit in searcher.search(query.model_copy(update={"layer": "aerial", "k": 12})).hits]
+        for searcher, query in ((both, Query(parts=(water,))), (finer, Query(parts=(water,))), (finer, asked("map", 4)))
+    )
+    assert all("structure" in why for why in by_codes + by_pictures + drawn)
+    assert sum("offset" in why for why in by_codes) <= 4
+    assert not any("offset" in why for why in by_pictures)
+    assert "offset" in drawn[0]
+
+
 def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_only: Searcher) -> None:
     encoder = load_bundle("mini")
     gallery = encoder.encode([picture(tile, "aerial") for tile in TILES], "aerial")["semantic"]

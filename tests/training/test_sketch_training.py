@@ -12,6 +12,10 @@ from streets import PRIOR, ground, grounds
 from app.commands.train import train
 from geoanchor.errors import UsageError
 from geoanchor.structure import shares
+from geoanchor.tiling import tiles_in
+from indexer.city.aerial import LOOKS, render_aerial
+from indexer.city.city import City
+from indexer.render import render_map
 from models.bundle import SHIPPED, SKETCHES_NAME, WEIGHTS_NAME, load_bundle, read_bundle
 from models.decoding import Decoder
 from models.registrar import FINE_CELLS
@@ -81,14 +85,17 @@ def test_the_bundle_is_the_base_with_sketches_and_the_same_spaces(run: Path) -> 
 
 
 def test_the_bundle_tells_shifts_with_its_own_sketches(run: Path) -> None:
-    pictures = list(np.random.default_rng(0).integers(0, 256, (2, 200, 200, 3), np.uint8))
+    city = City(17)
+    tiles = list(tiles_in(city.extent, 17))[150:154]
+    maps = [render_map(city, tile, 192) for tile in tiles]
+    aerials = [render_aerial(city, tile, 192, LOOKS["A"], 0) for tile in tiles]
     found = []
     for folder in (run / "bundle", SHIPPED / "mini"):
         matcher = load_bundle(folder).matcher
         assert matcher is not None
         assert matcher.registrar is not None
-        found.append(matcher.registrar.offsets(pictures, pictures[::-1]))
-    assert np.abs(found[0]).max() <= 0.1
+        found.append(matcher.registrar.offsets(maps, aerials))
+    assert np.abs(found).max() <= 0.1
     assert (found[0] != found[1]).any()
 
 
