@@ -41,12 +41,10 @@ class Projections:
     def probes(self, grid: Vectors, layer: str, max_offset: float) -> Vectors:
         """What one grid (1, CELLS, CELLS, 7) would be, lay it off by any whole number of coarse cells; (s, d).
 
-        A vector keeps the place of everything, and so knows next to nothing of a map that lies two cells off. What is
-        left in the frame stands for the whole, as in `models.registration.Spectra`.
+        A vector keeps the place of everything, and so knows next to nothing of a map that lies two cells off.
         """
         cells = coarse_cells(grid).reshape(1, COARSE_CELLS, COARSE_CELLS, -1)
         reach = round(max_offset * COARSE_CELLS)
         shifts = np.array(list(product(range(-reach, reach + 1), repeat=2)), np.int64)
         there, _ = moved(np.broadcast_to(cells, (len(shifts), *cells.shape[1:])), shifts)
-        left = np.prod(1 - np.abs(shifts) / COARSE_CELLS, axis=1)
-        return np.asarray(there.reshape(len(shifts), -1) @ self._matrices[layer] / left[:, None], np.float32)
+        return np.asarray(there.reshape(len(shifts), -1) @ self._matrices[layer], np.float32)
