@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from app.render import box_geometry
 from app.streams import cell
 from geoanchor.change import SILENT, Cause, Change, ChangeList, Review
+from geoanchor.count import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -102,7 +103,7 @@ def reviews_table(reviews: Sequence[Review]) -> Table:
 
 def headline(found: ChangeList) -> str:
     """What there is to say of the region as a whole, in one line."""
-    compared = f"{found.pairs} pairs of map and picture compared"
+    compared = f"{counted(found.pairs, 'pair', 'pairs')} of map and picture compared"
     bare = f", {found.unmapped} without a map" if found.unmapped else ""
     where = f"; {found.registration.reason}" if found.registration else ""
     return f"{compared}{bare}{where}{f'; {found.note}' if found.note else ''}"

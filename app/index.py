@@ -274,7 +274,8 @@ class Index:
         from retrieval.matching import RowMatcher
         from retrieval.mismatch import ChangeFinder
 
-        return ChangeFinder(self._serving, RowMatcher(self._serving, self._searcher.encoder), self._details)
+        matcher = RowMatcher(self._serving, self._searcher.encoder, self.thumbnails)
+        return ChangeFinder(self._serving, matcher, self._details)
 
     @cached_property
     def _store(self) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geoanchor.count import counted
 from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
 from geoanchor.manifest import read_manifest
 from retrieval.snapshot import derive_serving
@@ -105,9 +106,11 @@ def _review_findings(folder: Path) -> list[Finding]:
     reviews = Reviews(folder)
     said = []
     if count := len(reviews.latest()):
-        said.append(Finding("note", f"{count} changes were reviewed; {reviews.path.name} keeps the decisions"))
+        kept = f"{counted(count, 'change was', 'changes were')} reviewed; {reviews.path.name} keeps the decisions"
+        said.append(Finding("note", kept))
     if damaged := reviews.damaged():
-        said.append(Finding("note", f"{reviews.path.name}: {damaged} lines cannot be read and are passed over"))
+        unread = counted(damaged, "line that cannot be read is", "lines that cannot be read are")
+        said.append(Finding("note", f"{reviews.path.name}: {unread} passed over"))
     return said
 
 

@@ -114,7 +114,7 @@ class ChangeList(_Frozen):
     Attributes:
         pairs: pairs compared; unmapped: aerial pictures without any map picture; reviewed: left out as decided.
         registration: of the region, None where nothing could be told. heat: by H3 cell.
-        note: why fewer than k came back, or "".
+        note: why fewer than k came back, or that there are more, or "".
     """
 
     changes: tuple[Change, ...]

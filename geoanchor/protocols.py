@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.change import MAX_OFFSET
+from geoanchor.gaps import Gaps
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.query import Hit, Query
 from geoanchor.segment import Cut, Mask, Segment
@@ -156,7 +157,7 @@ class Judgement:
             for the map (above 0) or against it. Row 0 is north.
         shares: (n, cells, cells, 7) float32, classes of `geoanchor.structure` on the map.
         beliefs: (n, cells, cells, 7) float32, classes in the picture, moved into the map's frame; a cell's sum is 1, or
-            0 where the move left no picture.
+            0 where the picture has a gap or the move left none.
         parts: the calibrated terms of the probability by name, each (n,) float32, in standard deviations.
     """
 
@@ -177,6 +178,10 @@ class Matcher(Protocol):
         """Names of the spaces whose vectors it needs of both sides."""
 
     @property
+    def cells(self) -> int:
+        """Side of the grid that it judges by."""
+
+    @property
     def registrar(self) -> Registrar | None:
         """What tells offsets from pictures, where the model has it."""
 
@@ -186,6 +191,7 @@ class Matcher(Protocol):
         aerials: Mapping[str, RowVectors],
         max_offset: float = MAX_OFFSET,
         expected: Vectors | None = None,
+        gaps: Gaps | None = None,
     ) -> Judgement:
         """Judge n pairs.
 
@@ -194,6 +200,7 @@ class Matcher(Protocol):
             max_offset: how far the map may lie off what is expected, as a share of the side; 0 takes it as it is.
             expected: (n, 2) the offsets at which the maps are known to lie, as in `Judgement`: only what departs from
                 them counts against a map. None for none.
+            gaps: (n, cells, cells) bool, where the pictures hold no data and so say nothing. None for nowhere.
         """
 
     def rank(

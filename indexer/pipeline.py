@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geoanchor.errors import BadInput, GeoAnchorError, SpaceMismatch
+from geoanchor.gaps import gap_share
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.protocols import Encoder, Row, RowVectors, SegmentEncoder, TileSource
 from geoanchor.segment import Cut, Segment
@@ -104,7 +105,7 @@ class Pipeline:
         hashed = content_hash(image)
         key = copy_key(image, hashed)
         row = Row(
-            image=_without_pixels(image),
+            image=_without_pixels(replace(image, nodata=_nodata(image))),
             cell=0 if image.point is None else cell_at(*image.point, self._resolution),
             stamp=task.ref.stamp,
             content_hash=f"{hashed}-{key}",
@@ -203,6 +204,11 @@ def _missed(read: Read) -> Tally:
 
 def _quarantine(task: Task, where: str, reason: str) -> Read:
     return Read(task, quarantined=Quarantined(id=task.ref.id, where=where, reason=reason))
+
+
+def _nodata(image: TileImage) -> float:
+    """What the source declares, or what is seen to be without data. A map may well be white at its edge."""
+    return image.nodata if image.layer == "map" else max(image.nodata, gap_share(image.pixels))
 
 
 def _without_pixels(image: TileImage) -> TileImage:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.change import MAX_OFFSET
+from geoanchor.gaps import Gaps
 from geoanchor.image import Layer
 from geoanchor.protocols import Judgement, RowVectors, Vectors
 from models.coarse import Projections
@@ -75,6 +76,11 @@ class StructureMatcher:
         self._beliefs = books.beliefs(books.arrays()["aerial"])
 
     @property
+    def cells(self) -> int:
+        """Side of the grid of codes."""
+        return CELLS
+
+    @property
     def spaces(self) -> tuple[str, ...]:
         """The space of codes, and "semantic" where there is a discriminator."""
         return (CODES, SEMANTIC) if self._fusion else (CODES,)
@@ -85,19 +91,28 @@ class StructureMatcher:
         aerials: Mapping[str, RowVectors],
         max_offset: float = MAX_OFFSET,
         expected: Vectors | None = None,
+        gaps: Gaps | None = None,
     ) -> Judgement:
         """Judge n pairs; see `geoanchor.protocols.Matcher`."""
         count = max(len(maps[CODES]), len(aerials[CODES]))
         maps, aerials = _spread(maps, count), _spread(aerials, count)
         at = np.zeros((count, 2), np.float32) if expected is None else expected
-        cuts = [*range(0, count, _AT_ONCE), count]
-        parts = [self._judge(_rows(maps, a, b), _rows(aerials, a, b), max_offset, at[a:b]) for a, b in pairwise(cuts)]
-        return _joined(parts) if parts else self._judge(maps, aerials, max_offset, at)
+        cuts = (slice(start, start + _AT_ONCE) for start in range(0, count, _AT_ONCE))
+        parts = [
+            self._judge(_rows(maps, c), _rows(aerials, c), max_offset, at[c], None if gaps is None else gaps[c])
+            for c in cuts
+        ]
+        return _joined(parts) if parts else self._judge(maps, aerials, max_offset, at, None)
 
     def _judge(
-        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float, expected: Vectors
+        self,
+        maps: Mapping[str, RowVectors],
+        aerials: Mapping[str, RowVectors],
+        max_offset: float,
+        expected: Vectors,
+        gaps: Gaps | None,
     ) -> Judgement:
-        evidence, offset = self.evidence(maps[CODES], aerials[CODES], max_offset, expected)
+        evidence, offset = self.evidence(maps[CODES], aerials[CODES], max_offset, expected, gaps)
         terms = {TERMS[0]: self._critic(features(evidence, self._books.prior))}
         if self._fusion:
             judged = self._fusion.scores(aerials[SEMANTIC], maps[SEMANTIC])
@@ -115,14 +130,22 @@ class StructureMatcher:
         )
 
     def evidence(
-        self, maps: NDArray[np.uint8], aerials: NDArray[np.uint8], max_offset: float, expected: Vectors
+        self,
+        maps: NDArray[np.uint8],
+        aerials: NDArray[np.uint8],
+        max_offset: float,
+        expected: Vectors,
+        gaps: Gaps | None = None,
     ) -> tuple[Evidence, Vectors]:
         """What n pairs of codes (n, CELLS²) show at their best shift, and that shift (n, 2) as shares of the side.
 
         max_offset: how far the maps may lie from there.
         expected: (n, 2) shifts, shares of the side, at which the maps are known to lie.
+        gaps: (n, CELLS, CELLS) where the pictures hold no data.
         """
         shares, log_odds = self._books.decode(maps, "map"), self._books.decode(aerials, "aerial")
+        if gaps is not None:
+            log_odds = log_odds * ~gaps[..., None]
         around, lies = reach_cells(max_offset, CELLS), math.ceil(CELLS * np.abs(expected).max(initial=0.0))
         spectra = Spectra(sharpened(shares, MAP_FLOOR), sharpened(log_odds, PICTURE_FLOOR), around + lies)
         rows = np.arange(len(shares))
@@ -131,6 +154,8 @@ class StructureMatcher:
         at_rest, _ = moved(log_odds, np.rint(expected * CELLS).astype(np.int64))
         still = np.einsum("nhwc,nhwc->n", shares, at_rest) / CELLS**2
         codes, seen = moved(aerials.reshape(-1, CELLS, CELLS, 1), whole)
+        if gaps is not None:
+            seen &= ~moved(gaps[..., None], whole)[0][..., 0]
         log_odds = self._books.decode(codes.reshape(-1, CELLS**2), "aerial") * seen[..., None]
         beliefs = self._beliefs[codes[..., 0]] * seen[..., None]
         length = np.hypot(*(offset - expected).T)
@@ -246,8 +271,8 @@ def _spread(vectors: Mapping[str, RowVectors], count: int) -> dict[str, RowVecto
     return {name: np.broadcast_to(rows, (count, rows.shape[1])) for name, rows in vectors.items()}
 
 
-def _rows(vectors: Mapping[str, RowVectors], start: int, end: int) -> dict[str, RowVectors]:
-    return {name: rows[start:end] for name, rows in vectors.items()}
+def _rows(vectors: Mapping[str, RowVectors], some: slice) -> dict[str, RowVectors]:
+    return {name: rows[some] for name, rows in vectors.items()}
 
 
 def _joined(parts: list[Judgement]) -> Judgement:

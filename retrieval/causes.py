@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from geoanchor.change import Cause
 from geoanchor.protocols import Judgement, Vectors
@@ -28,6 +29,8 @@ _QUIET_NATS = 0.08
 """Variety below which a map says too little to be contradicted: 1.5 % of buildings in a plain."""
 _AGAINST_NATS = 0.6
 """Mean evidence against the map, over a cell and its eight neighbours, from which the cell counts as disagreeing."""
+_DOUBTED_NATS = 0.2
+"""The same of a cell that lies beside disagreeing ones: what is taken to go on from them."""
 _NOTABLE = 0.01
 """Share of the tile that must differ for a cause to be named."""
 _UNMAPPED = 0.005
@@ -37,6 +40,8 @@ _CLEAR = 0.25
 _VAGUE = 0.35
 """Mean of the strongest belief below which a picture speaks for no class."""
 _MAX_NODATA = 0.25
+_MOSTLY = 0.75
+"""Share without data from which it does not matter what the rest shows."""
 _WINDS = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
 
 Mask = NDArray[np.bool_]
@@ -49,8 +54,10 @@ class Differences:
     Attributes:
         against: (n, cells, cells) where the picture speaks against the map.
         picture_only, map_only: (n, kinds) share of the tile where one side alone shows a kind, in cells of `against`.
+        notable: (n,) whether that would be enough for a cause without what goes on from them, which half a cell's
+            shift makes too.
         mapped: (n,) share of the tile that the map gives to any kind.
-        clarity: (n,) mean of the strongest belief in a cell.
+        clarity: (n,) mean of the strongest belief in a cell. unseen: (n,) share of the tile without picture.
     """
 
     against: Mask
@@ -58,6 +65,8 @@ class Differences:
     map_only: Vectors
     mapped: Vectors
     clarity: Vectors
+    unseen: Vectors
+    notable: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +79,16 @@ class Diagnosis:
 
 def differences(judged: Judgement) -> Differences:
     """What the pairs of a judgement differ in; a difference of one cell is taken for a difference of drawing."""
-    against = disagreeing(judged.evidence)
+    loud, against = disagreeing(judged.evidence)
     shown, seen = _by_kind(judged.shares), _by_kind(judged.beliefs)
     known = judged.beliefs.sum(axis=-1, keepdims=True) > 0
-    where = (against[..., None] & known).astype(np.float32)
     clear = np.where(seen >= _CLEAR, seen, 0)
-    picture_only = (np.maximum(clear - _widest(shown), 0) * where).mean(axis=(1, 2))
-    map_only = (np.maximum(shown - _widest(seen), 0) * where).mean(axis=(1, 2))
+    sides = [np.maximum(own - _widest(other), 0) * known for own, other in ((clear, shown), (shown, seen))]
+    picture_only, map_only = ((side * against[..., None]).mean(axis=(1, 2)) for side in sides)
+    notable = np.max([(side * loud[..., None]).sum(axis=-1).mean(axis=(1, 2)) for side in sides], axis=0) >= _NOTABLE
     clarity = judged.beliefs.max(axis=-1).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2, 3)), 1)
-    return Differences(against, picture_only, map_only, shown.sum(axis=-1).mean(axis=(1, 2)), clarity)
+    mapped, unseen = shown.sum(axis=-1).mean(axis=(1, 2)), 1 - known.mean(axis=(1, 2, 3))
+    return Differences(against, picture_only, map_only, mapped, clarity, unseen, notable)
 
 
 def informative(shares: Vectors) -> Mask:
@@ -92,9 +102,13 @@ def informative(shares: Vectors) -> Mask:
     return np.asarray(-(mean * np.log(mean)).sum(axis=-1) >= _QUIET_NATS)
 
 
-def disagreeing(evidence: Vectors) -> Mask:
-    """Cells (n, cells, cells) where the picture speaks against the map, and their neighbours' evidence agrees."""
-    return np.asarray((evidence < 0) & (_mean3(np.minimum(evidence, 0)) < -_AGAINST_NATS))
+def disagreeing(evidence: Vectors) -> tuple[Mask, Mask]:
+    """Cells (n, cells, cells) where the picture speaks loudly against the map, and their neighbours' evidence agrees;
+    and all cells to which they go on, where it does so softly (Canny 1986, hysteresis).
+    """
+    against = np.where(evidence < 0, -_mean3(np.minimum(evidence, 0)), 0)
+    loud, soft = against > _AGAINST_NATS, against > _DOUBTED_NATS
+    return loud, np.asarray(ndimage.binary_propagation(loud, structure=np.ones((1, 3, 3), bool), mask=soft))
 
 
 def unmapped_mismatch(found: Differences) -> Vectors:
@@ -112,25 +126,30 @@ def diagnose(
         at: which of the pairs. moved_m: metres east and north that this map lies off its region, where that alone
             explains the mismatch. nodata: share of the picture and of the map without data.
     """
-    if max(nodata) > _MAX_NODATA:
+    ours, theirs = found.picture_only[at], found.map_only[at]
+    # An empty map has no edges that half a cell's shift could make differ.
+    different = bool(found.notable[at]) if informative else bool(ours.sum() > _NOTABLE)
+    # What is missing where nobody sees it was judged like the rest.
+    lost = max(nodata[0] - float(found.unseen[at]), nodata[1])
+    if lost > _MAX_NODATA or nodata[0] > (_MOSTLY if different else _MAX_NODATA):
         side = "picture" if nodata[0] >= nodata[1] else "map"
         return Diagnosis("cloud or no data", f"{percent(max(nodata))} of the {side} has no data")
     if moved_m is not None:
         return Diagnosis("shifted", f"the map lies {in_words(*moved_m)}")
     if found.clarity[at] < _VAGUE:
         return Diagnosis("cloud or no data", "the picture shows nothing clearly: cloud, haze or blur")
-    ours, theirs = found.picture_only[at], found.map_only[at]
     if not informative or (found.mapped[at] < _UNMAPPED and ours.sum() > _NOTABLE):
         if ours.sum() <= _NOTABLE:
             return Diagnosis("not enough structure", "the map shows too little to be compared")
-        return Diagnosis("nothing mapped", f"nothing is mapped, and the picture shows {_amounts(ours)} of the tile")
-    if max(ours.sum(), theirs.sum()) < _NOTABLE:
+        hardly = "next to nothing" if found.mapped[at] >= 0.001 else "nothing"
+        return Diagnosis("nothing mapped", f"{hardly} is mapped, and the picture shows {_amounts(ours)} of the tile")
+    if not different:
         if mismatch < 0.5:
             return Diagnosis("agrees", "map and picture agree")
         return Diagnosis("unclear", "the picture speaks against the map, but for nothing in particular")
     if ours.sum() >= theirs.sum():
-        return Diagnosis("map behind", f"{_amounts(ours)} of the tile in the picture, not on the map")
-    return Diagnosis("imagery behind", f"{_amounts(theirs)} of the tile on the map, not in the picture")
+        return Diagnosis("map behind", f"{_amounts(ours)} of the tile in the picture, not on the map{_instead(theirs)}")
+    return Diagnosis("imagery behind", f"{_amounts(theirs)} of the tile on the map, not in the picture{_instead(ours)}")
 
 
 def kinds(shares: Vectors) -> dict[str, float]:
@@ -155,6 +174,11 @@ def _amounts(shares: Vectors) -> str:
     parts = [f"{name} on {percent(share)}" for name, share in kinds(shares).items()]
     notable = [part for part, share in zip(parts, kinds(shares).values(), strict=True) if share >= _NOTABLE / 2]
     return " and ".join(notable or parts)
+
+
+def _instead(shares: Vectors) -> str:
+    """ ", which shows water on 4.5 %", of what is not there; "" for next to nothing."""
+    return f", which shows {_amounts(shares)}" if shares.sum() >= _NOTABLE else ""
 
 
 def _by_kind(grid: Vectors) -> Vectors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from geoanchor.protocols import RowIds, RowVectors, Vectors
 from geoanchor.query import Hit, ImagePart, LikePart
 from retrieval.causes import informative
 from retrieval.index.flat import top
-from retrieval.matching import RowMatcher
+from retrieval.matching import Pictures, RowMatcher
 from retrieval.serving import Serving
 
 COARSE = "structure"
@@ -35,8 +35,6 @@ _JUDGED = 256
 _ALIGNED = 10
 """Hits whose pictures are compared with the query's."""
 Scores = NDArray[np.float64]
-Pictures = Callable[[Sequence[str]], Mapping[str, bytes]]
-"""Ids -> encoded pictures by id; those without one are left out."""
 
 
 @dataclass(frozen=True)

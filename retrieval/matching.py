@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 
 import numpy as np
 
 from geoanchor.errors import UnsupportedModality
+from geoanchor.gaps import NOTABLE, Gaps, gap_cells
 from geoanchor.image import PAPER, Pixels
+from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Judgement, Matcher, RowIds, RowVectors, Vectors
+from retrieval.causes import informative
 from retrieval.pairs import NO_MAP, Pairs
 from retrieval.serving import Serving
 
 _SIDE_PX = 256
+Pictures = Callable[[Sequence[str]], Mapping[str, bytes]]
+"""Ids -> encoded pictures by id; those without one are left out."""
 
 
 class RowMatcher:
     """Judges pairs of rows of one index.
 
     Args:
-        serving: the index. encoder: the one that it was built with.
+        serving: the index. encoder: the one that it was built with. pictures: stored pictures by id, to see where they
+            hold no data; None takes them as whole.
     Raises:
         UnsupportedModality: the model has no matcher, or the index lacks what it needs.
         SpaceMismatch: the index was built with another model.
     """
 
-    def __init__(self, serving: Serving, encoder: Encoder) -> None:
+    def __init__(self, serving: Serving, encoder: Encoder, pictures: Pictures | None = None) -> None:
         if encoder.matcher is None:
             raise UnsupportedModality(f"model {encoder.name!r} cannot compare a map with a picture; use one that can")
         self.matcher: Matcher = encoder.matcher
-        self._serving, self._encoder = serving, encoder
+        self._serving, self._encoder, self._pictures = serving, encoder, pictures
         spaces = serving.manifest.spaces
         for name in self.matcher.spaces:
             if name not in spaces:
@@ -38,6 +45,7 @@ class RowMatcher:
                 )
             spaces[name].require(encoder.spaces[name], where=str(serving.folder))
         self._blank: Mapping[str, RowVectors] | None = None
+        self._gaps: dict[int, Gaps] = {}
 
     def comparable(self, rows: RowIds) -> RowIds:
         """Those of some sorted rows that have every vector the matcher needs."""
@@ -58,11 +66,32 @@ class RowMatcher:
             maps = {name: np.array(vectors) for name, vectors in maps.items()}
             for name, vectors in maps.items():
                 vectors[bare] = self._empty_map[name]
-        return self.matcher.judge(maps, self.vectors(pairs.aerials), max_offset, expected)
+        aerials, gaps = self.vectors(pairs.aerials), self.gaps(pairs.aerials)
+        judged = self.matcher.judge(maps, aerials, max_offset, expected, gaps)
+        quiet = np.flatnonzero(~informative(judged.shares))
+        if not max_offset or not len(quiet):
+            return judged
+        # A map that says nothing cannot be said to lie off.
+        maps, aerials = ({name: vectors[quiet] for name, vectors in side.items()} for side in (maps, aerials))
+        expected, gaps = None if expected is None else expected[quiet], None if gaps is None else gaps[quiet]
+        return _put(judged, quiet, self.matcher.judge(maps, aerials, 0.0, expected, gaps))
 
     def judge_picture(self, pixels: Pixels, aerials: RowIds, max_offset: float) -> Judgement:
         """Judge one map picture against rows."""
-        return self.matcher.judge(self._encoded(pixels), self.vectors(aerials), max_offset)
+        return self.matcher.judge(self._encoded(pixels), self.vectors(aerials), max_offset, None, self.gaps(aerials))
+
+    def gaps(self, rows: RowIds) -> Gaps | None:
+        """Where (n, cells, cells) pictures of some rows hold no data; None where none has a gap."""
+        holed = np.unique(rows[self._serving.nodata[rows] >= NOTABLE])
+        if self._pictures is None or not len(holed):
+            return None
+        unseen = np.array([row for row in holed.tolist() if row not in self._gaps], np.int64)
+        ids = self._serving.rows.column("id").take(unseen).to_pylist()
+        pictures = self._pictures(ids) if ids else {}
+        side, whole = self.matcher.cells, np.zeros((self.matcher.cells, self.matcher.cells), bool)
+        for row, name in zip(unseen.tolist(), ids, strict=True):
+            self._gaps[row] = gap_cells(read_rgb(pictures[name], name), side) if name in pictures else whole
+        return np.stack([self._gaps.get(row, whole) for row in rows.tolist()])
 
     def vectors(self, rows: RowIds) -> dict[str, RowVectors]:
         """Vectors by space of some rows."""
@@ -81,3 +110,16 @@ class RowMatcher:
     def _encoded(self, pixels: Pixels) -> dict[str, RowVectors]:
         made = self._encoder.encode([pixels], "map", "gallery")
         return {name: made[name] for name in self.matcher.spaces}
+
+
+def _put(judged: Judgement, at: RowIds, anew: Judgement) -> Judgement:
+    """A judgement with some of its pairs judged anew."""
+
+    def put(old: Vectors, new: Vectors) -> Vectors:
+        own = old.copy()
+        own[at] = new
+        return own
+
+    names = [field.name for field in fields(Judgement) if field.name != "parts"]
+    parts = {name: put(part, anew.parts[name]) for name, part in judged.parts.items()}
+    return Judgement(**{name: put(getattr(judged, name), getattr(anew, name)) for name in names}, parts=parts)

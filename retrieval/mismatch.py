@@ -15,13 +15,14 @@ from typing import get_args
 import numpy as np
 
 from geoanchor.change import MAX_OFFSET, SILENT, Change, ChangeList, Decision, Review
+from geoanchor.count import counted
 from geoanchor.errors import UsageError
 from geoanchor.protocols import Details, Judgement, RowIds, Vectors
 from geoanchor.query import Region
 from retrieval.heat import heat
 from retrieval.listing import tell
 from retrieval.matching import RowMatcher
-from retrieval.pairs import NO_MAP, Pairs, find_pairs, pair_ids
+from retrieval.pairs import NO_MAP, Pairs, find_pairs, pair_ids, unplaced
 from retrieval.region import region_rows
 from retrieval.registration import expected_offsets, frames_m, sides_m
 from retrieval.reviews import Reviews
@@ -84,7 +85,9 @@ class ChangeFinder:
         pairs, settled = survey.pairs, self._settled(survey.pairs)
         passed_over = () if reviewed or everything else settled
         order = _order(survey.mismatch, 0.0 if everything else _FLOOR, passed_over)
-        found = self._worst(survey, settled, order, max_offset, everything, k)
+        # One more than is shown tells whether there are more.
+        worst = self._worst(survey, settled, order, max_offset, everything, k + 1)
+        found, cut = worst[:k], len(worst) > k
         bare = int((pairs.maps == NO_MAP).sum())
         return ChangeList(
             changes=found,
@@ -93,7 +96,11 @@ class ChangeFinder:
             reviewed=len(passed_over),
             registration=survey.common,
             heat=heat(self._serving.places.cells[pairs.aerials], np.where(survey.known, survey.mismatch, np.nan)),
-            note=_note(None if everything else len(found), k, len(passed_over), len(pairs.apart)),
+            note=_joined(
+                _cut(k, len(order), everything) if cut else "",
+                "" if everything or len(found) == k else _few(len(found), len(passed_over)),
+                _apart(len(pairs.apart)),
+            ),
         )
 
     def pairs(self, region: Region | None = None, *, all_dates: bool = False, unmapped: bool = True) -> Pairs:
@@ -107,8 +114,9 @@ class ChangeFinder:
             pairs = pairs.among(region_rows(region, self._serving.places))
         if not len(pairs):
             where = " in that region" if region is not None else ""
-            why = f"; {_apart(len(pairs.apart))}" if len(pairs.apart) else ""
-            raise UsageError(f"{self._serving.folder}: no map and aerial picture show the same ground{where}{why}")
+            why = unplaced(self._serving, maps, aerials) or _apart(len(pairs.apart))
+            said = f"{self._serving.folder}: no map and aerial picture show the same ground{where}"
+            raise UsageError(_joined(said, why))
         return pairs
 
     def judge(self, change_id: str, max_offset: float = MAX_OFFSET) -> Judgement:
@@ -175,10 +183,8 @@ class ChangeFinder:
         for start in range(0, len(order), step):
             at = order[start : start + step]
             pairs = survey.pairs.take(at)
-            rows = np.concatenate([pairs.aerials, pairs.maps[pairs.maps != NO_MAP]])
-            nodata = self._details(self._serving.rows.column("id").take(np.unique(rows)).to_pylist(), "nodata")
             judged = self._matcher.judge(pairs, max_offset, survey.expected(at))
-            for change in tell(self._serving, survey, at, judged, percentile, nodata, settled):
+            for change in tell(self._serving, survey, at, judged, percentile, settled):
                 if everything or change.cause not in SILENT:
                     found.append(change.model_copy(update={"rank": len(found) + 1}))
                 if len(found) == k:
@@ -198,14 +204,24 @@ def _order(mismatch: Vectors, floor: float, passed_over: Collection[int]) -> Row
     return order[~(mismatch[order] < floor) & ~np.isin(order, list(passed_over))]
 
 
-def _note(found: int | None, k: int, reviewed: int, apart: int) -> str:
-    """Why a list holds fewer than k changes, None of one that holds all places; and what could not be compared."""
-    said = []
-    if found is not None and found < k:
-        said.append(f"only {found} places disagree" if found else "no place disagrees")
-        said += [f"{reviewed} were reviewed before"] if reviewed else []
-    return "; ".join(said + ([_apart(apart)] if apart else []))
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def _cut(shown: int, places: int, everything: bool) -> str:
+    """That there are more places; of those that are not shown nobody has yet asked whether they agree after all."""
+    return f"{shown} of {'' if everything else 'up to '}{places} places shown, worst first (-k shows more)"
+
+
+def _few(found: int, reviewed: int) -> str:
+    """Why there are fewer changes than were asked for."""
+    said = f"only {counted(found, 'place disagrees', 'places disagree')}" if found else "no place disagrees"
+    return f"{said}; {counted(reviewed, 'was', 'were')} reviewed before" if reviewed else said
 
 
 def _apart(count: int) -> str:
-    return f"{count} pictures lie at another zoom than the map of their ground; index one of the two again with --zoom"
+    """What could not be compared, or ""."""
+    if not count:
+        return ""
+    here, there = "at another zoom than the map of", "index one of the two again with --zoom"
+    return f"{counted(count, f'picture lies {here} its', f'pictures lie {here} their')} ground; {there}"

@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from geoanchor.count import counted
 from geoanchor.protocols import RowIds
 from retrieval.serving import Serving
 
@@ -75,6 +76,20 @@ def find_pairs(
         pairs = np.concatenate([pairs, np.stack([np.full(len(bare), NO_MAP), bare], axis=1)])
     order = np.lexsort((pairs[:, 0], pairs[:, 1]))
     return Pairs(pairs[order, 0], pairs[order, 1], apart)
+
+
+def unplaced(serving: Serving, maps: RowIds, aerials: RowIds) -> str:
+    """Why no pair at all can be made, and what to do, where that is for want of positions; else ""."""
+    nowhere = np.isnan(serving.numbers("z")) & np.isnan(serving.numbers("west"))
+    pictures, drawn = int(nowhere[aerials].sum()), int(nowhere[maps].sum())
+    if pictures < len(aerials) and drawn < len(maps):
+        return ""
+    told = [counted(pictures, "aerial picture", "aerial pictures"), counted(drawn, "map", "maps")]
+    several = " and ".join(words for words, count in zip(told, (pictures, drawn), strict=True) if count)
+    return (
+        f"pairs are made by tile or box, and no such position is known of {several}; "
+        "`geoanchor evaluate matching --pairs DIR` pairs pictures by name"
+    )
 
 
 def pair_ids(serving: Serving, pairs: Pairs) -> list[str]:

@@ -122,6 +122,12 @@ class Serving:
         """A column as (g,) float64, NaN where unknown."""
         return np.asarray(self.rows.column(column).to_numpy(zero_copy_only=False), np.float64)
 
+    @cached_property
+    def nodata(self) -> NDArray[np.float64]:
+        """Share (g,) of each row's picture that holds no data, 0 where a snapshot of before tells none."""
+        told = "nodata" in self.rows.schema.names
+        return np.nan_to_num(self.numbers("nodata")) if told else np.zeros(len(self), np.float64)
+
     def edges(self, rows: RowIds) -> tuple[NDArray[np.float64], ...]:
         """West, south, east and north (n,) of rows' boxes, degrees, NaN where unknown; west > east over the
         antimeridian."""

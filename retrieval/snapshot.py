@@ -66,7 +66,7 @@ def derive_serving(folder: Path, store: TextStore, manifest: Manifest) -> Manife
 
 def _write_rows(folder: Path, store: TextStore) -> RowIds:
     """Write rows.arrow; the place (g,) in serving order of each of the store's rows."""
-    table = store.columns(list(ROW_COLUMNS))
+    table = store.columns([*ROW_COLUMNS, "nodata"])
     cells = pc.fill_null(table.column("cell"), pa.scalar(0, pa.uint64()))
     table = table.set_column(table.schema.get_field_index("cell"), "cell", cells)
     table = table.set_column(table.schema.get_field_index("tags"), "tags", ground_tags(table))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from geoanchor.gaps import Gaps
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.protocols import Judgement, Role, RowVectors, TileRef, Vectors
 from geoanchor.space import EmbeddingSpace, Modality
@@ -40,6 +41,7 @@ class GridMatcher:
     A map that lies elsewhere than expected is held to be wrong."""
 
     spaces = ("grid",)
+    cells = CELLS
     registrar = None
 
     def judge(
@@ -48,8 +50,11 @@ class GridMatcher:
         aerials: Mapping[str, RowVectors],
         max_offset: float = 0.1,
         expected: Vectors | None = None,
+        gaps: Gaps | None = None,
     ) -> Judgement:
         shares, beliefs = _one_hot(maps["grid"]), _beliefs(aerials["grid"])
+        if gaps is not None:
+            beliefs = beliefs * ~gaps[..., None]
         count = max(len(shares), len(beliefs))
         shares, beliefs = (np.broadcast_to(grid, (count, *grid.shape[1:])) for grid in (shares, beliefs))
         lies = np.zeros((count, 2)) if expected is None else np.asarray(expected) * CELLS

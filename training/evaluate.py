@@ -49,7 +49,7 @@ def retrieval_result(encoder: Encoder, encoded: EncodedSet, pictures: int, seed:
         pictures: how many there should have been; those not encoded are `skipped`.
     """
     skipped = {"skipped": pictures - len(encoded.names)}
-    protocol = _protocol(encoder, shared_space(encoder, "aerial", "text"), seed)
+    protocol = _protocol(encoder, _cosine(encoder, shared_space(encoder, "aerial", "text")), seed)
     return recall_figures(encoded, seed) | skipped | protocol | provenance(encoder.name)
 
 
@@ -116,7 +116,7 @@ def evaluate_map_to_aerial(
     if offsets is not None:
         found = to_aerial[encoded.map_of, metrics.KS.index(10)] > _HIT
         result["offsets"] = _offset_facts(_registered(encoder, encoded, offsets), encoded, found)
-    return result | _protocol(encoder, shared_space(encoder, "aerial", "map"), seed)
+    return result | _protocol(encoder, _compared(encoder), seed)
 
 
 def evaluate_matching(
@@ -147,7 +147,7 @@ def evaluate_matching(
         "score": name,
     }
     baselines = {rival: report(score, encoded, seed) for rival, score in rivals}
-    protocol = _protocol(encoder, shared_space(encoder, "aerial", "map"), seed)
+    protocol = _protocol(encoder, _compared(encoder), seed)
     return facts | result | {"baselines": baselines} | protocol
 
 
@@ -209,11 +209,16 @@ def _matches(query_of: NDArray[np.int64], gallery_of: NDArray[np.int64]) -> list
     return [np.unique(gallery_of[query_of == query]) for query in range(int(query_of.max()) + 1)]
 
 
-def _protocol(encoder: Encoder, space: str, seed: int) -> dict[str, Any]:
-    return {
-        "model": encoder.name,
-        "space": space,
-        "fingerprint": encoder.spaces[space].fingerprint,
-        "ties": TIE_RULE,
-        "seed": seed,
-    }
+def _compared(encoder: Encoder) -> dict[str, Any]:
+    """What was compared: the fingerprint of each space of the matcher, or the space of the cosine."""
+    if encoder.matcher:
+        return {"spaces": {name: encoder.spaces[name].fingerprint for name in encoder.matcher.spaces}}
+    return _cosine(encoder, shared_space(encoder, "aerial", "map"))
+
+
+def _cosine(encoder: Encoder, space: str) -> dict[str, Any]:
+    return {"space": space, "fingerprint": encoder.spaces[space].fingerprint}
+
+
+def _protocol(encoder: Encoder, compared: dict[str, Any], seed: int) -> dict[str, Any]:
+    return {"model": encoder.name, **compared, "ties": TIE_RULE, "seed": seed}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from geoanchor.errors import UsageError, first_fault
 from training.sheet import Row, rows_of
@@ -15,6 +15,9 @@ from training.swaps import derangement
 
 _AERIAL = ("aerial", "aerials", "image", "images", "imagery", "sat", "satellite")
 _MAP = ("map", "maps", "osm")
+_NEEDED = ("aerial", "map", "label")
+_LABELS = {"true": 1, "yes": 1, "false": 0, "no": 0}
+"""Words for labels, in any case."""
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 
@@ -38,12 +41,21 @@ class Pair(BaseModel):
     dx: float | None = Field(default=None, ge=-1, le=1)
     dy: float | None = Field(default=None, ge=-1, le=1)
 
+    @field_validator("label", mode="wrap")
+    @classmethod
+    def _number(cls, given: object, checked: ValidatorFunctionWrapHandler) -> int:
+        try:
+            return int(checked(_LABELS.get(str(given).lower(), given)))
+        except ValidationError:
+            allowed = "1, true or yes for the same, unchanged place, else 0, false or no"
+            raise ValueError(f"{str(given)!r} is none; give {allowed}") from None
+
 
 def read_pairs(path: Path, split: str | None = None, seed: int = 0) -> list[Pair]:
     """Pairs of a CSV, or of a folder of pictures.
 
-    A CSV has the columns aerial, map, label and, as far as known, kind, changed, dx, dy; relative paths count from its
-    own folder.
+    A CSV has the columns aerial, map, label (1, true, yes or 0, false, no) and, as far as known, kind, changed, dx, dy;
+    relative paths count from its own folder, and may have been written on Windows.
 
     Of a folder every two subfolders side by side, one of aerial pictures (`aerial`, `image`, `imagery`, `sat`, ...),
     one of maps (`map`, `maps`, `osm`), pair their files by name, whatever the ending; the MSTcons layout
@@ -71,11 +83,12 @@ def read_pairs(path: Path, split: str | None = None, seed: int = 0) -> list[Pair
 
 def _pairs(rows: Iterator[Row], path: Path) -> Iterator[Pair]:
     header = [name.strip().lower() for name in next(rows, (0, []))[1]]
-    missing = {"aerial", "map", "label"} - set(header)
-    if missing:
-        raise UsageError(f"{path}: column {', '.join(sorted(missing))} is missing; needs aerial, map, label")
+    if missing := sorted({*_NEEDED} - {*header}):
+        raise UsageError(f"{path}: column {', '.join(missing)} is missing; needs {', '.join(_NEEDED)}")
     for line, fields in rows:
         row = dict(zip(header, map(str.strip, fields), strict=False))
+        if empty := [name for name in _NEEDED if not row.get(name)]:
+            raise UsageError(f"{path}, line {line}: {', '.join(empty)} is empty; each pair needs {', '.join(_NEEDED)}")
         try:
             yield Pair.model_validate({name: row[name] for name in Pair.model_fields if row.get(name)})
         except ValidationError as error:
@@ -84,7 +97,13 @@ def _pairs(rows: Iterator[Row], path: Path) -> Iterator[Pair]:
 
 def _resolved(pair: Pair, folder: Path) -> Pair:
     """With both paths in the one way that each file has, however it is named: a picture is one gallery item."""
-    return pair.model_copy(update={"aerial": (folder / pair.aerial).resolve(), "map": (folder / pair.map).resolve()})
+    return pair.model_copy(update={"aerial": _file(folder, pair.aerial), "map": _file(folder, pair.map)})
+
+
+def _file(folder: Path, written: Path) -> Path:
+    """The file of a path; backslashes part folders where only that leads to a file, as in lists made on Windows."""
+    path, other = folder / written, folder / str(written).replace("\\", "/")
+    return (other if other != path and not path.exists() and other.exists() else path).resolve()
 
 
 def _of_folder(root: Path, split: str | None, seed: int) -> list[Pair]:

@@ -28,8 +28,9 @@ def adapt(
 ) -> None:
     """Learn from an index's own maps and imagery, where most of the map can be trusted; kept only if it is better.
 
-    Right and wrong maps are told apart before and after, on blocks of ground that were not learned from. The index then
-    has a model of its own, in DIR/model, and its aerial pictures other vectors.
+    Right and wrong maps are told apart before and after, on blocks of ground that were not learned from; the mean over
+    all kinds of wrong maps has to rise, and one kind may fall a little. The index then has a model of its own, in
+    DIR/model, and its aerial pictures other vectors. It is not adapted again, after new imagery neither, before --undo.
     """
     from app import adapting
 

@@ -41,7 +41,7 @@ def changes(
         list[str] | None, typer.Option(help="Remember that this is no change; may be repeated.", metavar="ID")
     ] = None,
     note: Annotated[str, typer.Option(help="A remark to keep with the decision.", metavar="TEXT")] = "",
-    reviewed: Annotated[bool, typer.Option("--reviewed", help="List the decisions instead.")] = False,
+    reviewed: Annotated[bool, typer.Option("--reviewed", help="List the decisions instead, as table or json.")] = False,
     model: ModelName = None,
     offline: Offline = False,
     config: Config = None,

@@ -11,6 +11,7 @@ import typer
 
 from app.commands.options import Config, Offline, settings_of
 from app.commands.output import emit, emit_json, progress, say
+from geoanchor.count import counted
 from geoanchor.errors import BadInput, OnBad, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 Pairs = Annotated[
     Path,
     typer.Option(
-        help="CSV with the columns aerial,map,label (and kind,changed,dx,dy), or a folder with .../aerial and .../map.",
+        help="CSV with the columns aerial,map,label (1 or 0, true or false; and kind,changed,dx,dy), or a folder with "
+        ".../aerial and .../map.",
         metavar="FILE.csv|DIR",
     ),
 ]
@@ -60,7 +62,7 @@ def _unreadable() -> Iterator[OnBad]:
         for error in found[:_MOST_NAMED]:
             say(str(error))
         if len(found) > _MOST_NAMED:
-            say(f"and {len(found) - _MOST_NAMED} more pictures that cannot be read")
+            say(f"and {counted(len(found) - _MOST_NAMED, 'more picture', 'more pictures')} that cannot be read")
 
 
 @app.command()

@@ -8,6 +8,7 @@ import typer
 
 from app.commands.options import Folder, Out, Summary
 from app.commands.output import emit, emit_json
+from geoanchor.count import counted
 from geoanchor.errors import GeoAnchorError
 
 
@@ -51,18 +52,22 @@ def doctor(
         if not findings:
             print(f"{folder}: all is well")
     if errors := sum(finding.level == "error" for finding in findings):
-        raise GeoAnchorError(f"{folder}: {errors} errors; --repair puts right what can be")
+        raise GeoAnchorError(f"{folder}: {counted(errors, 'error', 'errors')}; --repair puts right what can be")
 
 
 def compact(folder: Folder, format: Summary = "table") -> None:
-    """Rewrite an index in its best order and drop what only older versions need."""
+    """Rewrite an index in its best order and drop what only older versions need.
+
+    The version before stays until the next change, for those who read it, so that a small index may grow.
+    """
     from app import upkeep
 
     before, after = upkeep.compact(folder)
     if format == "json":
         emit_json({"bytes_before": before, "bytes_after": after})
     else:
-        print(f"{folder}: {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB now")
+        kept = "; the version before stays until the next change, for those who read it" if after > before else ""
+        print(f"{folder}: {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB now{kept}")
 
 
 def export(

@@ -102,6 +102,33 @@ def test_the_command_line_prints_each_format(folder: Path, capsys: pytest.Captur
     assert frame.crs.to_epsg() == 4326
 
 
+@pytest.mark.parametrize("form", ["table", "json", "geojson", "csv", "geoparquet", "html", "maproulette"])
+def test_a_list_that_is_cut_says_so_beside_every_format(
+    folder: Path, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ("changes", folder, "--format", form, "--out", tmp_path / "out")
+    assert "; 4 of 12 places shown, worst first (-k shows more)" in run(capsys, *asked, "--all", "-k", 4)[2]
+    assert "shown" not in run(capsys, *asked, "--all")[2]
+    assert "; 2 of up to " in run(capsys, *asked, "-k", 2)[2]
+    assert "shown" not in run(capsys, *asked)[2]
+
+
+def test_pictures_without_a_position_are_pointed_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "pairs.index"
+    for layer, count in (("aerial", 3), ("map", 1)):
+        (tmp_path / layer).mkdir()
+        for n in range(count):
+            Image.fromarray(draw(TOWN[TILES[n]])).save(tmp_path / layer / f"{n}.png")
+        geoanchor.build(str(tmp_path / layer), folder, layer=layer)
+    code, out, err = run(capsys, "changes", folder)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"geoanchor: {folder}: no map and aerial picture show the same ground; pairs are made by tile or box, and no "
+        "such position is known of 3 aerial pictures and 1 map; `geoanchor evaluate matching --pairs DIR` pairs "
+        "pictures by name\n"
+    )
+
+
 def test_maproulette_tasks_are_one_record_a_line(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

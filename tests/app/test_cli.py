@@ -11,7 +11,9 @@ import typer
 from shapely.geometry import box, mapping
 
 from app import cli
+from geoanchor.manifest import read_manifest
 from geoanchor.tiling import Tile
+from retrieval.serving import serving_folder
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -284,6 +286,26 @@ def test_doctor_and_compact(run: Run, painted_index: Path, tmp_path: Path) -> No
     assert run("doctor", own, "--repair")[0] == 0
     assert run("compact", own)[0] == 0
     assert run("search", own, "red")[0] == 0
+
+
+def test_a_compaction_that_takes_more_room_says_why(
+    run: Run, painted_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    own = Path(shutil.copytree(painted_index, tmp_path / "own.index"))
+    served = serving_folder(own, read_manifest(own))
+    assert run("compact", own)[0] == 0
+    assert served.is_dir(), "those who have it open still read it"
+    assert run("compact", own)[0] == 0
+    assert not served.exists()
+    for after, said in (
+        (3_900_000, "3.9 MB now; the version before stays until the next change, for those who read it"),
+        (3_300_000, "3.3 MB now"),
+        (900_000, "0.9 MB now"),
+    ):
+        monkeypatch.setattr("app.upkeep.compact", lambda _, after=after: (3_300_000, after))
+        assert run("compact", own)[1] == f"{own}: 3.3 MB before, {said}\n"
 
 
 def test_a_map_at_another_zoom_than_the_imagery_is_pointed_out(

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geoanchor.errors import BadInput, GeoAnchorError, SpaceMismatch, UnsupportedModality, UsageError
-from geoanchor.image import TileImage
+from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.manifest import read_manifest
 from geoanchor.protocols import TileRef, TileSource
 from geoanchor.space import EmbeddingSpace
@@ -89,6 +89,23 @@ def test_the_report_and_the_manifest_say_what_became_of_every_picture(tmp_path: 
     assert {p.total for p in seen} == {30}
     assert seen[-1].eta_s == 0 <= seen[0].eta_s
     assert report.seconds > 0 < report.tiles_per_s
+
+
+@pytest.mark.parametrize(
+    ("layer", "declared", "kept"), [("aerial", 0.0, 0.75), ("aerial", 0.4, 0.75), ("map", 0.0, 0.0)]
+)
+def test_a_collar_that_nothing_declares_is_seen(tmp_path: Path, layer: Layer, declared: float, kept: float) -> None:
+    """It costs no picture its row. A map may be white at its edge."""
+
+    class Collared(DrawnSource):
+        def pixels(self, number: int) -> Pixels:
+            return np.pad(super().pixels(number)[:, 12:], ((0, 0), (12, 0), (0, 0)), constant_values=255)
+
+        def read(self, ref: TileRef) -> TileImage:
+            return replace(super().read(ref), nodata=declared)
+
+    run(tmp_path, Collared(layer=layer, versions={0: "1"}), max_nodata=0.9)
+    assert [row["nodata"] for row in rows(tmp_path, "nodata").values()] == [kept]
 
 
 def test_add_change_and_remove(tmp_path: Path) -> None:

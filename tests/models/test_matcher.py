@@ -91,6 +91,23 @@ def test_a_shifted_map_is_judged_where_it_lies(shifted: tuple[dict, dict]) -> No
     np.testing.assert_array_equal(judged.evidence[gone], 0)
 
 
+def test_a_gap_in_the_picture_speaks_for_nothing_and_moves_with_it(shifted: tuple[dict, dict]) -> None:
+    """Whatever the codes of its cells are."""
+    gaps = np.zeros((len(SHIFTS), CELLS, CELLS), bool)
+    gaps[:, 10:25, -12:] = True
+    spoilt = shifted[1][CODES].copy()
+    spoilt.reshape(-1, CELLS, CELLS)[gaps] = 3
+    first, second = (MATCHER.judge(shifted[0], {CODES: codes}, gaps=gaps) for codes in (shifted[1][CODES], spoilt))
+    same(first, second)
+    np.testing.assert_allclose(second.offset, np.array(SHIFTS) / PX, atol=0.3 / CELLS)
+    assert (MATCHER.judge(shifted[0], {CODES: spoilt}).evidence[0, 8:23, CELLS - 9 :] < 0).any()
+    # The map lies 3 cells east and 2 north of where the picture shows its ground.
+    unseen = second.beliefs[0].sum(axis=-1) < 0.5
+    assert unseen[8:23, CELLS - 9 :].all()
+    assert not unseen[8:23, 3 : CELLS - 9].any()
+    np.testing.assert_array_equal(second.evidence[0][unseen], 0)
+
+
 def test_an_expected_shift_is_no_fault(shifted: tuple[dict, dict]) -> None:
     expected = np.array(SHIFTS, np.float32) / PX
     judged, plain = MATCHER.judge(*shifted, expected=expected), MATCHER.judge(*shifted)

@@ -158,6 +158,18 @@ def test_a_map_of_open_water_tells_no_offset(both: Searcher) -> None:
     assert "offset" in drawn[0]
 
 
+def test_a_map_of_nowhere_here_is_not_answered(both: Searcher, aerial_only: Searcher) -> None:
+    """Turned about it shows no ground that there is; among rows of its own layer one is always likest."""
+    for number in (0, 8):
+        turned = png(np.ascontiguousarray(picture(TILES[number], "map")[::-1]))
+        query = Query(parts=(ImagePart(data=turned, layer="map"),), layer="aerial", k=5)
+        answer = both.search(query)
+        assert (answer.verdict, len(answer.hits), len(answer.nearest)) == ("nothing", 5, 3)
+        assert aerial_only.search(query).verdict == "nothing"
+        assert both.search(query.model_copy(update={"layer": None})).verdict == "found"
+        assert both.search(asked("map", number, layer="aerial")).verdict == "found"
+
+
 def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_only: Searcher) -> None:
     encoder = load_bundle("mini")
     gallery = encoder.encode([picture(tile, "aerial") for tile in TILES], "aerial")["semantic"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -15,11 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from structured import CELLS, Classes, Drawing, GridEncoder, index_of, moved, town_block
+from structured import CELL_PX, CELLS, Classes, Drawing, GridEncoder, index_of, moved, town_block
 
 from geoanchor.change import ChangeList
 from geoanchor.errors import UnsupportedModality, UsageError
+from geoanchor.image import TileImage
 from geoanchor.manifest import read_manifest
+from geoanchor.protocols import TileRef
 from geoanchor.query import BoundsRegion, RadiusRegion
 from geoanchor.tiling import Tile, tile_at
 from models.toy import ToyEncoder
@@ -44,7 +48,8 @@ def finder_of(folder: Path, chunk: int = 256) -> ChangeFinder:
         table = LanceStore.open(folder).fetch(list(ids), ["id", column])
         return dict(zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True))
 
-    return ChangeFinder(serving, RowMatcher(serving, GridEncoder()), details, chunk)
+    matcher = RowMatcher(serving, GridEncoder(), lambda ids: details(ids, "thumbnail"))
+    return ChangeFinder(serving, matcher, details, chunk)
 
 
 def with_block(grid: Classes, number: int, row: int = 12, column: int = 12, side: int = 5) -> Classes:
@@ -195,6 +200,24 @@ def test_k_cuts_the_list_and_nothing_else(changed: Path, found: ChangeList) -> N
         assert finder_of(changed).find(k=k).changes == found.changes[:k]
 
 
+def test_a_list_that_is_cut_says_so(changed: Path) -> None:
+    finder = finder_of(changed)
+    cut = finder.find(k=4).note
+    told = re.fullmatch(r"4 of up to (\d+) places shown, worst first \(-k shows more\)", cut)
+    assert told, cut
+    assert 5 <= int(told[1]) <= 30
+    assert finder.find(k=5).note == "", "what is left over agrees"
+    assert finder.find(k=7, everything=True).note == "7 of 30 places shown, worst first (-k shows more)"
+    assert finder.find(k=30, everything=True).note == ""
+
+
+def test_one_change_is_no_changes(tmp_path: Path) -> None:
+    ground = {tile: TOWN[tile] for tile in TILES[:3]}
+    maps = ground | {TILES[1]: with_block(TOWN[TILES[1]], 3, side=6)}
+    found = finder_of(index_of(tmp_path / "i", Drawing(ground, "aerial"), Drawing(maps, "map"))).find()
+    assert (len(found.changes), found.note) == (1, "only 1 place disagrees")
+
+
 def test_a_region_keeps_its_own_pairs(changed: Path, found: ChangeList) -> None:
     place = next(change for change in found.changes if change.cause == "map behind")
     near = finder_of(changed).find(RadiusRegion(lng=place.lng, lat=place.lat, radius_m=10))
@@ -243,7 +266,7 @@ def test_reviewed_places_do_not_come_back_until_something_is_new(tmp_path: Path)
     left = finder_of(folder).find()
     assert [change.id for change in left.changes] == [second.id]
     assert left.reviewed == 1
-    assert "1 were reviewed" in left.note
+    assert "1 was reviewed" in left.note
     shown = finder_of(folder).find(everything=True)
     assert {change.id: change.review for change in shown.changes}[first.id] == review
     # What is shown was not left out.
@@ -334,6 +357,48 @@ def test_missing_data_is_a_cause(tmp_path: Path) -> None:
     assert (change.cause, change.reason) == ("cloud or no data", "45.0 % of the picture has no data")
 
 
+@dataclass
+class Collared(Drawing):
+    """Pictures that are black from a column on, and say nothing of it."""
+
+    collar: int = CELLS
+
+    def read(self, ref: TileRef) -> TileImage:
+        image = super().read(ref)
+        image.pixels[:, self.collar * CELL_PX :] = 0
+        return image
+
+
+def test_the_collar_of_an_orthophoto_speaks_for_nothing(tmp_path: Path) -> None:
+    """Nothing declares it. What it hides is no change, what lies beside it is one, and a picture that is hardly there
+    is said to be so."""
+    ground = TOWN | {TILES[1]: with_block(TOWN[TILES[1]], 3, 12, 2)}
+    maps = {tile: TOWN[tile] for tile in TILES[:6]}
+    half, whole = ({tile: ground[tile] for tile in some} for some in (TILES[:2], TILES[2:5]))
+    hardly = Collared({TILES[5]: with_block(TOWN[TILES[5]], 3, 12, 0, 5)}, "aerial", "hardly", collar=4)
+    folder = index_of(
+        tmp_path / "i", Collared(half, "aerial", "half", collar=13), Drawing(whole, "aerial"), hardly,
+        Drawing(maps, "map"),
+    )  # fmt: skip
+    told = {change.bounds: change for change in finder_of(folder).find(everything=True).changes}
+    hidden, beside, gone = (told[TILES[at].bounds] for at in (0, 1, 5))
+    assert (hidden.cause, hidden.reason) == ("cloud or no data", "35.0 % of the picture has no data")
+    assert hidden.mismatch < 0.5 < beside.mismatch
+    assert beside.cause == "map behind"
+    assert "no data" not in beside.reason
+    assert (gone.cause, gone.reason) == ("cloud or no data", "80.0 % of the picture has no data")
+    assert all(told[tile.bounds].cause == "agrees" for tile in TILES[2:5])
+
+
+def test_no_map_lies_off_however_far_it_may(tmp_path: Path) -> None:
+    """A picture without a map is told alike, wherever a map may lie."""
+    ground = {TILES[0]: with_block(TOWN[TILES[0]], 3, 1, 1), TILES[1]: TOWN[TILES[1]]}
+    folder = index_of(tmp_path / "i", Drawing(ground, "aerial"), Drawing({TILES[1]: TOWN[TILES[1]]}, "map"))
+    near, far = (finder_of(folder).find(max_offset=reach).changes for reach in (0.1, 0.5))
+    assert [change.cause for change in near] == ["nothing mapped"]
+    assert near == far
+
+
 def test_a_map_without_data_is_no_change(tmp_path: Path) -> None:
     """What a map lacks at its edge must not be read off its filling."""
     maps = {TILES[0]: with_block(TOWN[TILES[0]], 3, 0, 0, 14)}
@@ -370,7 +435,7 @@ def test_ground_that_is_mapped_at_another_zoom_is_not_unmapped(tmp_path: Path) -
     assert found.unmapped == 5, "the map has tiles of that zoom, but none here"
     assert "another zoom" not in found.note
     apart = index_of(tmp_path / "j", Drawing({finer[0]: town_block(0)}, "aerial"), Drawing({tile: TOWN[tile]}, "map"))
-    with pytest.raises(UsageError, match="show the same ground; 1 pictures lie at another zoom"):
+    with pytest.raises(UsageError, match="same ground; 1 picture lies at another zoom than the map of its ground"):
         finder_of(apart).find()
 
 

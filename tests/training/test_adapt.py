@@ -35,7 +35,7 @@ from training.adapt import learning
 from training.adapt.blocks import split_blocks
 from training.adapt.ground import read_ground
 from training.adapt.learning import Judged
-from training.adapt.record import FILE_NAME, FORMER_NAME, read_adaptation
+from training.adapt.record import FILE_NAME, FORMER_NAME, gain_of, read_adaptation
 from training.structure.base import Base
 from training.structure.export import decoder_arrays, export_parts
 from training.structure.fit import dense_loss
@@ -273,6 +273,8 @@ def test_later_pictures_get_the_last_decoder_and_lose_it_again(
     codes = np.array([row["vector_structure_grid"] for row in new], np.uint8)
     assert (books.decode(codes, "aerial").mean((0, 1, 2)).argmax()) == 2, "of the third network"
     assert errors_of(folder) == []
+    with pytest.raises(UsageError, match="adapted already; take that back first"):
+        adapting.adapt(folder)
     record = folder / OWN_MODEL / "adaptation.json"
     record.write_text(record.read_text().replace(str(bundle), str(folder / "moved away")))
     with pytest.raises(GeoAnchorError, match="moved away"):
@@ -309,9 +311,20 @@ def test_what_cannot_be_adapted_is_said_in_a_sentence(
     with writing(folder), pytest.raises(IndexLocked):
         adapting.adapt(folder)
     geoanchor.build(CITY, tmp_path / "aerial.index", model=str(bundle), layer="aerial", within=boxed(2, 1))
-    with pytest.raises(UsageError, match="no map and aerial picture of the same ground"):
+    with pytest.raises(UsageError, match=r"no map and aerial picture of the same ground are kept to learn from$"):
         adapting.adapt(tmp_path / "aerial.index")
+    for layer in ("aerial", "map"):
+        picture = tmp_path / layer / "0.png"
+        picture.parent.mkdir()
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(picture)
+        geoanchor.build(str(picture.parent), tmp_path / "named.index", model=str(bundle), layer=layer)
+    with pytest.raises(UsageError, match="known of 1 aerial picture and 1 map; `geoanchor evaluate matching"):
+        adapting.adapt(tmp_path / "named.index")
     assert cli.run(["adapt", str(folder), "--folds", "1"]) == 2
+
+
+def test_one_kind_of_wrong_map_may_fall_where_the_mean_rises() -> None:
+    assert gain_of({"swap": 0.9, "delete": 0.6}, {"swap": 0.89, "delete": 0.65}) == pytest.approx(0.02)
 
 
 def test_without_its_record_an_adaptation_is_not_undone(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from structured import GridEncoder, draw, town_block
 
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.protocols import Judgement
@@ -252,6 +253,23 @@ def test_offsets_are_told_from_the_pictures_where_the_model_can(tmp_path: Path) 
     found = evaluate_map_to_aerial(Encoder(), read_pairs(tmp_path / "pairs.csv"))["offsets"]
     assert found.pop("of_top_10") == pytest.approx(97.14, abs=0.1)
     assert found == {"told": 98.57, "median": 0.0, "within_1_percent": 97.14, "of_told": 98.55}
+
+
+def test_what_was_compared_is_named(tmp_path: Path) -> None:
+    for n in range(4):
+        Image.fromarray(draw(town_block(n))).save(tmp_path / f"{n}.png")
+    rows = (f"{n}.png,{m}.png,{int(n == m)}" for n in range(4) for m in (n, (n + 1) % 4))
+    (tmp_path / "pairs.csv").write_text("aerial,map,label\n" + "\n".join(rows))
+    pairs = read_pairs(tmp_path / "pairs.csv")
+    for evaluate in (evaluate_matching, evaluate_map_to_aerial):
+        grid, toy = GridEncoder(), ToyEncoder()
+        told = evaluate(grid, pairs)
+        assert (told["score"], told["spaces"]) == ("matcher", {"grid": grid.spaces["grid"].fingerprint})
+        assert not {"space", "fingerprint"} & set(told)
+        told = evaluate(toy, pairs)
+        assert (told["score"], told["space"]) == ("cosine", "semantic")
+        assert told["fingerprint"] == toy.spaces["semantic"].fingerprint
+        assert "spaces" not in told
 
 
 def test_pictures_without_a_readable_partner_are_no_rivals(layout: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import rasterio
 from PIL import Image
 
-from geoanchor.errors import BadInput
+from geoanchor.errors import BadInput, UsageError
 from models.toy import ToyEncoder
 from training.evaluate import evaluate_map_to_aerial, evaluate_matching
 from training.markdown import line
@@ -70,6 +70,56 @@ def test_blanks_capitals_and_empty_lines_do_not_matter(folder: Path) -> None:
     path = listed(folder, header="Aerial, MAP ,Label")
     path.write_text("\n\n" + path.read_text("utf-8").replace(",", " ; "), "utf-8")
     assert read_pairs(path) == plain
+
+
+@pytest.mark.parametrize(("same", "other"), [("true", "false"), ("TRUE", "False"), ("Yes", "no"), ("1.0", "0.0")])
+def test_labels_may_be_words(folder: Path, same: str, other: str) -> None:
+    plain = read_pairs(listed(folder))
+    path = listed(folder)
+    path.write_text(path.read_text("utf-8").replace("png,1", f"png,{same}").replace("png,0", f"png,{other}"), "utf-8")
+    assert read_pairs(path) == plain
+
+
+@pytest.mark.parametrize("label", ["maybe", "2", "0.5", "-1"])
+def test_other_labels_are_named_with_what_is_allowed(folder: Path, label: str) -> None:
+    path = folder / "pairs.csv"
+    path.write_text(f"aerial,map,label\na.png,b.png,1\na.png,b.png,{label}\n", "utf-8")
+    with pytest.raises(UsageError) as raised:
+        read_pairs(path)
+    allowed = "1, true or yes for the same, unchanged place, else 0, false or no"
+    assert str(raised.value) == f"{path}, line 3: label: {label!r} is none; give {allowed}"
+
+
+def test_an_empty_cell_is_named(folder: Path) -> None:
+    path = folder / "pairs.csv"
+    path.write_text("aerial,map,label\na.png, ,1\n", "utf-8")
+    with pytest.raises(UsageError, match=r"line 2: map is empty; each pair needs aerial, map, label$"):
+        read_pairs(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_the_byte_order_mark_says_how_to_read(folder: Path, encoding: str) -> None:
+    (folder / "test" / "aerial" / "0.png").rename(folder / "test" / "aerial" / "Öd.png")
+    path = listed(folder)
+    text = path.read_text("utf-8").replace("aerial/0.png", "aerial/Öd.png")
+    path.write_text(text, "utf-8")
+    plain = read_pairs(path)
+    mark = "\ufeff" if encoding.endswith(("le", "be")) else ""
+    path.write_bytes((mark + text.replace(",", "\t")).encode(encoding))
+    assert read_pairs(path) == plain
+    assert {pair.aerial.name for pair in plain} >= {"Öd.png"}
+
+
+def test_backslashes_part_folders_where_only_that_leads_to_a_file(folder: Path) -> None:
+    plain = read_pairs(listed(folder))
+    path = listed(folder)
+    path.write_text(path.read_text("utf-8").replace("/", "\\"), "utf-8")
+    assert read_pairs(path) == plain
+    # A name of Linux may hold one.
+    (folder / r"test\aerial\0.png").write_bytes(b"")
+    assert read_pairs(path)[0].aerial == folder / r"test\aerial\0.png"
+    path.write_text("aerial,map,label\nno\\a.png,no\\b.png,1\n", "utf-8")
+    assert read_pairs(path)[0].aerial == folder / r"no\a.png", "what is nowhere is named as it was written"
 
 
 def test_a_split_may_be_the_folder_itself_and_hidden_files_are_none(folder: Path) -> None:

@@ -15,7 +15,7 @@ from geoanchor.picture import read_rgb
 from geoanchor.protocols import RowIds, RowStore
 from models.decoding import resized
 from models.palette import map_classes
-from retrieval.pairs import Pairs, find_pairs
+from retrieval.pairs import Pairs, find_pairs, unplaced
 from retrieval.serving import Serving
 
 MOST = 2000
@@ -50,7 +50,8 @@ def read_ground(serving: Serving, store: RowStore, side: int, seed: int) -> OwnG
 
     Raises UsageError when there are none.
     """
-    pairs = find_pairs(serving, serving.layers["map"], serving.layers["aerial"], unmapped=False)
+    layers = serving.layers["map"], serving.layers["aerial"]
+    pairs = find_pairs(serving, *layers, unmapped=False)
     pairs = pairs.take(np.flatnonzero(serving.places.cells[pairs.aerials] > 0))
     if len(pairs) > MOST:
         pairs = pairs.take(np.sort(np.random.default_rng(seed).choice(len(pairs), MOST, replace=False)))
@@ -60,7 +61,9 @@ def read_ground(serving: Serving, store: RowStore, side: int, seed: int) -> OwnG
         at for at, classes in enumerate(drawn) if aerials[at] is not None and classes is not None and np.ptp(classes)
     ]
     if not both:
-        raise UsageError(f"{serving.folder}: no map and aerial picture of the same ground are kept to learn from")
+        why = unplaced(serving, *layers) if all(map(len, layers)) else ""
+        said = f"{serving.folder}: no map and aerial picture of the same ground are kept to learn from"
+        raise UsageError(f"{said}; {why}" if why else said)
     pairs = pairs.take(np.array(both))
     ours, theirs = _common(serving, pairs.aerials, pairs.maps), _common(serving, pairs.maps, pairs.aerials)
     pictures = [picture for at in both if (picture := aerials[at]) is not None]

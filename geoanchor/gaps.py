@@ -1,0 +1,55 @@
+"""Parts of a picture that hold no data: flat black or white that reaches in from its edge, as beyond an orthophoto.
+
+Many orthophotos declare no such value, and what a reader fills in for what is declared looks the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from geoanchor.image import Pixels
+
+NOTABLE = 0.01
+"""Share of a picture below which a gap is none."""
+_FAR = 4
+"""How far a channel of a gap may lie from 0 or 255: compression alone makes 1 to 3."""
+_ALONG = 1 / 8
+"""Share of a picture's side that a gap must touch: a white roof at the edge seldom does."""
+
+Gaps = NDArray[np.bool_]
+
+
+def gap_pixels(pixels: Pixels) -> Gaps:
+    """(h, w) bool, which pixels of an (h, w, 3) uint8 picture hold no data."""
+    darkest, lightest = pixels.min(axis=2), pixels.max(axis=2)
+    gaps = np.zeros(pixels.shape[:2], bool)
+    for flat in (lightest <= _FAR, darkest >= 255 - _FAR):
+        if flat.mean() < NOTABLE:
+            continue
+        parts, count = ndimage.label(flat)
+        areas = np.bincount(parts.ravel(), minlength=count + 1)
+        touched = np.max(
+            [np.bincount(edge, minlength=count + 1) / len(edge) for edge in
+             (parts[0], parts[-1], parts[:, 0], parts[:, -1])], axis=0,
+        )  # fmt: skip
+        wanted = (areas >= NOTABLE * flat.size) & (touched >= _ALONG)
+        wanted[0] = False
+        gaps |= wanted[parts]
+    return gaps
+
+
+def gap_share(pixels: Pixels) -> float:
+    """Share of a picture that holds no data, 0..1."""
+    return float(gap_pixels(pixels).mean()) if pixels.size else 0.0
+
+
+def gap_cells(pixels: Pixels, cells: int) -> Gaps:
+    """(cells, cells) bool, which cells of a picture are without data, be it in part; row 0 north."""
+    gaps = gap_pixels(pixels)
+    step = -(-cells // min(gaps.shape))  # so that a cell of a tiny picture has a pixel
+    gaps = gaps.repeat(step, axis=0).repeat(step, axis=1)
+    rows, columns = (np.arange(cells) * side // cells for side in gaps.shape)
+    # Beside a gap colours run into one another; what is half a gap tells nothing either.
+    return np.logical_or.reduceat(np.logical_or.reduceat(gaps, rows, axis=0), columns, axis=1)

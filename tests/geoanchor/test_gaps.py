@@ -1,0 +1,74 @@
+"""Where a picture holds no data: the collar of an orthophoto is seen, a white roof and dark water are not."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from geoanchor.gaps import gap_cells, gap_pixels, gap_share
+from geoanchor.image import Pixels
+
+
+def scene(height: int = 96, width: int = 128) -> Pixels:
+    return np.random.default_rng(0).integers(40, 200, (height, width, 3)).astype(np.uint8)
+
+
+def compressed(pixels: Pixels, quality: int = 85) -> Pixels:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+@pytest.mark.parametrize("fill", [0, 255])
+def test_a_collar_is_a_gap_to_the_pixel(fill: int) -> None:
+    picture, wanted = scene(), np.zeros((96, 128), bool)
+    rows, columns = np.indices(wanted.shape)
+    wanted[rows + columns < 60] = True
+    picture[wanted] = fill
+    np.testing.assert_array_equal(gap_pixels(picture), wanted)
+    assert gap_share(picture) == pytest.approx(wanted.mean())
+    assert np.mean(gap_pixels(compressed(picture)) != wanted) < 0.03
+
+
+def test_black_on_one_side_and_white_on_the_other_are_both_gaps() -> None:
+    picture = scene()
+    picture[:, :20], picture[:, -30:] = 0, 255
+    assert gap_share(picture) == pytest.approx(50 / 128)
+
+
+def test_roofs_paint_and_dark_water_are_no_gaps() -> None:
+    roof, stripe, speck, water = scene(), scene(), scene(), scene()
+    roof[30:60, 40:90] = 255  # bright as it is, it lies within
+    stripe[:, 60:63] = 255  # touches the edge with next to nothing
+    speck[:5, :20] = 0  # too small
+    water[:, :64] = np.random.default_rng(1).integers(6, 14, (96, 64, 3))
+    for picture in (roof, stripe, speck, water, scene()):
+        assert not gap_pixels(picture).any()
+
+
+def test_a_picture_without_pixels_has_no_gap() -> None:
+    assert gap_share(np.zeros((0, 0, 3), np.uint8)) == 0
+
+
+def test_a_picture_smaller_than_the_grid_has_cells_too() -> None:
+    picture = scene(8, 10)
+    picture[:, :5] = 255
+    np.testing.assert_array_equal(gap_cells(picture, 40), np.repeat([[True] * 20 + [False] * 20], 40, axis=0))
+
+
+@given(st.integers(20, 90), st.integers(20, 90), st.integers(1, 20), st.integers(0, 90))
+def test_a_cell_is_a_gap_where_any_of_it_is(height: int, width: int, cells: int, edge: int) -> None:
+    picture = scene(height, width)
+    picture[:, :edge] = 0
+    gaps = gap_cells(picture, cells)
+    known = gap_pixels(picture)
+    bounds = [[side * cell // cells for cell in range(cells + 1)] for side in (height, width)]
+    for row in range(cells):
+        for column in range(cells):
+            part = known[bounds[0][row] : bounds[0][row + 1], bounds[1][column] : bounds[1][column + 1]]
+            assert gaps[row, column] == part.any()
