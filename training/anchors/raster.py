@@ -29,10 +29,16 @@ Classes = NDArray[np.uint8]
 _AREA_TAGS = {"building": {"building": "yes"}, "water": {"natural": "water"}, "green": {"landuse": "grass"}}
 _SPECK_M2 = 12.0
 """Areas smaller than this are noise of the picture."""
+_MARK_PX = 24
+"""Pixels of an arrow or a letter on a road."""
 _SPUR_M = 15.0
 """Dead ends of a thinned line shorter than this are bumps of the road's edge."""
-_NARROW = 0.67
-"""A minor road narrower than this share of what our own maps draw a residential street with is a service way."""
+_NARROW, _STREETS = 0.6, 0.75
+import os
+_K = float(os.environ.get("K","1"))
+_CL = int(os.environ.get("CL","1"))
+"""A minor road narrower than this share of a street is a service way; this share of the minor roads' length is no
+broader than a street."""
 _MEETING_PX = 2.5
 """Buildings nearer than this touch: a picture puts an outline between them."""
 _WOBBLE = 0.75
@@ -109,25 +115,32 @@ def _roads(classes: Classes, transform: Affine, gsd_m: float) -> Iterator[tuple[
     """Centre lines with their value of highway=*."""
     beyond = math.ceil(BUFFER_M / gsd_m)
     padded = np.pad(classes, beyond, mode="edge")
-    mask = np.isin(padded, (CLASS_OF["minor_road"], CLASS_OF["major_road"]))
+    mask = np.isin(classes, (CLASS_OF["minor_road"], CLASS_OF["major_road"]))
+    if _CL:
+        from scipy.ndimage import binary_closing
+        mask = mask | binary_closing(mask, np.ones((_CL+1, _CL+1)))
+    mask = np.pad(_opened(mask), beyond, mode="edge")
     # Cars, letters and JPEG leave holes and specks, and each hole would become a ring road.
-    solid = sieve(mask.astype(np.uint8), max(2, math.ceil(_SPECK_M2 / gsd_m**2))) > 0
+    solid = sieve(mask.astype(np.uint8), max(_MARK_PX, math.ceil(_SPECK_M2 / gsd_m**2))) > 0
     lines = np.array(_without_spurs(_lines(thinned(solid)), _SPUR_M / gsd_m), object)
     at = [shapely.get_coordinates(line).astype(int).T[::-1] for line in lines]
     major = np.array([np.mean(padded[*where] == CLASS_OF["major_road"]) >= 0.5 for where in at], bool)
     depth = depths(solid)
     width = np.array([2 * np.median(depth[*where]) - 1 for where in at])
-    broad = major | (width >= _least_width(transform, gsd_m))
+    drawn = _drawn_width(transform, gsd_m)
+    seen = np.append(width[~major], drawn), np.append(shapely.length(lines[~major]), _K * len(classes))
+    usual = np.quantile(seen[0], _STREETS, weights=seen[1], method="inverted_cdf")
+    broad = major | (width >= _NARROW * min(drawn, float(usual)))
     for line, is_major in zip(lines[broad], major[broad], strict=True):
         moved = shapely.transform(shapely.simplify(line, 3 * _WOBBLE), lambda xy: xy + (0.5 - beyond))
         yield _placed(moved, transform), "primary" if is_major else "residential"
 
 
-def _least_width(transform: Affine, gsd_m: float) -> float:
-    """Pixels that part roads from service ways, which the anchors leave out."""
+def _drawn_width(transform: Affine, gsd_m: float) -> float:
+    """Pixels between the edges of a residential street as our own maps draw it."""
     symbol = find_style("standard").symbol("residential_road", 1)
     assert isinstance(symbol, LineSymbol)
-    return _NARROW * symbol.width_px(math.log2(ground_resolution_m(0, transform.f) / gsd_m))
+    return symbol.width_px(math.log2(ground_resolution_m(0, transform.f) / gsd_m)) - 2 * symbol.casing_px
 
 
 def _lines(skeleton: NDArray[np.bool_]) -> Geometries:
