@@ -109,14 +109,15 @@ class ChangeFinder:
         if not len(maps) or not len(aerials):
             missing = "maps" if len(aerials) else "aerial pictures"
             raise UsageError(f"{self._serving.folder}: holds no {missing} to compare; index both layers of one area")
+        nothing = f"{self._serving.folder}: no map and aerial picture show the same ground"
+        if nowhere := unplaced(self._serving, maps, aerials):
+            raise UsageError(_joined(nothing, nowhere))
         pairs = find_pairs(self._serving, maps, aerials, all_dates=all_dates, unmapped=unmapped)
         if region is not None:
             pairs = pairs.among(region_rows(region, self._serving.places))
         if not len(pairs):
             where = " in that region" if region is not None else ""
-            why = unplaced(self._serving, maps, aerials) or _apart(len(pairs.apart))
-            said = f"{self._serving.folder}: no map and aerial picture show the same ground{where}"
-            raise UsageError(_joined(said, why))
+            raise UsageError(_joined(nothing + where, _apart(len(pairs.apart))))
         return pairs
 
     def judge(self, change_id: str, max_offset: float = MAX_OFFSET) -> Judgement:

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -437,6 +437,26 @@ def test_ground_that_is_mapped_at_another_zoom_is_not_unmapped(tmp_path: Path) -
     apart = index_of(tmp_path / "j", Drawing({finer[0]: town_block(0)}, "aerial"), Drawing({tile: TOWN[tile]}, "map"))
     with pytest.raises(UsageError, match="same ground; 1 picture lies at another zoom than the map of its ground"):
         finder_of(apart).find()
+
+
+@dataclass
+class Nowhere(Drawing):
+    """Pictures of which nobody knows where they lie."""
+
+    tiled: bool = False
+
+    def read(self, ref: TileRef) -> TileImage:
+        return replace(super().read(ref), bounds=None, point=None)
+
+
+@pytest.mark.parametrize("lost", ["map", "aerial"])
+def test_where_one_layer_lies_nowhere_it_is_not_called_missing(tmp_path: Path, lost: str) -> None:
+    some = {tile: TOWN[tile] for tile in TILES[:3]}
+    kinds = {layer: Nowhere if layer == lost else Drawing for layer in ("aerial", "map")}
+    folder = index_of(tmp_path / "i", kinds["aerial"](some, "aerial"), kinds["map"](some, "map"))
+    what = {"map": "3 maps", "aerial": "3 aerial pictures"}[lost]
+    with pytest.raises(UsageError, match=f"no such position is known of {what};"):
+        finder_of(folder).find()
 
 
 def test_an_index_or_model_without_means_says_so(tmp_path: Path, changed: Path) -> None:
