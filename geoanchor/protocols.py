@@ -197,7 +197,8 @@ class Matcher(Protocol):
 
         Args:
             maps, aerials: vectors by space, n rows each; one row on either side stands for n.
-            max_offset: how far the map may lie off what is expected, as a share of the side; 0 takes it as it is.
+            max_offset: how far the map may lie off what is expected, as a share of the side; 0 takes it as it is. So is
+                a map that says too little (`geoanchor.structure.informative`), whatever it is.
             expected: (n, 2) the offsets at which the maps are known to lie, as in `Judgement`: only what departs from
                 them counts against a map. None for none.
             gaps: (n, cells, cells) bool, where the pictures hold no data and so say nothing. None for nowhere.

@@ -15,6 +15,9 @@ CLASS_OF = {name: number for number, name in enumerate(CLASSES)}
 VOID = 255
 """In pictures of class numbers: not known."""
 
+_QUIET_NATS = 0.08
+"""Variety below which a map says too little to be contradicted: 1.5 % of buildings in a plain."""
+
 Grid = NDArray[np.float32]
 """(rows, columns, len(CLASSES)): shares or beliefs, each cell's sum 1; row 0 is north."""
 
@@ -36,3 +39,14 @@ def shares(classes: NDArray[np.uint8], cells: int) -> Grid:
     ).astype(np.float32)  # fmt: skip
     total: Grid = np.maximum(counts.sum(axis=-1, keepdims=True), 1)
     return counts / total
+
+
+def informative(grids: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each of n maps says enough: the entropy of its classes, which is nothing for all water or all meadow.
+
+    Args:
+        grids: (n, cells, cells, 7) class shares.
+    """
+    # One axis after the other is ten times quicker than both at once.
+    mean = np.maximum(grids.mean(axis=1).mean(axis=1), 1e-9)
+    return np.asarray(-(mean * np.log(mean)).sum(axis=-1) >= _QUIET_NATS)

@@ -17,6 +17,7 @@ from geoanchor.change import MAX_OFFSET
 from geoanchor.gaps import Gaps
 from geoanchor.image import Layer
 from geoanchor.protocols import Judgement, RowVectors, Vectors
+from geoanchor.structure import informative
 from models.coarse import Projections
 from models.codes import CELLS, Codebooks
 from models.critic import Critic, Evidence, content, features
@@ -149,7 +150,9 @@ class StructureMatcher:
         around, lies = reach_cells(max_offset, CELLS), math.ceil(CELLS * np.abs(expected).max(initial=0.0))
         spectra = Spectra(sharpened(shares, MAP_FLOOR), sharpened(log_odds, PICTURE_FLOOR), around + lies)
         rows = np.arange(len(shares))
-        whole, alike = best_shift(spectra.likeness(rows, rows), expected * CELLS, around)
+        # A map that says nothing cannot be said to lie off.
+        said = informative(shares)
+        whole, alike = best_shift(spectra.likeness(rows, rows), expected * CELLS, np.where(said, around, 0))
         offset = np.asarray(spectra.refined(rows, rows, whole) / CELLS if max_offset else expected, np.float32)
         at_rest, _ = moved(log_odds, np.rint(expected * CELLS).astype(np.int64))
         still = np.einsum("nhwc,nhwc->n", shares, at_rest) / CELLS**2
@@ -160,7 +163,8 @@ class StructureMatcher:
         beliefs = self._beliefs[codes[..., 0]] * seen[..., None]
         length = np.hypot(*(offset - expected).T)
         # The farthest cell looked at lies beyond what was asked, so that a peak is seen from both sides.
-        told = np.clip(offset, expected - max_offset, expected + max_offset).astype(np.float32)
+        reach = np.where(said, max_offset, 0)[:, None]
+        told = np.clip(offset, expected - reach, expected + reach).astype(np.float32)
         return Evidence(shares, log_odds, beliefs, seen, alike, still, length), told
 
     def rank(

@@ -108,13 +108,14 @@ def reach_cells(max_offset: float, cells: int) -> int:
 
 
 def best_shift(
-    table: Vectors, expected: Vectors | None = None, farthest: int | None = None
+    table: Vectors, expected: Vectors | None = None, farthest: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.int64], Vectors]:
     """Where the likeness of n pairs is greatest, shifts near the expected ones preferred.
 
     Args:
         table: (n, s, s) of `Spectra.likeness`. expected: (n, 2) shifts dx, dy in cells; None for none.
-        farthest: cells that a shift may lie from the expected one on either axis; None for as far as the table goes.
+        farthest: (n,) cells that a shift may lie from the expected one on either axis; None for as far as the table
+            goes.
     Returns:
         (n, 2) whole shifts dx, dy; (n,) the likeness there, less what the way from the expected shift costs.
     """
@@ -124,7 +125,7 @@ def best_shift(
     down, along = shifts[None, :, None] - south[:, None, None], shifts[None, None, :] - east[:, None, None]
     cost = _SHIFT_COST * np.hypot(down, along)
     if farthest is not None:
-        cost = np.where(np.maximum(np.abs(down), np.abs(along)) <= farthest + 0.5, cost, np.inf)
+        cost = np.where(np.maximum(np.abs(down), np.abs(along)) <= farthest[:, None, None] + 0.5, cost, np.inf)
     flat = (table - cost).reshape(len(table), len(shifts) ** 2)
     place = flat.argmax(axis=1)
     south, east = np.divmod(place, len(shifts))

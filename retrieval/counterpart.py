@@ -15,7 +15,7 @@ from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import RowIds, RowVectors, Vectors
 from geoanchor.query import Hit, ImagePart, LikePart
-from retrieval.causes import informative
+from geoanchor.structure import informative
 from retrieval.index.flat import top
 from retrieval.matching import Pictures, RowMatcher
 from retrieval.serving import Serving

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from geoanchor.gaps import NOTABLE, Gaps, gap_cells
 from geoanchor.image import PAPER, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import Encoder, Judgement, Matcher, RowIds, RowVectors, Vectors
-from retrieval.causes import informative
 from retrieval.pairs import NO_MAP, Pairs
 from retrieval.serving import Serving
 
@@ -66,15 +64,7 @@ class RowMatcher:
             maps = {name: np.array(vectors) for name, vectors in maps.items()}
             for name, vectors in maps.items():
                 vectors[bare] = self._empty_map[name]
-        aerials, gaps = self.vectors(pairs.aerials), self.gaps(pairs.aerials)
-        judged = self.matcher.judge(maps, aerials, max_offset, expected, gaps)
-        quiet = np.flatnonzero(~informative(judged.shares))
-        if not max_offset or not len(quiet):
-            return judged
-        # A map that says nothing cannot be said to lie off.
-        maps, aerials = ({name: vectors[quiet] for name, vectors in side.items()} for side in (maps, aerials))
-        expected, gaps = None if expected is None else expected[quiet], None if gaps is None else gaps[quiet]
-        return _put(judged, quiet, self.matcher.judge(maps, aerials, 0.0, expected, gaps))
+        return self.matcher.judge(maps, self.vectors(pairs.aerials), max_offset, expected, self.gaps(pairs.aerials))
 
     def judge_picture(self, pixels: Pixels, aerials: RowIds, max_offset: float) -> Judgement:
         """Judge one map picture against rows."""
@@ -110,16 +100,3 @@ class RowMatcher:
     def _encoded(self, pixels: Pixels) -> dict[str, RowVectors]:
         made = self._encoder.encode([pixels], "map", "gallery")
         return {name: made[name] for name in self.matcher.spaces}
-
-
-def _put(judged: Judgement, at: RowIds, anew: Judgement) -> Judgement:
-    """A judgement with some of its pairs judged anew."""
-
-    def put(old: Vectors, new: Vectors) -> Vectors:
-        own = old.copy()
-        own[at] = new
-        return own
-
-    names = [field.name for field in fields(Judgement) if field.name != "parts"]
-    parts = {name: put(part, anew.parts[name]) for name, part in judged.parts.items()}
-    return Judgement(**{name: put(getattr(judged, name), getattr(anew, name)) for name in names}, parts=parts)

@@ -12,7 +12,8 @@ from geoanchor.errors import UsageError
 from geoanchor.image import Layer, Pixels
 from geoanchor.protocols import Details, Encoder, Reranker, RowIds
 from geoanchor.query import Hit, ImagePart, Query
-from retrieval.causes import diagnose, differences, informative
+from geoanchor.structure import informative
+from retrieval.causes import diagnose, differences
 from retrieval.matching import RowMatcher
 from retrieval.registration import offsets_m, sides_m
 from retrieval.serving import Serving

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from geoanchor.change import MAX_OFFSET, Registration
 from geoanchor.protocols import Judgement, RowIds, Vectors
-from retrieval.causes import differences, informative, unmapped_mismatch
+from geoanchor.structure import informative
+from retrieval.causes import differences, unmapped_mismatch
 from retrieval.matching import RowMatcher
 from retrieval.pairs import NO_MAP, Pairs
 from retrieval.registration import Metres, expected_offsets, gains, offsets_m, registration, strays

@@ -15,7 +15,7 @@ from geoanchor.gaps import Gaps
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.protocols import Judgement, Role, RowVectors, TileRef, Vectors
 from geoanchor.space import EmbeddingSpace, Modality
-from geoanchor.structure import CLASSES
+from geoanchor.structure import CLASSES, informative
 from geoanchor.tiling import Bounds, Tile
 from indexer.build import BuildOptions, build
 from models.toy import ToyEncoder
@@ -64,6 +64,7 @@ class GridMatcher:
         moved = [_moved(beliefs, *step) for step in steps]
         evidence = np.stack([_evidence(shares, grid) for grid in moved])
         away = np.abs(np.array(steps)[:, None] - lies).max(axis=2)
+        around = np.where(informative(_f32(shares)), around, 0)
         best = np.argmax(np.where(away <= around + 0.5, evidence.mean(axis=(2, 3)), -np.inf), axis=0)
         rows = np.arange(count)
         chosen = evidence[best, rows]
