@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geoanchor.feature import Feature
 from geoanchor.tiling import EARTH_RADIUS_M, Bounds
+from indexer.cartography import classify
 from indexer.scene import hidden
 
 BUFFER_M = 50.0
@@ -37,7 +38,7 @@ class Ground:
         buildings: valid polygons, whole, of the tile and 50 m around. roads: lines, likewise.
         levels: (len(roads),) 0 on the ground, above it for bridges; lines of different levels do not meet in passing.
         roundabouts: of the roads, whether part of one.
-        sites: areas under construction. cleared: brown and green fields.
+        sites: areas under construction. cleared: brown and green fields. water: sea, lakes and rivers that are areas.
     """
 
     frame: shapely.Polygon
@@ -47,6 +48,7 @@ class Ground:
     roundabouts: NDArray[np.bool_]
     sites: Geometries
     cleared: Geometries
+    water: Geometries
 
 
 def window(bounds: Bounds) -> Bounds:
@@ -84,10 +86,11 @@ def ground_of(features: Sequence[Feature], bounds: Bounds) -> Ground:
             (shapes[chosen["site"] | under_way], shapely.buffer(shapes[site_roads], _ROAD_SITE_M, cap_style="flat"))
         ),
         cleared=shapes[chosen["cleared"]],
+        water=shapes[chosen["water"]],
     )
 
 
-_SIZES = {"building": 2, "road": 1, "site": 2, "cleared": 2}
+_SIZES = {"building": 2, "road": 1, "site": 2, "cleared": 2, "water": 2}
 """Kind -> dimension of its geometry."""
 
 
@@ -99,7 +102,10 @@ def _kind(tags: Mapping[str, str]) -> str:
         return "road"
     if highway == "construction" or landuse == "construction":
         return "site"
-    return "cleared" if landuse in ("brownfield", "greenfield") else ""
+    if landuse in ("brownfield", "greenfield"):
+        return "cleared"
+    drawn = classify(tags, 2)
+    return "water" if drawn and drawn.name == "water" else ""
 
 
 def _level(tags: Mapping[str, str]) -> int:
@@ -127,5 +133,5 @@ def moved(ground: Ground, change: Callable[[NDArray[np.float64]], NDArray[np.flo
     assert isinstance(frame, shapely.Polygon)
     return Ground(
         frame, move(ground.buildings), move(ground.roads), ground.levels, ground.roundabouts, move(ground.sites),
-        move(ground.cleared),
+        move(ground.cleared), move(ground.water),
     )  # fmt: skip

@@ -103,7 +103,8 @@ def _pair_anchor(
 def _raster_anchor(image: TileImage, name: str, gsd_m: float) -> Anchor:
     if image.nodata > _MAX_NODATA:
         raise BadInput(f"{image.source}: {name}", f"{100 * image.nodata:.0f} % of the map has no data; leave it out")
-    return annotate_raster(map_classes(image.pixels), _bounds(image, gsd_m), name)
+    to_scale = bool(image.bounds or image.gsd_m)
+    return annotate_raster(map_classes(image.pixels), _bounds(image, gsd_m), name, to_scale=to_scale)
 
 
 def _bounds(image: TileImage, gsd_m: float) -> Bounds:

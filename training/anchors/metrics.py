@@ -14,7 +14,7 @@ from training.anchors.ground import Geometries, Ground
 from training.anchors.network import Network
 from training.anchors.rules import SHAPES, SIZES
 
-METRICS_VERSION = "2"
+METRICS_VERSION = "3"
 
 _SIZE_M2 = (50.0, 150.0, 500.0, 2000.0)
 """Footprints at which small, medium, large and very_large begin."""
@@ -51,6 +51,7 @@ def measure(ground: Ground, touch_m: float = TOUCH_M) -> dict[str, float]:
         **found.blocks(),
         "construction_share": found.share(ground.sites),
         "cleared_share": found.share(ground.cleared),
+        "water_share": found.share(ground.water),
     }
     return {name: round(float(value), 4) for name, value in numbers.items()}
 

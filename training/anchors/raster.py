@@ -33,26 +33,27 @@ _MARK_PX = 24
 """Pixels of an arrow or a letter on a road."""
 _SPUR_M = 15.0
 """Dead ends of a thinned line shorter than this are bumps of the road's edge."""
-_NARROW, _STREETS = 0.6, 0.75
-import os
-_K = float(os.environ.get("K","1"))
-_CL = int(os.environ.get("CL","1"))
-"""A minor road narrower than this share of a street is a service way; this share of the minor roads' length is no
-broader than a street."""
+_NARROW = 0.75
+"""A minor road narrower than this share of what our own maps draw a residential street with is a service way."""
+_THIN, _STREETS = 0.6, 0.75
+"""The same where the scale is a guess: of the street that is broader than this share of the minor roads' length."""
+_ROAD_PX = 2.0
+"""What is narrower is a blend along the edge of something else."""
 _MEETING_PX = 2.5
 """Buildings nearer than this touch: a picture puts an outline between them."""
 _WOBBLE = 0.75
 """Pixels by which an outline strays from a straight wall; a centre line strays three times as far."""
 
 
-def annotate_raster(classes: Classes, bounds: Bounds, id: str) -> Anchor:
+def annotate_raster(classes: Classes, bounds: Bounds, id: str, *, to_scale: bool = False) -> Anchor:
     """The anchor of a map picture, deterministic.
 
     Args:
         classes: (h, w) uint8, as `models.palette.map_classes` reads them.
         bounds: of the picture, degrees; `square` makes some where only its size is known.
+        to_scale: the bounds are known, no guess, so that a road's width in pixels tells what it is.
     """
-    ground = ground_of(recovered(classes, bounds), bounds)
+    ground = ground_of(recovered(classes, bounds, to_scale=to_scale), bounds)
     return anchor_of(measure(ground, max(TOUCH_M, _MEETING_PX * _gsd(classes, bounds))), id, "raster")
 
 
@@ -62,7 +63,7 @@ def square(width_m: float, height_m: float) -> Bounds:
     return Bounds(-dx, -dy, dx, dy)
 
 
-def recovered(classes: Classes, bounds: Bounds) -> list[Feature]:
+def recovered(classes: Classes, bounds: Bounds, *, to_scale: bool = False) -> list[Feature]:
     """Buildings, water and green as areas, roads as centre lines, with tags, degrees.
 
     Roads are carried on 50 m beyond the picture, so that none seems to end at its edge.
@@ -77,7 +78,7 @@ def recovered(classes: Classes, bounds: Bounds) -> list[Feature]:
     ]
     return areas + [
         Feature(f"road/{n}", line, {"highway": kind})
-        for n, (line, kind) in enumerate(_roads(classes, transform, gsd_m))
+        for n, (line, kind) in enumerate(_roads(classes, transform, gsd_m, to_scale))
     ]
 
 
@@ -111,36 +112,38 @@ def _without_stairs(rings: Sequence[Sequence[tuple[float, float]]]) -> shapely.P
     return shapely.Polygon(outer, holes)
 
 
-def _roads(classes: Classes, transform: Affine, gsd_m: float) -> Iterator[tuple[BaseGeometry, str]]:
+def _roads(classes: Classes, transform: Affine, gsd_m: float, to_scale: bool) -> Iterator[tuple[BaseGeometry, str]]:
     """Centre lines with their value of highway=*."""
     beyond = math.ceil(BUFFER_M / gsd_m)
     padded = np.pad(classes, beyond, mode="edge")
-    mask = np.isin(classes, (CLASS_OF["minor_road"], CLASS_OF["major_road"]))
-    if _CL:
-        from scipy.ndimage import binary_closing
-        mask = mask | binary_closing(mask, np.ones((_CL+1, _CL+1)))
-    mask = np.pad(_opened(mask), beyond, mode="edge")
-    # Cars, letters and JPEG leave holes and specks, and each hole would become a ring road.
+    mask = np.isin(padded, (CLASS_OF["minor_road"], CLASS_OF["major_road"]))
+    # Cars, arrows, letters and JPEG leave holes and specks, and each hole would become a ring road.
     solid = sieve(mask.astype(np.uint8), max(_MARK_PX, math.ceil(_SPECK_M2 / gsd_m**2))) > 0
     lines = np.array(_without_spurs(_lines(thinned(solid)), _SPUR_M / gsd_m), object)
     at = [shapely.get_coordinates(line).astype(int).T[::-1] for line in lines]
     major = np.array([np.mean(padded[*where] == CLASS_OF["major_road"]) >= 0.5 for where in at], bool)
     depth = depths(solid)
     width = np.array([2 * np.median(depth[*where]) - 1 for where in at])
-    drawn = _drawn_width(transform, gsd_m)
-    seen = np.append(width[~major], drawn), np.append(shapely.length(lines[~major]), _K * len(classes))
-    usual = np.quantile(seen[0], _STREETS, weights=seen[1], method="inverted_cdf")
-    broad = major | (width >= _NARROW * min(drawn, float(usual)))
+    least = _drawn_least(transform, gsd_m) if to_scale else _usual_least(width[~major], lines[~major])
+    broad = major | (width >= max(_ROAD_PX, least))
     for line, is_major in zip(lines[broad], major[broad], strict=True):
         moved = shapely.transform(shapely.simplify(line, 3 * _WOBBLE), lambda xy: xy + (0.5 - beyond))
         yield _placed(moved, transform), "primary" if is_major else "residential"
 
 
-def _drawn_width(transform: Affine, gsd_m: float) -> float:
-    """Pixels between the edges of a residential street as our own maps draw it."""
+def _drawn_least(transform: Affine, gsd_m: float) -> float:
+    """Pixels that part roads from service ways, which the anchors leave out, on a map drawn for its scale."""
     symbol = find_style("standard").symbol("residential_road", 1)
     assert isinstance(symbol, LineSymbol)
-    return symbol.width_px(math.log2(ground_resolution_m(0, transform.f) / gsd_m)) - 2 * symbol.casing_px
+    whole = symbol.width_px(math.log2(ground_resolution_m(0, transform.f) / gsd_m))
+    return _NARROW * (whole - 2 * symbol.casing_px)
+
+
+def _usual_least(widths: NDArray[np.float64], roads: Geometries) -> float:
+    """The same by what the picture itself has most of, for one that was resized or whose scale nobody told."""
+    if not len(roads):
+        return 0.0
+    return _THIN * float(np.quantile(widths, _STREETS, weights=shapely.length(roads), method="inverted_cdf"))
 
 
 def _lines(skeleton: NDArray[np.bool_]) -> Geometries:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from training.anchors.schema import Attributes
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 MAX_CLASS_SHARE = 0.7
 """A class that holds more of a data set's tiles than this tells them too little apart: calibrate."""
 WIDE_M = 443.0
@@ -184,7 +184,8 @@ def _open_space(m: Metrics, t: Thresholds) -> str:
 def _block_pattern(m: Metrics, size: str, arrangement: str, road: str) -> str:
     """The first rule that holds."""
     if not m["buildings"]:
-        return "open_land" if m["open_share"] >= 0.6 else "none"
+        # Numbers kept by metrics-2 know of no water.
+        return "open_land" if m["open_share"] - m.get("water_share", 0.0) >= 0.6 else "none"
     rules = (
         ("dispersed", m["built_share"] < 0.05),
         ("perimeter_blocks", m["perimeter_fill"] >= 0.8 and m["built_share"] >= 0.25),

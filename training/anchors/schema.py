@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
@@ -53,6 +54,8 @@ VOCABULARY: Mapping[str, tuple[str, ...]] = {
 ATTRIBUTES = tuple(VOCABULARY)
 MAP_ATTRIBUTES = tuple(name for name in ATTRIBUTES if name not in ("roof_hint", "construction_state"))
 """Those that a map shows."""
+_WATER = (0.1, 0.5, 0.9)
+"""Shares of water at which a tile has some, is mostly water, and is open water."""
 _UNSAID = ("none", "unknown")
 
 
@@ -99,14 +102,22 @@ def listing(attributes: Attributes, branch: Branch = "aerial") -> str:
     return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in said.items())
 
 
-def sentence(attributes: Attributes, tile_id: str, branch: Branch = "aerial") -> str:
-    """The attributes as one sentence of at most 40 words; the same tile is always told in the same of three ways."""
+def sentence(attributes: Attributes, tile_id: str, branch: Branch = "aerial", water_share: float = 0.0) -> str:
+    """The attributes as one sentence of at most 40 words; the same tile is always told in the same of three ways.
+
+    Args:
+        water_share: of the tile's area; told last where it is a tenth or more, since no attribute tells it.
+    """
     said = _said(attributes, branch)
     template = _TEMPLATES[hashlib.sha256(tile_id.encode()).digest()[0] % len(_TEMPLATES)]
     clauses = (" ".join(word for slot in clause if (word := _phrase(said, slot))) for clause in template)
-    text = "; ".join(clause for clause in clauses if clause) + "."
+    text = "; ".join(clause for clause in (*clauses, _water(water_share)) if clause) + "."
     assert len(text.split()) <= MAX_WORDS, text
     return text
+
+
+def _water(share: float) -> str:
+    return ("", "some water", "mostly water", "open water")[bisect_right(_WATER, share)]
 
 
 def _said(attributes: Attributes, branch: Branch) -> dict[str, str]:

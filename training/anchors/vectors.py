@@ -30,7 +30,7 @@ def anchor_of(metrics: dict[str, float], id: str, source: AnchorSource, threshol
     return Anchor(
         id=id,
         attributes=attributes,
-        summary=sentence(attributes, id),
+        summary=sentence(attributes, id, water_share=metrics.get("water_share", 0.0)),
         source=source,
         annotator_version=f"metrics-{METRICS_VERSION}.{thresholds.version}",
         metrics=metrics,

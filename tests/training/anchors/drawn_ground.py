@@ -18,12 +18,13 @@ Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 def ground(
     buildings: Sequence[BaseGeometry] = (), roads: Sequence[BaseGeometry] = (), levels: Sequence[int] | None = None,
-    frame: shapely.Polygon = FRAME,
+    frame: shapely.Polygon = FRAME, water: Sequence[BaseGeometry] = (),
 ) -> Ground:  # fmt: skip
     nothing = np.zeros(0, object)
     return Ground(
         frame, np.array([*buildings, None], object)[:-1], np.array([*roads, None], object)[:-1],
         np.array(levels or [0] * len(roads), np.int64), np.zeros(len(roads), np.bool_), nothing, nothing,
+        np.array([*water, None], object)[:-1],
     )  # fmt: skip
 
 

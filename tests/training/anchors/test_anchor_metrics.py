@@ -27,6 +27,15 @@ def test_an_empty_tile_is_legal() -> None:
     }  # fmt: skip
 
 
+def test_water_is_open_but_no_land() -> None:
+    sea = measure(ground(water=[box(0, 0, 300, 300)]))
+    assert (sea["water_share"], label(sea).block_pattern, label(sea).open_space) == (1.0, "none", "dominant")
+    shore = measure(ground(water=[box(-80, 0, 40, 200), box(-85, 0, 30, 200)]))
+    assert (shore["water_share"], label(shore).block_pattern) == (0.2, "open_land")
+    before = {name: number for name, number in shore.items() if name != "water_share"}
+    assert label(before).block_pattern == "open_land"
+
+
 def test_terraces_touch_and_stand_close() -> None:
     numbers = measure(ground(terraces()))
     assert numbers["touching"] == 1.0

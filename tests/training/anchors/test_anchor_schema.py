@@ -53,6 +53,15 @@ def test_sentences_are_short_and_say_nothing_twice(found: Attributes, tile: str)
         assert sentence(found, tile, branch) == text  # type: ignore[arg-type]
 
 
+@given(any_attributes, st.text(max_size=8), st.floats(0, 1))
+def test_water_is_told_last(found: Attributes, tile: str, share: float) -> None:
+    dry, wet = sentence(found, tile), sentence(found, tile, water_share=share)
+    assert wet.startswith(dry.removesuffix("."))
+    assert len(wet.split()) <= 40
+    words = "open water" if share >= 0.9 else "mostly water" if share >= 0.5 else "some water" if share >= 0.1 else ""
+    assert wet == dry if not words else wet.endswith(f"{words}.")
+
+
 def test_there_are_three_ways_to_say_it() -> None:
     assert len({sentence(attributes(), str(n)) for n in range(40)}) == 3
 

@@ -128,9 +128,46 @@ def test_a_drawn_street_and_houses_come_back() -> None:
 
 
 def test_an_empty_picture_is_legal() -> None:
-    for number in (CLASS_OF["other"], CLASS_OF["water"], 255):
+    for number, blocks, said in (
+        (CLASS_OF["other"], "open_land", "open land"),
+        (255, "open_land", "open land"),
+        (CLASS_OF["water"], "none", "open water"),
+    ):
         made = annotate_raster(np.full((64, 64), number, np.uint8), square(64, 64), "a")
-        assert made.attributes.block_pattern == "open_land"
+        assert made.attributes.block_pattern == blocks
+        assert said in made.summary
+
+
+@pytest.mark.parametrize("gsd_m", [0.6, 1.7])
+def test_streets_of_a_map_that_draws_them_narrower(gsd_m: float) -> None:
+    classes = np.full((320, 320), CLASS_OF["other"], np.uint8)
+    for at in range(40, 320, 80):
+        classes[at : at + 4] = classes[:, at : at + 4] = CLASS_OF["minor_road"]
+    classes[64] = classes[:, 96] = CLASS_OF["minor_road"]  # footways
+    classes[41:43, 100:104] = CLASS_OF["other"]  # an arrow
+    bounds = square(320 * gsd_m, 320 * gsd_m)
+    made = annotate_raster(classes, bounds, "a")
+    assert made.metrics["junctions"] == 16
+    assert made.metrics["road_m"] == pytest.approx(8 * 320 * gsd_m, rel=0.02)
+    assert made.attributes.road_pattern == "grid"
+
+
+def test_on_a_map_drawn_for_its_scale_narrow_ways_are_no_streets() -> None:
+    tile = tile_at(11.0, 48.0, 17)
+    for width, metres in ((5, 0.0), (9, tile.gsd_m(256) * 256)):
+        classes = np.full((256, 256), CLASS_OF["other"], np.uint8)
+        classes[100 : 100 + width] = CLASS_OF["minor_road"]
+        made = annotate_raster(classes, tile.bounds, "a", to_scale=True)
+        assert made.metrics["road_m"] == pytest.approx(metres, rel=0.01), width
+
+
+def test_what_is_sea_in_the_map_is_water_in_words() -> None:
+    tile = tile_at(7.44, 43.72, 17)
+    for tags in ({"natural": "water", "water": "sea"}, {"place": "sea"}, {"waterway": "riverbank"}):
+        made = annotate([Feature("a", shapely.box(*tile.bounds).buffer(0.01), tags)], tile)
+        assert made.metrics["water_share"] == 1.0
+        assert "open water" in made.summary
+        assert "land" not in made.summary
 
 
 def test_pictures_say_nearly_what_vectors_say() -> None:
@@ -139,8 +176,9 @@ def test_pictures_say_nearly_what_vectors_say() -> None:
         town = City(7, country)
         for tile in city_tiles(town, 8, offset=1):
             by_vectors.append(annotate(town, tile))
-            by_classes.append(annotate_raster(render_structure(town, tile), tile.bounds, str(tile)))
-            by_colours.append(annotate_raster(map_classes(render_map(town, tile)), tile.bounds, str(tile)))
+            by_classes.append(annotate_raster(render_structure(town, tile), tile.bounds, str(tile), to_scale=True))
+            drawn = map_classes(render_map(town, tile))
+            by_colours.append(annotate_raster(drawn, tile.bounds, str(tile), to_scale=True))
     # Without outlines between them, houses in a row come back as one: their number, size and shape are lost.
     for made, least in ((by_classes, 0.58), (by_colours, 0.66)):
         found = compare(by_vectors, made)
