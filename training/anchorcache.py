@@ -18,7 +18,7 @@ from geoanchor.tiling import Tile
 from models.bundle import load_bundle
 from models.text import SentenceEncoder
 from training.anchors.schema import Anchor, Branch, listing, sentence
-from training.anchors.vectors import annotate
+from training.anchors.vectors import annotate, version_of
 from training.places import Place
 from training.recipe import Anchors
 from training.runlog import Log
@@ -47,15 +47,26 @@ class TileAnchors:
 
 
 def annotate_places(places: Iterable[Place], folder: Path, log: Log) -> None:
-    """Annotate every cached place from its vectors, once; a stopped run goes on with the place it was at."""
+    """Annotate every cached place from its vectors, once for each version of the annotator; a stopped run goes on with
+    the place it was at."""
     for place in places:
         shard = folder / place.split / place.name
-        if (shard / FILE).is_file():
+        if annotated(shard):
             continue
         features = place.open()
         tiles = json.loads((shard / "words.json").read_text("utf-8"))["tiles"]
         write_anchors(shard, [annotate(features, _tile(name)) for name in tiles])
         log(f"annotated {len(tiles)} tiles of {place.name}")
+
+
+def annotated(shard: Path) -> bool:
+    """Whether a place has anchors, and such as would be made of it now."""
+    file = shard / FILE
+    if not file.is_file():
+        return False
+    with file.open(encoding="utf-8") as lines:
+        first = lines.readline()
+    return not first or Anchor.model_validate_json(first).annotator_version == version_of()
 
 
 def write_anchors(shard: Path, anchors: Sequence[Anchor]) -> None:
@@ -92,7 +103,7 @@ def text_vectors(texts: Sequence[str], anchors: Anchors) -> NDArray[np.float32]:
 def _told(anchor: Anchor, branch: Branch, form: Literal["sentence", "listing"]) -> str:
     if form == "listing":
         return listing(anchor.attributes, branch)
-    return sentence(anchor.attributes, anchor.id, branch)
+    return sentence(anchor.attributes, anchor.id, branch, anchor.metrics.get("water_share", 0.0))
 
 
 def _tile(name: str) -> Tile:

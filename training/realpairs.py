@@ -10,7 +10,7 @@ import numpy as np
 
 from models.palette import map_classes
 from models.text import MINILM_DIM
-from training.anchorcache import write_anchors
+from training.anchorcache import annotated, write_anchors
 from training.anchors.raster import annotate_raster, square
 from training.data import shrunk
 from training.places import Split
@@ -43,7 +43,7 @@ def cache_pairs(
 
 def _holds(shard: Path, pairs: Pairs) -> bool:
     kept = shard / _SETTINGS
-    return kept.is_file() and kept.read_text("utf-8") == pairs.model_dump_json()
+    return kept.is_file() and kept.read_text("utf-8") == pairs.model_dump_json() and annotated(shard)
 
 
 def _write(pairs: Pairs, part: Part, cache_px: int, shard: Path) -> None:

@@ -32,9 +32,14 @@ def anchor_of(metrics: dict[str, float], id: str, source: AnchorSource, threshol
         attributes=attributes,
         summary=sentence(attributes, id, water_share=metrics.get("water_share", 0.0)),
         source=source,
-        annotator_version=f"metrics-{METRICS_VERSION}.{thresholds.version}",
+        annotator_version=version_of(thresholds),
         metrics=metrics,
     )
+
+
+def version_of(thresholds: Thresholds = DEFAULT) -> str:
+    """What anchors measured and labelled now are marked with."""
+    return f"metrics-{METRICS_VERSION}.{thresholds.version}"
 
 
 def recalibrated(anchors: Sequence[Anchor]) -> list[Anchor]:
