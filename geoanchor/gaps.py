@@ -23,7 +23,8 @@ Gaps = NDArray[np.bool_]
 
 def gap_pixels(pixels: Pixels) -> Gaps:
     """(h, w) bool, which pixels of an (h, w, 3) uint8 picture hold no data."""
-    darkest, lightest = pixels.min(axis=2), pixels.max(axis=2)
+    red, green, blue = np.moveaxis(pixels, 2, 0)  # over a last axis of three least and most take thirty times as long
+    darkest, lightest = (reduce(reduce(red, green), blue) for reduce in (np.minimum, np.maximum))
     gaps = np.zeros(pixels.shape[:2], bool)
     for flat in (lightest <= _FAR, darkest >= 255 - _FAR):
         if flat.mean() < NOTABLE:

@@ -55,7 +55,7 @@ class Differences:
         notable: (n,) whether that would be enough for a cause without what goes on from them, which half a cell's
             shift makes too.
         mapped: (n,) share of the tile that the map gives to any kind.
-        clarity: (n,) mean of the strongest belief in a cell. unseen: (n,) share of the tile without picture.
+        clarity: (n,) mean of the strongest belief in a cell.
     """
 
     against: Mask
@@ -63,7 +63,6 @@ class Differences:
     map_only: Vectors
     mapped: Vectors
     clarity: Vectors
-    unseen: Vectors
     notable: Mask
 
 
@@ -85,8 +84,8 @@ def differences(judged: Judgement) -> Differences:
     picture_only, map_only = ((side * against[..., None]).mean(axis=(1, 2)) for side in sides)
     notable = np.max([(side * loud[..., None]).sum(axis=-1).mean(axis=(1, 2)) for side in sides], axis=0) >= _NOTABLE
     clarity = judged.beliefs.max(axis=-1).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2, 3)), 1)
-    mapped, unseen = shown.sum(axis=-1).mean(axis=(1, 2)), 1 - known.mean(axis=(1, 2, 3))
-    return Differences(against, picture_only, map_only, mapped, clarity, unseen, notable)
+    mapped = shown.sum(axis=-1).mean(axis=(1, 2))
+    return Differences(against, picture_only, map_only, mapped, clarity, notable)
 
 
 def disagreeing(evidence: Vectors) -> tuple[Mask, Mask]:
@@ -105,19 +104,20 @@ def unmapped_mismatch(found: Differences) -> Vectors:
 
 def diagnose(
     found: Differences, at: int, *, mismatch: float, informative: bool, moved_m: tuple[float, float] | None,
-    nodata: tuple[float, float],
+    nodata: tuple[float, float], gap: float = 0.0,
 ) -> Diagnosis:  # fmt: skip
     """The cause of one pair's mismatch.
 
     Args:
         at: which of the pairs. moved_m: metres east and north that this map lies off its region, where that alone
-            explains the mismatch. nodata: share of the picture and of the map without data.
+            explains the mismatch. nodata: share of the picture and of the map without data. gap: of the picture, that
+            is known to lie where it counted for nothing.
     """
     ours, theirs = found.picture_only[at], found.map_only[at]
     # An empty map has no edges that half a cell's shift could make differ.
     different = bool(found.notable[at]) if informative else bool(ours.sum() > _NOTABLE)
     # What is missing where nobody sees it was judged like the rest.
-    lost = max(nodata[0] - float(found.unseen[at]), nodata[1])
+    lost = max(nodata[0] - gap, nodata[1])
     if lost > _MAX_NODATA or nodata[0] > (_MOSTLY if different else _MAX_NODATA):
         side = "picture" if nodata[0] >= nodata[1] else "map"
         return Diagnosis("cloud or no data", f"{percent(max(nodata))} of the {side} has no data")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoanchor.gaps import Gaps
 from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import RowIds, RowVectors, Vectors
@@ -46,6 +47,7 @@ class CounterpartTerm:
     Attributes:
         layer: of the picture. vectors: of the picture by space, (1, d) each; those of the matcher.
         part: the picture in the query; its weight is that of the likeness.
+        gaps: (1, cells, cells), where an aerial picture holds no data; None where it is whole, and of a map.
     """
 
     serving: Serving
@@ -53,6 +55,7 @@ class CounterpartTerm:
     layer: Layer
     vectors: Mapping[str, RowVectors]
     part: ImagePart | LikePart
+    gaps: Gaps | None = None
 
     def scores(self, rows: RowIds) -> Scores:
         """Scores (n,) of rows (n,) sorted positions."""
@@ -85,7 +88,11 @@ class CounterpartTerm:
             some = there[start : start + _JUDGED]
             sides = self._ours, self.matcher.vectors(rows[some])
             maps, aerials = sides if self.layer == "map" else sides[::-1]
-            judged = self.matcher.matcher.judge(maps, aerials)
+            if self.layer == "map":
+                gaps = self.matcher.gaps(rows[some])
+            else:
+                gaps = None if self.gaps is None else np.repeat(self.gaps, len(some), axis=0)
+            judged = self.matcher.matcher.judge(maps, aerials, gaps=gaps)
             likely[some] = np.where(informative(judged.shares), judged.probability, np.nan)
         return likely
 

@@ -11,11 +11,12 @@ from typing import TypeGuard
 import numpy as np
 
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
+from geoanchor.gaps import gap_cells
 from geoanchor.image import Layer, Pixels
 from geoanchor.protocols import Encoder, RowVectors, Vectors
 from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart
 from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
-from retrieval.matching import RowMatcher
+from retrieval.matching import Pictures, RowMatcher
 from retrieval.naming import Naming, Scores
 from retrieval.relations import Relation, parse_relation
 from retrieval.remembered import TextMemory
@@ -36,6 +37,7 @@ class Interpreter:
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
         open_naming: gives what tells the rows that bear what a text names.
         read: pixels of a picture's bytes; raises BadInput, naming what it is told.
+        pictures: stored pictures of the index by id.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class Interpreter:
         open_encoder: Callable[[], Encoder],
         open_naming: Callable[[], Naming],
         read: ReadPicture,
+        pictures: Pictures,
     ) -> None:
         self._serving = serving
         self._read = read
+        self._pictures = pictures
         self._open_naming = open_naming
         self._open_encoder = open_encoder
         self._texts = TextMemory(lambda texts: self.encoder.encode(texts, "text", "query"))
@@ -130,13 +134,15 @@ class Interpreter:
             return None
         if (matcher := self.encoder.matcher) is None or not set(matcher.spaces) <= set(spaces):
             return None
-        rows = RowMatcher(self._serving, self.encoder)
+        rows = RowMatcher(self._serving, self.encoder, self._pictures)
         if isinstance(part, ImagePart):
-            return CounterpartTerm(self._serving, rows, layer, self._picture_vectors(part), part)
+            gaps = gap_cells(self.pixels(part), matcher.cells)[None] if layer == "aerial" else None
+            return CounterpartTerm(self._serving, rows, layer, self._picture_vectors(part), part, gaps)
         own = np.array([self.row(part)])
         if not len(rows.comparable(own)):
             return None
-        return CounterpartTerm(self._serving, rows, layer, rows.vectors(own), part)
+        gaps = rows.gaps(own) if layer == "aerial" else None
+        return CounterpartTerm(self._serving, rows, layer, rows.vectors(own), part, gaps)
 
     def _layer_of(self, part: LikePart) -> Layer:
         layer: Layer = self._serving.rows.column("layer")[self.row(part)].as_py()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.change import Change, Review
+from geoanchor.gaps import Gaps
 from geoanchor.protocols import Judgement, RowIds
 from geoanchor.query import row_fields
 from geoanchor.tiling import Bounds
@@ -30,25 +31,28 @@ def tell(
     at: RowIds,
     judged: Judgement,
     percentile: NDArray[np.float64],
+    nodata: Mapping[str, float | None],
+    gaps: Gaps | None,
     settled: Mapping[int, Review],
 ) -> Iterator[Change]:
     """Changes for some pairs, in their order, each put together only when it is asked for; rank counts from 1.
 
     Args:
         at: (n,) places of the pairs in the survey. judged: n pairs. percentile: of the survey's pairs.
+        nodata: by id of the row, of either side. gaps: (n, cells, cells) of the pictures, which counted for nothing.
         settled: reviews by place in the survey.
     """
     found, pairs = differences(judged), survey.pairs.take(at)
     aerials, maps = (serving.facts(rows) for rows in (pairs.aerials, np.maximum(pairs.maps, 0)))
     own_m = (survey.offset[at] - survey.expected(at)) * survey.sides_m[at] * (1, -1)
     whole_m = survey.offset_m[at]
-    nodata = serving.nodata[pairs.aerials], np.where(pairs.maps == NO_MAP, 0, serving.nodata[pairs.maps])
     for i, place in enumerate(at.tolist()):
         aerial, map_id = aerials[i], None if pairs.maps[i] == NO_MAP else str(maps[i]["id"])
         mismatch, informative = float(survey.mismatch[place]), bool(survey.informative[place])
         told = diagnose(
             found, i, mismatch=mismatch, informative=informative,
-            nodata=(float(nodata[0][i]), float(nodata[1][i])),
+            nodata=(nodata.get(aerial["id"]) or 0.0, nodata.get(map_id or "") or 0.0),
+            gap=0.0 if gaps is None else float(gaps[i].mean()),
             moved_m=(float(own_m[i, 0]), float(own_m[i, 1])) if survey.moved[place] else None,
         )  # fmt: skip
         fields = row_fields(aerial)

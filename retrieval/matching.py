@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from geoanchor.errors import UnsupportedModality
+from geoanchor.errors import BadInput, UnsupportedModality
 from geoanchor.gaps import NOTABLE, Gaps, gap_cells
 from geoanchor.image import PAPER, Pixels
 from geoanchor.picture import read_rgb
@@ -43,7 +44,7 @@ class RowMatcher:
                 )
             spaces[name].require(encoder.spaces[name], where=str(serving.folder))
         self._blank: Mapping[str, RowVectors] | None = None
-        self._gaps: dict[int, Gaps] = {}
+        self._gaps: dict[int, NDArray[np.uint8]] = {}  # eight cells a byte: a region may have many
 
     def comparable(self, rows: RowIds) -> RowIds:
         """Those of some sorted rows that have every vector the matcher needs."""
@@ -78,10 +79,14 @@ class RowMatcher:
         unseen = np.array([row for row in holed.tolist() if row not in self._gaps], np.int64)
         ids = self._serving.rows.column("id").take(unseen).to_pylist()
         pictures = self._pictures(ids) if ids else {}
-        side, whole = self.matcher.cells, np.zeros((self.matcher.cells, self.matcher.cells), bool)
         for row, name in zip(unseen.tolist(), ids, strict=True):
-            self._gaps[row] = gap_cells(read_rgb(pictures[name], name), side) if name in pictures else whole
-        return np.stack([self._gaps.get(row, whole) for row in rows.tolist()])
+            self._gaps[row] = np.packbits(_gaps_of(pictures.get(name), name, self.matcher.cells))
+        side = self.matcher.cells
+        found = np.zeros((len(rows), side * side), bool)
+        for at, row in enumerate(rows.tolist()):
+            if row in self._gaps:
+                found[at] = np.unpackbits(self._gaps[row], count=side * side)
+        return found.reshape(-1, side, side)
 
     def vectors(self, rows: RowIds) -> dict[str, RowVectors]:
         """Vectors by space of some rows."""
@@ -100,3 +105,11 @@ class RowMatcher:
     def _encoded(self, pixels: Pixels) -> dict[str, RowVectors]:
         made = self._encoder.encode([pixels], "map", "gallery")
         return {name: made[name] for name in self.matcher.spaces}
+
+
+def _gaps_of(picture: bytes | None, name: str, cells: int) -> Gaps:
+    """Of a stored picture; none where it cannot be seen."""
+    try:
+        return gap_cells(read_rgb(picture, name), cells) if picture else np.zeros((cells, cells), bool)
+    except BadInput:
+        return np.zeros((cells, cells), bool)

@@ -44,7 +44,8 @@ def open_reranker(
         raise UsageError(
             f"--rerank mismatch compares a map with aerial pictures, not with {query.layer} ones: leave --layer out"
         )
-    return MismatchReranker(serving, RowMatcher(serving, open_encoder(), lambda ids: details(ids, "thumbnail")), read)
+    matcher = RowMatcher(serving, open_encoder(), lambda ids: details(ids, "thumbnail"))
+    return MismatchReranker(serving, matcher, details, read)
 
 
 def _map_of(query: Query) -> ImagePart | None:
@@ -60,8 +61,10 @@ class MismatchReranker:
 
     layer: Layer = "aerial"
 
-    def __init__(self, serving: Serving, matcher: RowMatcher, read: Callable[[ImagePart], Pixels]) -> None:
-        self._serving, self._matcher, self._read = serving, matcher, read
+    def __init__(
+        self, serving: Serving, matcher: RowMatcher, details: Details, read: Callable[[ImagePart], Pixels]
+    ) -> None:
+        self._serving, self._matcher, self._details, self._read = serving, matcher, details, read
 
     def rerank(self, query: Query, hits: Sequence[Hit]) -> Sequence[Hit]:
         """The same hits; equal ones keep their order, and the ranks of the page are given anew."""
@@ -81,13 +84,15 @@ class MismatchReranker:
 
     def _reasons(self, pixels: Pixels, rows: RowIds) -> Iterator[tuple[float, dict[str, Any]]]:
         """Mismatch and explanation of each row."""
-        judged = self._matcher.judge_picture(pixels, rows, MAX_OFFSET)
+        judged, gaps = self._matcher.judge_picture(pixels, rows, MAX_OFFSET), self._matcher.gaps(rows)
+        ids = self._serving.rows.column("id").take(rows).to_pylist()
+        nodata = self._details(ids, "nodata")
         found, said = differences(judged), informative(judged.shares)
         metres = offsets_m(judged.offset, sides_m(self._serving, rows))
         for i, mismatch in enumerate(mismatch_of(judged).tolist()):
             told = diagnose(
                 found, i, mismatch=mismatch, informative=bool(said[i]), moved_m=None,
-                nodata=(float(self._serving.nodata[rows[i]]), 0.0),
+                nodata=(nodata.get(ids[i], 0.0), 0.0), gap=0.0 if gaps is None else float(gaps[i].mean()),
             )  # fmt: skip
             why: dict[str, Any] = {"mismatch": round(mismatch, 4), "cause": told.cause, "reason": told.reason}
             if said[i] and np.isfinite(metres[i]).all():

@@ -62,8 +62,10 @@ class Searcher:
     ) -> None:
         self._serving = serving
         self._verdicts = Verdicts(serving, open_calibration)
-        self._interpreter = Interpreter(serving, open_encoder, lambda: self._verdicts.relevance.naming, read)
         self._details = details
+        self._interpreter = Interpreter(
+            serving, open_encoder, lambda: self._verdicts.relevance.naming, read, lambda ids: details(ids, "thumbnail")
+        )
 
     @property
     def encoder(self) -> Encoder:

@@ -112,7 +112,7 @@ class Verdict:
 
     def _unlike(self, best: RowIds) -> bool:
         """Whether rows of the other layer alone are the best, and none of them shows the picture's ground."""
-        if self._counterpart is None:
+        if self._counterpart is None or self._counterpart.part.weight <= 0:
             return False
         same = self._counterpart.probabilities(best[:_COUNTERPARTS])
         return bool((same < _LEAST_ALIKE).all())

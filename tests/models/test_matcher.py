@@ -108,6 +108,18 @@ def test_a_gap_in_the_picture_speaks_for_nothing_and_moves_with_it(shifted: tupl
     np.testing.assert_array_equal(second.evidence[0][unseen], 0)
 
 
+def test_a_map_that_says_nothing_is_judged_where_it_should_lie(shifted: tuple[dict, dict]) -> None:
+    """However far it may lie off; beside it another is looked for."""
+    maps = shifted[0][CODES].copy()
+    maps[0] = BOOKS.encode(np.eye(7, dtype=np.float32)[np.zeros((1, CELLS, CELLS), int)], "map")
+    expected = np.full((len(SHIFTS), 2), 0.025, np.float32)
+    judged = MATCHER.judge({CODES: maps}, shifted[1], 0.5, expected)
+    taken = MATCHER.judge({CODES: maps}, shifted[1], 0.0, expected)
+    np.testing.assert_array_equal(judged.offset[0], expected[0])
+    np.testing.assert_array_equal(judged.evidence[0], taken.evidence[0])
+    np.testing.assert_allclose(judged.offset[1:], np.array(SHIFTS[1:]) / PX, atol=0.2 / CELLS)
+
+
 def test_an_expected_shift_is_no_fault(shifted: tuple[dict, dict]) -> None:
     expected = np.array(SHIFTS, np.float32) / PX
     judged, plain = MATCHER.judge(*shifted, expected=expected), MATCHER.judge(*shifted)

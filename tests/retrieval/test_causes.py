@@ -43,17 +43,17 @@ def grid(kind: int, sure: float = 1.0) -> Vectors:
     return shares
 
 
-def told_of(mapped: int, seen: int, nodata: float = 0.0, gap: int = 0) -> Diagnosis:
+def told_of(mapped: int, seen: int, nodata: float = 0.0, gap: int = 0, shift: int = 0) -> Diagnosis:
     """A block of a class on the map where the picture shows another; the rest is land and water on both. The first
-    columns of the picture may be missing."""
+    columns of the picture may be missing, the last may lie beyond a shift."""
     shares, beliefs = grid(LAND), grid(LAND, 0.9)
     shares[:, 18:], beliefs[:, 18:] = grid(WATER)[:, 18:], grid(WATER, 0.9)[:, 18:]
     block = (slice(None), slice(4, 12), slice(8, 16))
     shares[block], beliefs[block] = grid(mapped)[block], grid(seen, 0.9)[block]
-    beliefs[:, :, :gap] = 0
+    beliefs[:, :, :gap] = beliefs[:, :, CELLS - shift :] = 0
     against = np.where((shares.argmax(-1) != beliefs.argmax(-1)) & (beliefs.sum(-1) > 0), -2.0, 0.5).astype(np.float32)
     found = differences(judged(shares, beliefs, against))
-    return diagnose(found, 0, mismatch=0.9, informative=True, moved_m=None, nodata=(nodata, 0.0))
+    return diagnose(found, 0, mismatch=0.9, informative=True, moved_m=None, nodata=(nodata, 0.0), gap=gap / CELLS)
 
 
 def test_what_is_there_instead_is_named() -> None:
@@ -74,6 +74,10 @@ def test_what_is_there_instead_is_named() -> None:
 def test_a_picture_is_told_by_what_is_left_of_it(nodata: float, gap: int, cause: str) -> None:
     """Where it is known what is missing; and not by next to nothing."""
     assert told_of(LAND, BUILDING, nodata, gap).cause == cause
+
+
+def test_what_a_shift_moved_out_is_no_gap() -> None:
+    assert told_of(LAND, BUILDING, 0.3, 0, 4).cause == "cloud or no data"
 
 
 def test_a_gap_that_hides_all_that_differs_is_the_cause() -> None:

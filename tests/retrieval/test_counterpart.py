@@ -170,6 +170,40 @@ def test_a_map_of_nowhere_here_is_not_answered(both: Searcher, aerial_only: Sear
         assert both.search(asked("map", number, layer="aerial")).verdict == "found"
 
 
+@dataclass
+class Collared(Town):
+    """Its aerial pictures are black on one side."""
+
+    def read(self, ref: TileRef) -> TileImage:
+        image = super().read(ref)
+        image.pixels[:, : PX // 3] = 0
+        return image
+
+
+@pytest.mark.parametrize(("layer", "other"), [("map", "aerial"), ("aerial", "map")])
+def test_the_collar_of_a_picture_makes_no_hit_unlikely(tmp_path: Path, layer: Layer, other: Layer) -> None:
+    encoder, few = load_bundle("mini"), TILES[:4]
+    sources = [Collared("aerial", tiles=few), Town("map", tiles=few)]
+    build(tmp_path / "i", sources, encoder, LanceStore, derive_serving, BuildOptions(threads=1))
+    serving = Serving.open(tmp_path / "i", read_manifest(tmp_path / "i"))
+    kept = LanceStore.open(tmp_path / "i")
+
+    def details(ids: Sequence[str], column: str) -> dict[str, bytes]:
+        table = kept.fetch(list(ids), ["id", column])
+        return dict(zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True))
+
+    searcher = Searcher(serving, lambda: encoder, details=details)
+    for number, tile in enumerate(few):
+        seen = picture(tile, layer).copy()
+        if layer == "aerial":
+            seen[:, : PX // 3] = 0
+        for part in (ImagePart(data=png(seen), layer=layer), LikePart(id=f"{layer}/{tile}")):
+            answer = searcher.search(Query(parts=(part,), layer=other, k=3))
+            assert answer.verdict == "found", number
+            assert answer.hits[0].id == f"{other}/{tile}"
+            assert answer.hits[0].why["probability"] > 0.5
+
+
 def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_only: Searcher) -> None:
     encoder = load_bundle("mini")
     gallery = encoder.encode([picture(tile, "aerial") for tile in TILES], "aerial")["semantic"]
@@ -184,7 +218,7 @@ def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_onl
 
 def counterpart(searcher: Searcher, query: Query) -> CounterpartTerm | None:
     terms = Interpreter(
-        searcher._serving, lambda: searcher.encoder, lambda: Naming(searcher._serving, {}), read_rgb
+        searcher._serving, lambda: searcher.encoder, lambda: Naming(searcher._serving, {}), read_rgb, lambda _: {}
     ).terms(query)
     return next((term for term in terms if isinstance(term, CounterpartTerm)), None)
 

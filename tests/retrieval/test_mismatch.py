@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 from structured import CELL_PX, CELLS, Classes, Drawing, GridEncoder, index_of, moved, town_block
@@ -388,6 +389,37 @@ def test_the_collar_of_an_orthophoto_speaks_for_nothing(tmp_path: Path) -> None:
     assert "no data" not in beside.reason
     assert (gone.cause, gone.reason) == ("cloud or no data", "80.0 % of the picture has no data")
     assert all(told[tile.bounds].cause == "agrees" for tile in TILES[2:5])
+
+
+@pytest.mark.parametrize("stored", [b"", b"no picture", None])
+def test_a_stored_picture_that_cannot_be_seen_has_no_gap(tmp_path: Path, stored: bytes | None) -> None:
+    folder = index_of(
+        tmp_path / "i", Collared(dict.fromkeys(TILES[:2], TOWN[TILES[0]]), "aerial", collar=13),
+        Drawing(dict.fromkeys(TILES[:2], TOWN[TILES[0]]), "map"),
+    )  # fmt: skip
+    serving = Serving.open(folder, read_manifest(folder))
+    matcher = RowMatcher(serving, GridEncoder(), lambda ids: dict.fromkeys(ids, stored) if stored is not None else {})
+    rows = serving.layers["aerial"]
+    assert (serving.nodata[rows] > 0.3).all()
+    gaps = matcher.gaps(rows)
+    assert gaps is not None
+    assert not gaps.any()
+    assert len(ChangeFinder(serving, matcher, lambda _ids, _column: {}).find(everything=True).changes) == 2
+
+
+def test_a_snapshot_of_before_still_tells_what_was_declared(tmp_path: Path) -> None:
+    """It lacks the column by which gaps are looked for."""
+    ground = {TILES[0]: with_block(TOWN[TILES[0]], 0, 0, 0, 14)}
+    maps = Drawing({TILES[0]: TOWN[TILES[0]]}, "map")
+    folder = index_of(tmp_path / "i", Drawing(ground, "aerial", nodata=0.45), maps)
+    (rows,) = folder.glob("serving/*/rows.arrow")
+    with pa.OSFile(str(rows)) as file:
+        table = pa.ipc.open_file(file).read_all().drop_columns(["nodata"])
+    with pa.OSFile(str(rows), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    finder = finder_of(folder)
+    assert finder._serving.nodata.tolist() == [0, 0]
+    assert [change.cause for change in finder.find().changes] == ["cloud or no data"]
 
 
 def test_no_map_lies_off_however_far_it_may(tmp_path: Path) -> None:
