@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from geoanchor.image import Pixels
 
@@ -29,6 +28,8 @@ def gap_pixels(pixels: Pixels) -> Gaps:
     for flat in (lightest <= _FAR, darkest >= 255 - _FAR):
         if flat.mean() < NOTABLE:
             continue
+        from scipy import ndimage  # few pictures have a gap, and whoever imports the protocols imports this file
+
         parts, count = ndimage.label(flat)
         areas = np.bincount(parts.ravel(), minlength=count + 1)
         touched = np.max(
