@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.change import Change, Review
-from geoanchor.gaps import Gaps
 from geoanchor.protocols import Judgement, RowIds
 from geoanchor.query import row_fields
 from geoanchor.tiling import Bounds
@@ -32,14 +31,14 @@ def tell(
     judged: Judgement,
     percentile: NDArray[np.float64],
     nodata: Mapping[str, float | None],
-    gaps: Gaps | None,
+    gap: NDArray[np.float64],
     settled: Mapping[int, Review],
 ) -> Iterator[Change]:
     """Changes for some pairs, in their order, each put together only when it is asked for; rank counts from 1.
 
     Args:
         at: (n,) places of the pairs in the survey. judged: n pairs. percentile: of the survey's pairs.
-        nodata: by id of the row, of either side. gaps: (n, cells, cells) of the pictures, which counted for nothing.
+        nodata: by id of the row, of either side. gap: (n,) share of the pictures that counted for nothing.
         settled: reviews by place in the survey.
     """
     found, pairs = differences(judged), survey.pairs.take(at)
@@ -52,7 +51,7 @@ def tell(
         told = diagnose(
             found, i, mismatch=mismatch, informative=informative,
             nodata=(nodata.get(aerial["id"]) or 0.0, nodata.get(map_id or "") or 0.0),
-            gap=0.0 if gaps is None else float(gaps[i].mean()),
+            gap=float(gap[i]),
             moved_m=(float(own_m[i, 0]), float(own_m[i, 1])) if survey.moved[place] else None,
         )  # fmt: skip
         fields = row_fields(aerial)

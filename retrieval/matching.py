@@ -88,6 +88,11 @@ class RowMatcher:
                 found[at] = np.unpackbits(self._gaps[row], count=side * side)
         return found.reshape(-1, side, side)
 
+    def gap_shares(self, rows: RowIds) -> NDArray[np.float64]:
+        """Share (n,) of some rows' pictures that holds no data and is known to, 0..1."""
+        gaps = self.gaps(rows)
+        return np.zeros(len(rows)) if gaps is None else gaps.mean(axis=(1, 2))
+
     def vectors(self, rows: RowIds) -> dict[str, RowVectors]:
         """Vectors by space of some rows."""
         return {name: self._matrix(name)[rows] for name in self.matcher.spaces}

@@ -186,11 +186,9 @@ class ChangeFinder:
             pairs = survey.pairs.take(at)
             rows = np.concatenate([pairs.aerials, pairs.maps[pairs.maps != NO_MAP]])
             nodata = self._details(self._serving.rows.column("id").take(np.unique(rows)).to_pylist(), "nodata")
-            judged, gaps = (
-                self._matcher.judge(pairs, max_offset, survey.expected(at)),
-                self._matcher.gaps(pairs.aerials),
-            )
-            for change in tell(self._serving, survey, at, judged, percentile, nodata, gaps, settled):
+            judged = self._matcher.judge(pairs, max_offset, survey.expected(at))
+            gap = self._matcher.gap_shares(pairs.aerials)
+            for change in tell(self._serving, survey, at, judged, percentile, nodata, gap, settled):
                 if everything or change.cause not in SILENT:
                     found.append(change.model_copy(update={"rank": len(found) + 1}))
                 if len(found) == k:

@@ -84,7 +84,7 @@ class MismatchReranker:
 
     def _reasons(self, pixels: Pixels, rows: RowIds) -> Iterator[tuple[float, dict[str, Any]]]:
         """Mismatch and explanation of each row."""
-        judged, gaps = self._matcher.judge_picture(pixels, rows, MAX_OFFSET), self._matcher.gaps(rows)
+        judged, gap = self._matcher.judge_picture(pixels, rows, MAX_OFFSET), self._matcher.gap_shares(rows)
         ids = self._serving.rows.column("id").take(rows).to_pylist()
         nodata = self._details(ids, "nodata")
         found, said = differences(judged), informative(judged.shares)
@@ -92,7 +92,7 @@ class MismatchReranker:
         for i, mismatch in enumerate(mismatch_of(judged).tolist()):
             told = diagnose(
                 found, i, mismatch=mismatch, informative=bool(said[i]), moved_m=None,
-                nodata=(nodata.get(ids[i], 0.0), 0.0), gap=0.0 if gaps is None else float(gaps[i].mean()),
+                nodata=(nodata.get(ids[i], 0.0), 0.0), gap=float(gap[i]),
             )  # fmt: skip
             why: dict[str, Any] = {"mismatch": round(mismatch, 4), "cause": told.cause, "reason": told.reason}
             if said[i] and np.isfinite(metres[i]).all():
