@@ -22,7 +22,10 @@ TAKEN = 0.8
 MAP_FLOOR, PICTURE_FLOOR = 3.0, 20.0
 """Added to the length of a sharpened grid before it is divided by it, so that a map that says nothing stays quiet."""
 _SHIFT_COST = 0.003
-"""A shift of one cell must gain that much in likeness: most maps lie true."""
+"""A shift of one cell of codes must gain that much in likeness: most maps lie true."""
+_AT_REST, _WAY_COST = 0.01, 0.00075
+"""The same of a map whose place is asked for: to share the picture's frame is worth something, and else most lies are
+about as likely; what a cell costs keeps a street's map from sliding along it."""
 _STEPS_A_CELL = 10
 _LEAST_CONTRAST = 0.06
 """Likeness at the best shift, less that at the usual one, without which a pair tells no shift: open water, a meadow."""
@@ -126,10 +129,15 @@ def best_shift(
     cost = _SHIFT_COST * np.hypot(down, along)
     if farthest is not None:
         cost = np.where(np.maximum(np.abs(down), np.abs(along)) <= farthest[:, None, None] + 0.5, cost, np.inf)
-    flat = (table - cost).reshape(len(table), len(shifts) ** 2)
-    place = flat.argmax(axis=1)
-    south, east = np.divmod(place, len(shifts))
-    return np.stack([east - reach, south - reach], axis=1), flat.max(axis=1)
+    return _greatest(table - cost)
+
+
+def _greatest(table: Vectors) -> tuple[NDArray[np.int64], Vectors]:
+    """Whole shifts (n, 2) dx, dy where tables (n, s, s) are greatest, and what they hold there."""
+    side = table.shape[1]
+    flat = table.reshape(len(table), side**2)
+    south, east = np.divmod(flat.argmax(axis=1), side)
+    return np.stack([east, south], axis=1) - side // 2, flat.max(axis=1)
 
 
 def told_shifts(
@@ -145,10 +153,18 @@ def told_shifts(
     cells = maps.shape[1]
     spectra = Spectra(maps, pictures, reach_cells(max_offset, cells))
     table = spectra.likeness(rows, columns)
-    whole, _ = best_shift(table)
+    whole, _ = _greatest(table - _way(table.shape[1] // 2))
     # A map whose own ground lies a little off the picture's seems farther off than it can be.
     shifts = np.clip(spectra.refined(rows, columns, whole) / cells, -max_offset, max_offset)
     return np.asarray(np.where(contrast(table)[:, None] >= _LEAST_CONTRAST, shifts, np.nan), np.float32)
+
+
+def _way(reach: int) -> Vectors:
+    """What (s, s) whole shifts up to `reach` cells must gain in likeness over no shift."""
+    shifts = np.arange(-reach, reach + 1, dtype=np.float32)
+    cost = _AT_REST + _WAY_COST * np.hypot(shifts[:, None], shifts[None, :])
+    cost[reach, reach] = 0
+    return np.asarray(cost, np.float32)
 
 
 def contrast(table: Vectors) -> Vectors:

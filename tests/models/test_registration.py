@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from geoanchor.protocols import Vectors
-from models.registration import MAP_FLOOR, PICTURE_FLOOR, Spectra, best_shift, frames, moved, sharpened
+from models.registration import MAP_FLOOR, PICTURE_FLOOR, Spectra, best_shift, frames, moved, sharpened, told_shifts
 
 SIDE, CLASSES, REACH = 16, 3, 4
 Shifts = NDArray[np.int64]
@@ -108,6 +108,32 @@ def test_a_shift_must_be_worth_its_way() -> None:
     whole, alike = best_shift(table)
     assert whole.tolist() == [[4, 0]]
     assert alike[0] == pytest.approx(1e-4, abs=1e-6)
+
+
+def streets(*columns: int, side: int = 40) -> Vectors:
+    """Streets from north to south, (1, side, side, 2)."""
+    grid = np.zeros((1, side, side, 2), np.float32)
+    grid[..., 0] = 1
+    for column in columns:
+        grid[:, :, column] = (0, 1)
+    return grid
+
+
+def test_a_street_s_map_does_not_slide_along_it() -> None:
+    """Any shift along the street suits alike, if need be one that shows less of it; none is told."""
+    told = told_shifts(streets(23), streets(20), rows(1), rows(1), 0.1)
+    assert told[0] * 40 == pytest.approx((3, 0), abs=0.5)
+
+
+@pytest.mark.parametrize(("share", "east"), [(0.497, 0), (0.48, 5)])
+def test_a_map_that_hardly_suits_better_elsewhere_shares_the_picture_s_frame(share: float, east: int) -> None:
+    """A map that is in one share where the picture is, in the other five cells east of it."""
+    large = grids(1, side=90, classes=20)
+    picture, beside = large[:, 5:85, 5:85], large[:, 5:85, :80]
+    shown = share * picture + (1 - share) * beside
+    length = np.linalg.norm(picture)
+    told = told_shifts(shown / length, picture / length, rows(1), rows(1), 0.1)
+    assert told[0] * 80 == pytest.approx((east, 0), abs=0.1)
 
 
 @given(st.integers(-6, 6), st.integers(-6, 6))
