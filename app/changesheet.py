@@ -105,7 +105,7 @@ def headline(found: ChangeList) -> str:
     """What there is to say of the region as a whole, in one line."""
     compared = f"{counted(found.pairs, 'pair', 'pairs')} of map and picture compared"
     bare = f", {found.unmapped} without a map" if found.unmapped else ""
-    where = f"; {found.registration.reason}" if found.registration else ""
+    where = f"; {found.registration.reason if found.registration else 'how the map lies as a whole cannot be told'}"
     return f"{compared}{bare}{where}{f'; {found.note}' if found.note else ''}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from app.question import Picture, Question, Where, file_bytes, region_of
 from app.rows import Rows
 from geoanchor.change import MAX_OFFSET, Decision, Review
 from geoanchor.errors import UsageError
-from geoanchor.image import Layer
+from geoanchor.image import Layer, Pixels
 from geoanchor.manifest import Manifest, model_of, read_manifest
 from geoanchor.phrase import Phrase
 from geoanchor.places import Place
@@ -57,14 +57,13 @@ class Index:
         self.settings = settings
         self._model = model
         self._lock = threading.Lock()
-        self._read = partial(read_picture, settings=settings)
         self._serving = Serving.open(folder, manifest)
         self._searcher = Searcher(
             self._serving,
             open_encoder or self._open_encoder,
             self._open_calibration,
             self._details,
-            self._read,
+            self._pixels,
         )
 
     def __len__(self) -> int:
@@ -211,7 +210,7 @@ class Index:
     def describe(self, image: Picture, *, layer: Layer = "aerial", k: int = 5) -> tuple[Description, ...]:
         """The k captions and phrases of the index that suit a picture best, with scores."""
         where = str(image) if isinstance(image, (str, Path)) else "the picture"
-        return self._searcher.describe(self._read(file_bytes(image), where), layer, k)
+        return self._searcher.describe(self._pixels(file_bytes(image), where, layer), layer, k)
 
     def info(self) -> dict[str, Any]:
         """The manifest as JSON values; `layers` has the rows of each layer."""
@@ -282,6 +281,9 @@ class Index:
         from retrieval.index.lance import LanceStore
 
         return LanceStore.open_sealed(self.folder, self.manifest)
+
+    def _pixels(self, data: bytes, where: str, layer: Layer) -> Pixels:
+        return read_picture(data, where, self.settings, layer)
 
     def _open_encoder(self) -> Encoder:
         from models.bundle import load_bundle

@@ -19,10 +19,13 @@ SILENT: frozenset[Cause] = frozenset({"agrees", "not enough structure"})
 MAX_OFFSET = 0.1
 """How far off a map is looked for, as a share of a tile's side, unless told otherwise."""
 Decision = Literal["accept", "reject"]
+LONGEST_NOTE = 2000
+"""Characters of a reviewer's note."""
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A number that is none is no JSON.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Review(_Frozen):
@@ -39,7 +42,7 @@ class Review(_Frozen):
     map_hash: str = ""
     aerial_hash: str = ""
     decision: Decision
-    note: str = Field(default="", max_length=2000)
+    note: str = Field(default="", max_length=LONGEST_NOTE)
     time: datetime
 
 
@@ -89,6 +92,8 @@ class Registration(_Frozen):
         east_m, north_m: metres that the map lies too far east and too far north; the median of `pairs` pairs.
         spread_m: median distance of a pair's own offset from that.
         shifted: whether that is more than the pairs' own scatter explains. reason: one sentence.
+
+    Where the pairs scatter too far to say either, there is none.
     """
 
     east_m: float

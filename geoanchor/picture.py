@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from geoanchor.errors import BadInput
 from geoanchor.exif import gps_point, read_exif, taken_at, turn_of
-from geoanchor.image import BLACK, PAPER, Pixels, Rgb
+from geoanchor.image import BLACK, Layer, Pixels, Rgb, filling
 from geoanchor.settings import MAX_PIXELS
 
 # Formats that Pillow decodes itself; none that hands the file to another program (EPS) or guesses at raw bytes.
@@ -73,12 +73,12 @@ def decode(data: bytes, where: str, max_pixels: int, background: Rgb = BLACK) ->
         return Picture(pixels, size, nodata, gps_point(exif), taken_at(exif), data if keep else None)
 
 
-def read_rgb(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Pixels (h, w, 3) uint8 of a picture somebody asks about: upright, transparency laid on paper.
+def read_rgb(data: bytes, where: str, max_pixels: int = MAX_PIXELS, layer: Layer = "map") -> Pixels:
+    """Pixels (h, w, 3) uint8 of a picture somebody asks about: upright, what is transparent filled as when indexed.
 
     Raises BadInput as `decode` does.
     """
-    return decode(data, where, max_pixels, background=PAPER).pixels
+    return decode(data, where, max_pixels, background=filling(layer)).pixels
 
 
 def measure(data: bytes, where: str, max_pixels: int) -> tuple[tuple[int, int], tuple[float, float] | None]:

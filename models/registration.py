@@ -27,6 +27,8 @@ _AT_REST, _WAY_COST = 0.01, 0.00075
 """The same of a map whose place is asked for: to share the picture's frame is worth something, and else most lies are
 about as likely; what a cell costs keeps a street's map from sliding along it."""
 _STEPS_A_CELL = 10
+_LEAST_OVERLAP = 0.1
+"""Share of a side; where frames overlap by less, what is left cannot stand for the whole."""
 _LEAST_CONTRAST = 0.06
 """Likeness at the best shift, less that at the usual one, without which a pair tells no shift: open water, a meadow."""
 
@@ -101,8 +103,8 @@ class Spectra:
         return product
 
     def _overlap(self, down: NDArray[np.generic], along: NDArray[np.generic]) -> NDArray[np.float64]:
-        height, width = self._sides
-        return np.outer(1 - np.abs(down) / height, 1 - np.abs(along) / width)
+        shares = (1 - np.abs(shifts) / side for shifts, side in zip((down, along), self._sides, strict=True))
+        return np.outer(*(np.maximum(share, _LEAST_OVERLAP) for share in shares))
 
 
 def reach_cells(max_offset: float, cells: int) -> int:
@@ -191,8 +193,10 @@ def moved(grids: RowVectors, shifts: NDArray[np.int64]) -> tuple[RowVectors, NDA
 
 
 def frames(sides: tuple[int, ...], shift: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Rows and columns of the map, and of the picture, that lie on one another when the map is `shift` dx, dy off."""
-    (height, width), (dx, dy) = sides, shift
-    ours = slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx))
-    theirs = slice(max(0, -dy), height + min(0, -dy)), slice(max(0, -dx), width + min(0, -dx))
-    return ours, theirs
+    """Rows and columns of the map, and of the picture, that lie on one another when the map is `shift` dx, dy off; none
+    where it lies beyond."""
+    dx, dy = shift
+    steps = (dy, dx)
+    ours = tuple(slice(max(0, step), max(0, side + min(0, step))) for side, step in zip(sides, steps, strict=True))
+    theirs = tuple(slice(max(0, -step), max(0, side - max(0, step))) for side, step in zip(sides, steps, strict=True))
+    return (ours[0], ours[1]), (theirs[0], theirs[1])

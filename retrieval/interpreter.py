@@ -26,7 +26,7 @@ from retrieval.terms import FusedTerm, PointTerm, RelationTerm, Term, VectorTerm
 VectorPart = TextPart | ImagePart | LikePart
 _BESIDE_STRUCTURE = 0.3
 """Weight of all other wishes beside a map whose ground is looked for: a standard deviation of theirs says less."""
-ReadPicture = Callable[[bytes, str], Pixels]
+ReadPicture = Callable[[bytes, str, Layer], Pixels]
 
 
 class Interpreter:
@@ -36,7 +36,7 @@ class Interpreter:
         serving: the index's snapshot.
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
         open_naming: gives what tells the rows that bear what a text names.
-        read: pixels of a picture's bytes; raises BadInput, naming what it is told.
+        read: pixels of the bytes of a layer's picture; raises BadInput, naming what it is told.
         pictures: stored pictures of the index by id.
     """
 
@@ -102,7 +102,7 @@ class Interpreter:
 
     def pixels(self, part: ImagePart) -> Pixels:
         """A picture of the query (h, w, 3) uint8. Raises BadInput."""
-        return self._read(part.data, f"the {part.layer} picture of the query")
+        return self._read(part.data, f"the {part.layer} picture of the query", part.layer)
 
     def row(self, part: LikePart) -> int:
         """The row that more like it is asked for. Raises UsageError where the index has none of that id."""

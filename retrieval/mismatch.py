@@ -14,7 +14,7 @@ from typing import get_args
 
 import numpy as np
 
-from geoanchor.change import MAX_OFFSET, SILENT, Change, ChangeList, Decision, Review
+from geoanchor.change import LONGEST_NOTE, MAX_OFFSET, SILENT, Change, ChangeList, Decision, Review
 from geoanchor.count import counted
 from geoanchor.errors import UsageError
 from geoanchor.protocols import Details, Judgement, RowIds, Vectors
@@ -121,8 +121,14 @@ class ChangeFinder:
         return pairs
 
     def judge(self, change_id: str, max_offset: float = MAX_OFFSET) -> Judgement:
-        """The matcher's whole word on one pair, for pictures of it. Raises UsageError when there is no such pair."""
+        """The matcher's whole word on one pair, for pictures of it: as in the last list, where that shows it. Raises
+        UsageError when there is no such pair."""
         pair = self._pair(change_id)
+        last = self._last
+        survey = last[1] if last else None
+        at = survey.pairs.places(pair) if survey else np.empty(0, np.int64)
+        if survey is not None and len(at):
+            return self._matcher.judge(pair, max_offset, survey.expected(at))
         sides, frames = sides_m(self._serving, pair.aerials), frames_m(self._serving, pair)
         return self._matcher.judge(pair, max_offset, expected_offsets(frames, sides))
 
@@ -140,6 +146,8 @@ class ChangeFinder:
     def _review(self, change_id: str, decision: Decision, note: str) -> Review:
         if decision not in get_args(Decision):
             raise UsageError(f"a change can be given {' or '.join(get_args(Decision))}, not {decision!r}")
+        if len(note) > LONGEST_NOTE:
+            raise UsageError(f"a note can have {LONGEST_NOTE} characters, not {len(note)}")
         pair = self._pair(change_id)
         ids = self._serving.rows.column("id")
         aerial_id = ids[int(pair.aerials[0])].as_py()

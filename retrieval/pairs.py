@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 import shapely
@@ -17,6 +18,8 @@ from retrieval.serving import Serving
 Boxes = NDArray[np.object_]
 SAME_GROUND = 0.9
 """Share of either box that two pictures without a common tile must have in common."""
+_NEAR = 8
+"""Tiles; a power of two. Where a map has tiles of a picture's zoom no farther away, it ought to have one here."""
 NO_MAP = -1
 """In the place of a map row: there is none."""
 
@@ -40,6 +43,10 @@ class Pairs:
     def take(self, at: RowIds) -> Pairs:
         """Some of the pairs, in the order of `at`."""
         return replace(self, maps=self.maps[at], aerials=self.aerials[at])
+
+    def places(self, pair: Pairs) -> RowIds:
+        """Where a single pair is, (1,); (0,) where it is not."""
+        return np.flatnonzero((self.maps == pair.maps[0]) & (self.aerials == pair.aerials[0]))
 
     def among(self, rows: RowIds) -> Pairs:
         """Those of some aerial rows."""
@@ -66,9 +73,8 @@ def find_pairs(
         pairs = pairs[_newest(serving, pairs)]
     bare = np.setdiff1d(aerials, np.concatenate([tiled, boxed])[:, 1])
     bare = bare[~np.isnan(serving.numbers("west")[bare])]
-    # Where a map has other tiles of the picture's zoom, that it has none here says that nothing is mapped.
-    zooms = serving.numbers("z")
-    apart = bare[~np.isin(zooms[bare], zooms[maps])]
+    # Where a map has tiles of the picture's zoom around it, that it has none here says that nothing is mapped.
+    apart = bare[~_beside(serving, maps, bare)]
     apart = apart[_mapped(serving, maps, apart)] if len(apart) else apart
     bare = np.setdiff1d(bare, apart)
     if unmapped and len(maps):
@@ -119,10 +125,18 @@ def _by_address(serving: Serving, maps: RowIds, aerials: RowIds) -> RowIds:
 
 def _addresses(serving: Serving) -> NDArray[np.int64]:
     """One number (g,) for each tile address, -1 for rows without one; distinct for zooms up to 29."""
-    z, x, y = (serving.numbers(name) for name in "zxy")
-    known = ~np.isnan(z)
-    codes = np.full(len(serving), -1, np.int64)
-    codes[known] = (z[known].astype(np.int64) << 58) | (x[known].astype(np.int64) << 29) | y[known].astype(np.int64)
+    return _address(*(serving.numbers(name) for name in "zxy"))
+
+
+def _address(z: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Numbers (n,) of tiles; -1 for NaN and beyond the world's edge."""
+    side = np.exp2(np.maximum(z, 0))
+    x = x % side  # round the world
+    known = ~np.isnan(z) & (y >= 0) & (y < side)
+    codes = np.full(len(z), -1, np.int64)
+    codes[known] = (
+        (np.maximum(z[known], 0).astype(np.int64) << 58) | (x[known].astype(np.int64) << 29) | y[known].astype(np.int64)
+    )
     return codes
 
 
@@ -156,6 +170,18 @@ def _boxes(serving: Serving, rows: RowIds, turn: float = 0.0) -> Boxes:
     """Boxes (n,) of rows, in degrees; beyond 180 where they cross the antimeridian; `turn` degrees farther east."""
     west, south, east, north = serving.edges(rows)
     return np.asarray(shapely.box(west + turn, south, np.where(east < west, east + 360.0, east) + turn, north))
+
+
+def _beside(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_]:
+    """Which aerial rows (n,) have a map row of their own zoom within `_NEAR` tiles or somewhat more."""
+    z, x, y = (serving.numbers(name) for name in "zxy")
+    x, y, z = x // _NEAR, y // _NEAR, z - np.log2(_NEAR)
+    drawn = np.unique(_address(z[maps], x[maps], y[maps]))
+    found = np.zeros(len(aerials), bool)
+    for right, down in product((-1, 0, 1), repeat=2):
+        around = _address(z[aerials], x[aerials] + right, y[aerials] + down)
+        found |= (around >= 0) & np.isin(around, drawn)
+    return found
 
 
 def _mapped(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_]:

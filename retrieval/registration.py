@@ -20,6 +20,9 @@ _LEAST_SHIFT = 0.012
 """Share of a tile's side, half a cell of a grid of 40: a smaller shift is not seen."""
 _DEPARTURE = 0.03
 """Share of a tile's side by which a tile's own offset must depart from the region's."""
+_AT_LIMIT = 0.98
+"""Share of the farthest offset looked for beyond which the true one may lie farther off: what is told there is no
+peak, only the edge of what was looked at."""
 
 _DEGREE_M = math.radians(1) * MEAN_EARTH_RADIUS_M
 
@@ -48,17 +51,24 @@ def offsets_m(offset: Vectors, sides: Metres) -> Metres:
     return offset * sides * (1.0, -1.0)
 
 
-def expected_offsets(frames: Metres, sides: Metres, lies: tuple[float, float] = (0.0, 0.0)) -> Vectors:
+def expected_offsets(frames: Metres, sides: Metres, lies: Metres | None = None) -> Vectors:
     """Offsets (n, 2) of the pixels, shares of the side, of maps that lie so many metres too far east and north.
 
     Args:
-        frames: (n, 2) of `frames_m`. sides: (n, 2) of `sides_m`.
+        frames: (n, 2) of `frames_m`. sides: (n, 2) of `sides_m`. lies: (n, 2); None for maps that lie true.
     """
+    lies = np.zeros_like(frames) if lies is None else lies
     return np.nan_to_num((lies - frames) * (1, -1) / sides).astype(np.float32)
 
 
+def peaked(departures: Vectors, max_offset: float) -> NDArray[np.bool_]:
+    """Pairs (n,) whose offset, so far (n, 2) from what was expected, was seen from all sides; all where none was looked
+    for."""
+    return np.asarray((np.abs(departures).max(axis=1, initial=0.0) <= _AT_LIMIT * max_offset) | (max_offset == 0))
+
+
 def registration(metres: Metres, sides: Metres, trusted: RowIds) -> Registration | None:
-    """The median offset of pairs, None where too few can be trusted.
+    """The median offset of pairs, None where too few can be trusted or these scatter too far to say.
 
     Args:
         metres: offsets (n, 2) east and north. sides: (n, 2). trusted: places of pairs whose offset means something.
@@ -70,7 +80,10 @@ def registration(metres: Metres, sides: Metres, trusted: RowIds) -> Registration
     spread = float(np.median(np.hypot(*(offsets - (east, north)).T)))
     length, side = math.hypot(east, north), float(np.median(sides[trusted]))
     # The median's own error is about 1.25 times the pairs' scatter over the root of their number.
-    shifted = length >= _LEAST_SHIFT * side and length > 3 * 1.25 * spread / math.sqrt(len(trusted))
+    error = 1.25 * spread / math.sqrt(len(trusted))
+    shifted = length >= _LEAST_SHIFT * side and length > 3 * error
+    if not shifted and 3 * error > _DEPARTURE * side:
+        return None
     reason = f"the whole map lies {in_words(east, north)}" if shifted else "the map lies where the imagery does"
     return Registration(
         east_m=round(east, 2), north_m=round(north, 2), spread_m=round(spread, 2), pairs=len(trusted), shifted=shifted,

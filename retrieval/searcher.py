@@ -49,7 +49,7 @@ class Searcher:
         open_encoder: gives the encoder that the index was built with; called once, when first needed.
         open_calibration: gives what makes scores of that encoder's bundle probabilities, None where it has none.
         details: of rows, from the store of record.
-        read: pixels of the bytes of a picture to ask with; raises BadInput, naming what it is told.
+        read: pixels of the bytes of a layer's picture to ask with; raises BadInput, naming what it is told.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Searcher:
         open_encoder: Callable[[], Encoder],
         open_calibration: Callable[[], Calibration | None] = lambda: None,
         details: Details = lambda _ids, _column: {},
-        read: ReadPicture = read_rgb,
+        read: ReadPicture = lambda data, where, layer: read_rgb(data, where, layer=layer),
     ) -> None:
         self._serving = serving
         self._verdicts = Verdicts(serving, open_calibration)

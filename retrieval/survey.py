@@ -17,7 +17,7 @@ from geoanchor.structure import informative
 from retrieval.causes import differences, unmapped_mismatch
 from retrieval.matching import RowMatcher
 from retrieval.pairs import NO_MAP, Pairs
-from retrieval.registration import Metres, expected_offsets, gains, offsets_m, registration, strays
+from retrieval.registration import Metres, expected_offsets, gains, offsets_m, peaked, registration, strays
 
 CHUNK = 256
 """Pairs judged at once; the grids of 256 take some 50 MB."""
@@ -61,7 +61,9 @@ class Survey:
         """Offsets (n, 2) of the pixels that frames and the region's registration let one expect, shares of the side."""
         common = self.common
         lies = (common.east_m, common.north_m) if common and common.shifted else (0.0, 0.0)
-        return expected_offsets(self.frames_m[at], self.sides_m[at], lies)
+        # Where there is no map, none lies off.
+        there = (self.pairs.maps[at] != NO_MAP)[:, None]
+        return expected_offsets(self.frames_m[at], self.sides_m[at], there * np.array(lies))
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -69,8 +71,8 @@ class Survey:
         return np.asarray(self.informative | (self.pairs.maps == NO_MAP))
 
     def percentile(self) -> NDArray[np.float64]:
-        """Share (n,) of the known pairs that are no worse, 0..100."""
-        ranked = np.sort(self.mismatch[self.known])
+        """Share (n,) of all pairs that are no worse, 0..100."""
+        ranked = np.sort(self.mismatch)
         return 100 * np.searchsorted(ranked, self.mismatch, side="right") / max(len(ranked), 1)
 
 
@@ -95,11 +97,16 @@ def survey_pairs(
         np.zeros(count, bool),
     )  # fmt: skip
     survey = _judged(matcher, none, max_offset, chunk, progress)
-    common = registration(survey.offset_m, sides_m, np.flatnonzero(survey.informative))
+    told = survey.informative & _peaked(survey, max_offset)
+    common = registration(survey.offset_m, sides_m, np.flatnonzero(told))
     survey = replace(survey, common=common)
     if common is not None and common.shifted:
         survey = _judged(matcher, survey, max_offset, chunk, progress)
     return _with_strays(matcher, survey, max_offset, chunk)
+
+
+def _peaked(survey: Survey, max_offset: float) -> NDArray[np.bool_]:
+    return peaked(survey.offset - survey.expected(np.arange(len(survey.pairs))), max_offset)
 
 
 def _judged(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int, progress: Progress | None) -> Survey:
@@ -137,7 +144,8 @@ def _with_strays(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: 
         cost = gains(judged, expected) / np.maximum(spoken, 1e-6)
         return at, np.clip(cost, 0, 1), (cost >= _EXPLAINED) & (spoken >= _SUITED * judged.content)
 
-    stray = np.flatnonzero(survey.informative & strays(survey.offset_m, survey.sides_m, survey.common))
+    apart = strays(survey.offset_m, survey.sides_m, survey.common)
+    stray = np.flatnonzero(survey.informative & apart & _peaked(survey, max_offset))
     mismatch, moved = survey.mismatch.copy(), survey.moved.copy()
     for at, cost, explained in _on_all_cores(cost_of_chunk, stray, chunk):
         moved[at] = explained

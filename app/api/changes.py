@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import changesheet
 from app.handlers import Handlers
-from geoanchor.change import MAX_OFFSET, Cause, ChangeList, Decision, Review
+from geoanchor.change import LONGEST_NOTE, MAX_OFFSET, Cause, ChangeList, Decision, Review
 
 Format = Literal["geojson", "csv", "parquet", "maproulette"]
 MaxOffset = Annotated[float, Field(ge=0, le=0.5, description="how far the map may lie off, of its side")]
@@ -53,7 +53,7 @@ class Verdict(BaseModel):
 
     change: str = Field(max_length=1000)
     decision: Decision
-    note: str = Field(default="", max_length=2000)
+    note: str = Field(default="", max_length=LONGEST_NOTE)
 
 
 def routes(handlers: Handlers) -> APIRouter:
@@ -89,7 +89,8 @@ def routes(handlers: Handlers) -> APIRouter:
     @router.get("/changes/{change_id}/heat.png", response_class=Response, summary="Where a pair disagrees")
     def heat(change_id: str, max_offset: MaxOffset = MAX_OFFSET) -> Response:
         """A transparent picture to lay over the map or the imagery; max_offset 0 takes the map as it lies."""
-        headers = {"Cache-Control": "private, max-age=3600"}
+        # The pair keeps its address when its map or its picture is indexed anew.
+        headers = {"Cache-Control": "private, no-cache"}
         return Response(handlers.heat_png(change_id, max_offset), media_type="image/png", headers=headers)
 
     return router

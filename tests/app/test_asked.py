@@ -1,6 +1,7 @@
 """Pictures to ask with as GIS programs write them: what can be indexed can be asked with."""
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
+from PIL import Image
 from rasterio.io import MemoryFile
 
 import geoanchor
@@ -15,6 +17,8 @@ from app.access import Access
 from app.api import create_api
 from app.index import Index
 from geoanchor.errors import BadInput
+from geoanchor.gaps import gap_cells
+from geoanchor.image import PAPER
 from geoanchor.picture import LARGE_PX
 from geoanchor.settings import Settings
 from indexer.sources.picture import read_picture
@@ -108,3 +112,16 @@ def test_an_eight_bit_picture_needs_no_rasterio(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("indexer.sources.scenereader.decode_raster", never)
     rgb = _tiff(np.full((3, 8, 8), 77, np.uint8), photometric="RGB")
     assert (read_picture(rgb, "plain.tif", Settings()) == 77).all()
+
+
+def test_a_transparent_collar_is_none_of_the_ground() -> None:
+    """What is transparent is filled as when pictures are indexed, so that it can be told from ground."""
+    rgba = np.full((64, 64, 4), 90, np.uint8)
+    rgba[..., 3] = 255
+    rgba[:, :32, 3] = 0
+    file = io.BytesIO()
+    Image.fromarray(rgba).save(file, "PNG")
+    aerial = read_picture(file.getvalue(), "collar.png", layer="aerial")
+    assert gap_cells(aerial, 40)[:, :20].all()
+    assert not gap_cells(aerial, 40)[:, 20:].any()
+    assert (read_picture(file.getvalue(), "collar.png", layer="map")[:, :32] == PAPER).all()

@@ -138,6 +138,17 @@ def test_no_shift_is_told_beyond_the_farthest_asked_for(shifted: tuple[dict, dic
         assert np.abs(offsets).max() == asked
 
 
+@pytest.mark.parametrize(("lies", "max_offset"), [(0.48, 0.5), (0.9, 0.5), (1.3, 0.0), (-0.6, 0.45)])
+def test_frames_that_hardly_overlap_are_judged_all_the_same(
+    shifted: tuple[dict, dict], lies: float, max_offset: float
+) -> None:
+    expected = np.full((len(SHIFTS), 2), lies, np.float32)
+    judged = MATCHER.judge(*shifted, max_offset, expected)
+    assert np.isfinite(judged.probability).all()
+    assert np.isfinite(judged.offset).all()
+    assert (np.abs(judged.offset - expected) <= max_offset + 1e-6).all()
+
+
 def test_expected_shifts_go_with_their_pairs_through_the_chunks(shifted: tuple[dict, dict]) -> None:
     row = np.arange(300) % len(SHIFTS)
     expected = np.array(SHIFTS, np.float32) / PX

@@ -51,6 +51,26 @@ def found(rows: list[dict[str, Any]], **options: bool) -> set[tuple[int, int]]:
     return set(zip(pairs.maps.tolist(), pairs.aerials.tolist(), strict=True))
 
 
+def test_a_map_of_another_zoom_counts_as_one_wherever_no_finer_map_is_near() -> None:
+    """Two towns pictured at one zoom: the first mapped at a coarser one, the second at the pictures' own."""
+
+    def of_zoom(number: int, layer: str, z: int, x: int) -> dict[str, Any]:
+        west, south, east, north = Tile(z, x, 45_000).bounds
+        return {"id": f"{number}", "layer": layer, "z": z, "x": x, "y": 45_000, "west": west, "south": south,
+                "east": east, "north": north, "acquired": None}  # fmt: skip
+
+    coarse = Tile(16, 35_000, 22_500)
+    west, south, east, north = coarse.bounds
+    map_a = {"id": "a", "layer": "map", "z": 16, "x": coarse.x, "y": coarse.y, "west": west, "south": south,
+             "east": east, "north": north, "acquired": None}  # fmt: skip
+    town_a = [of_zoom(1, "aerial", 17, 70_000), of_zoom(2, "aerial", 17, 70_001)]
+    town_b = [of_zoom(3, "aerial", 17, 71_000), of_zoom(4, "aerial", 17, 71_001)]
+    rows = [map_a, *town_a, *town_b, of_zoom(5, "map", 17, 71_000)]
+    assert found(rows) == {(5, 3), (NO_MAP, 4)}, "the second town's other tile alone is unmapped"
+    beside = [*rows, of_zoom(6, "map", 17, 70_002)]
+    assert found(beside) == {(5, 3), (NO_MAP, 4), (NO_MAP, 1), (NO_MAP, 2)}, "here the finer map begins"
+
+
 _ROWS = st.lists(
     st.tuples(st.sampled_from(["map", "aerial"]), st.integers(0, 3), st.sampled_from([None, 1, 2, 3])), max_size=12
 )
