@@ -210,11 +210,15 @@ class Matcher(Protocol):
         aerials: Mapping[str, RowVectors],
         max_offset: float = MAX_OFFSET,
         compared: int | None = None,
+        hidden: Mapping[Layer, Gaps] | None = None,
     ) -> tuple[Vectors, Vectors]:
         """How well each of q maps suits each of g aerial pictures, to order either by the other.
 
         Args:
-            compared: so many of each map's pictures, and of each picture's maps, are looked at closely; None for all.
+            compared: so many of each map's pictures, and of each picture's maps, are looked at closely, where there are
+                more than that; None for all.
+            hidden: (q, cells, cells) bool of the maps, (g, cells, cells) of the pictures: where they show nothing; a
+                layer that is left out shows everything.
         Returns:
             scores (q, g) float32, higher is better; offsets (q, g, 2) float32 as in `Judgement`, NaN where a pair tells
             none.

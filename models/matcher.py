@@ -173,6 +173,7 @@ class StructureMatcher:
         aerials: Mapping[str, RowVectors],
         max_offset: float = MAX_OFFSET,
         compared: int | None = None,
+        hidden: Mapping[Layer, Gaps] | None = None,
     ) -> tuple[Vectors, Vectors]:
         """Scores (q, g) and offsets (q, g, 2) of every map and picture; see `geoanchor.protocols.Matcher`.
 
@@ -181,18 +182,20 @@ class StructureMatcher:
         """
         shares, log_odds = self._books.decode(maps[CODES], "map"), self._books.decode(aerials[CODES], "aerial")
         shape = len(shares), len(log_odds)
+        seen = _seen(shape, hidden) if hidden else None
         scores, offsets = np.zeros(shape, np.float32), np.zeros((*shape, 2), np.float32)
         rows, columns = (places.ravel() for places in np.indices(shape))
         if compared is not None and compared < max(shape):
             # With a quarter of the cells a grid is half as long.
             scores, offsets = _coarse_scores(
-                sharpened(_halved(shares), MAP_FLOOR / 2), sharpened(_halved(log_odds), PICTURE_FLOOR / 2), max_offset
-            )
+                sharpened(_halved(shares), MAP_FLOOR / 2), sharpened(_halved(log_odds), PICTURE_FLOOR / 2), max_offset,
+                seen and (_halved(seen[0]), _halved(seen[1])),
+            )  # fmt: skip
             rows, columns = _shortlisted(scores, compared)
         (ours, rows_of), (theirs, columns_of) = (np.unique(places, return_inverse=True) for places in (rows, columns))
         fine, fine_offsets = _fine_scores(
             sharpened(shares[ours], MAP_FLOOR), sharpened(log_odds[theirs], PICTURE_FLOOR), (rows_of, columns_of),
-            max_offset,
+            max_offset, seen and (seen[0][ours], seen[1][theirs]),
         )  # fmt: skip
         if len(fine) < scores.size:
             scores -= scores.max() - fine.min() + 1
@@ -206,25 +209,59 @@ class StructureMatcher:
         return self._projections.probes(grid, layer, max_offset)
 
 
-def _coarse_scores(maps: Vectors, pictures: Vectors, max_offset: float) -> tuple[Vectors, Vectors]:
-    """Greatest likeness (q, g) over whole shifts of a grid, one matrix product a shift, and the shifts (q, g, 2)."""
+def _seen(shape: tuple[int, int], hidden: Mapping[Layer, Gaps]) -> tuple[Vectors, Vectors]:
+    """1 for each cell (n, CELLS, CELLS, 1) of maps and of pictures that shows something, 0 for the others."""
+    ours, theirs = (
+        ~hidden[layer][..., None] if layer in hidden else np.ones((count, CELLS, CELLS, 1), bool)
+        for layer, count in zip(("map", "aerial"), shape, strict=True)
+    )
+    return ours.astype(np.float32), theirs.astype(np.float32)
+
+
+def _coarse_scores(
+    maps: Vectors, pictures: Vectors, max_offset: float, seen: tuple[Vectors, Vectors] | None
+) -> tuple[Vectors, Vectors]:
+    """Greatest likeness (q, g) over whole shifts of a grid, one matrix product a shift, and the shifts (q, g, 2).
+
+    seen: (q, h, w, 1) and (g, h, w, 1), how much of each cell shows something; None for all.
+    """
+    if seen:
+        maps, pictures = maps * seen[0], pictures * seen[1]
     side, reach = maps.shape[1], reach_cells(max_offset, maps.shape[1])
     scores = np.full((len(maps), len(pictures)), -np.inf, np.float32)
     offsets = np.zeros((*scores.shape, 2), np.float32)
-    for dx, dy in product(range(-reach, reach + 1), repeat=2):
-        (rows, columns), (their_rows, their_columns) = frames((side, side), (dx, dy))
-        ours = maps[:, rows, columns].reshape(len(maps), -1)
-        theirs = pictures[:, their_rows, their_columns].reshape(len(pictures), -1)
-        found = ours @ theirs.T * (side**2 / ((side - abs(dx)) * (side - abs(dy))))
+    for shift in product(range(-reach, reach + 1), repeat=2):
+        dx, dy = shift
+        both = np.maximum(_together(*seen, shift), 1) if seen else (side - abs(dx)) * (side - abs(dy))
+        # What both show stands for the whole.
+        found = _together(maps, pictures, shift) * (side**2 / both)
         better = found > scores
         scores[better], offsets[better] = found[better], (dx / side, dy / side)
     return scores, offsets
 
 
+def _together(maps: Vectors, pictures: Vectors, shift: tuple[int, int]) -> Vectors:
+    """Inner products (q, g) of what lies on one another when the maps are `shift` dx, dy off."""
+    ours, theirs = frames(maps.shape[1:3], shift)
+    left, right = maps[(slice(None), *ours)], pictures[(slice(None), *theirs)]
+    return np.asarray(left.reshape(len(maps), -1) @ right.reshape(len(pictures), -1).T)
+
+
 def _fine_scores(
-    maps: Vectors, pictures: Vectors, pairs: tuple[NDArray[np.int64], NDArray[np.int64]], max_offset: float
+    maps: Vectors,
+    pictures: Vectors,
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
+    max_offset: float,
+    seen: tuple[Vectors, Vectors] | None,
 ) -> tuple[Vectors, Vectors]:
-    """Likeness (p,) and shift (p, 2), shares of the side, of p pairs of rows; no shift, NaN, where they tell none."""
+    """Likeness (p,) and shift (p, 2), shares of the side, of p pairs of rows; no shift, NaN, where they tell none.
+
+    seen: as of `_coarse_scores`.
+    """
+    shown = None
+    if seen:
+        maps, pictures = maps * seen[0], pictures * seen[1]
+        shown = Spectra(*seen, reach_cells(max_offset, CELLS))
     spectra = Spectra(maps, pictures, reach_cells(max_offset, CELLS))
     scores, offsets = np.zeros(len(pairs[0]), np.float32), np.zeros((len(pairs[0]), 2), np.float32)
     telling = np.zeros(len(scores), bool)
@@ -232,6 +269,8 @@ def _fine_scores(
         part = slice(start, start + _AT_ONCE)
         rows, columns = pairs[0][part], pairs[1][part]
         table = spectra.likeness(rows, columns)
+        if shown:
+            table *= CELLS**2 / np.maximum(shown.likeness(rows, columns), 1)
         whole, scores[part] = best_shift(table)
         offsets[part], telling[part] = whole / CELLS, contrast(table) >= _LEAST_CONTRAST
     best = np.flatnonzero(_leads(scores, pairs[0]) | _leads(scores, pairs[1]))
@@ -255,11 +294,10 @@ def _leads(scores: Vectors, group: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _shortlisted(scores: Vectors, compared: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs (rows, columns) that are among the best of their row or of their column."""
     keep = np.zeros(scores.shape, bool)
-    # Where there is but one map it has no rivals for a picture.
-    for axis in (axis for axis in (0, 1) if scores.shape[axis] > 1):
-        count = min(compared, scores.shape[axis])
-        best = np.argpartition(-scores, count - 1, axis=axis)
-        np.put_along_axis(keep, best.take(range(count), axis=axis), True, axis=axis)
+    # A few maps are no rivals for a picture: of those it would keep all.
+    for axis in (axis for axis in (0, 1) if scores.shape[axis] > compared):
+        best = np.argpartition(-scores, compared - 1, axis=axis)
+        np.put_along_axis(keep, best.take(range(compared), axis=axis), True, axis=axis)
     rows, columns = np.nonzero(keep)
     return rows, columns
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from geoanchor.picture import read_rgb
 from geoanchor.protocols import RowIds, RowVectors, Vectors
 from geoanchor.query import Hit, ImagePart, LikePart
 from geoanchor.structure import informative
+from retrieval.framing import framed, window
 from retrieval.index.flat import top
 from retrieval.matching import Pictures, RowMatcher
 from retrieval.serving import Serving
@@ -35,7 +36,21 @@ _JUDGED = 256
 """Hits judged at once: a judgement holds the classes of every cell."""
 _ALIGNED = 10
 """Hits whose pictures are compared with the query's."""
+_RESCALED = 0.75
+"""Standard deviations that another scale must gain: most pictures show as much ground as the rows do."""
+_RESCALED_ODDS = 0.2
+"""By which the odds of a hit are lower at another scale: one of five that are tried."""
 Scores = NDArray[np.float64]
+
+
+class _Likeness(NamedTuple):
+    """Of n rows at the scale that suits each best: above (n,), standard deviations above the usual; raw (n,), by the
+    matcher; offsets (n, 2); scale (n,), number of it."""
+
+    above: Scores
+    raw: Vectors
+    offsets: Vectors
+    scale: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -45,9 +60,10 @@ class CounterpartTerm:
     Rows of the picture's own layer count as usual, 0; so do those that coarser looks rule out.
 
     Attributes:
-        layer: of the picture. vectors: of the picture by space, (1, d) each; those of the matcher.
+        layer: of the picture. vectors: of the picture by space, (s, d) each, one row a scale; those of the matcher.
         part: the picture in the query; its weight is that of the likeness.
-        gaps: (1, cells, cells), where an aerial picture holds no data; None where it is whole, and of a map.
+        scales: (s,), sides of the picture's ground by those of a row's that are tried.
+        hidden: (s, cells, cells), of which cells the picture says nothing at each scale; None for none.
     """
 
     serving: Serving
@@ -55,7 +71,8 @@ class CounterpartTerm:
     layer: Layer
     vectors: Mapping[str, RowVectors]
     part: ImagePart | LikePart
-    gaps: Gaps | None = None
+    scales: tuple[float, ...] = (1.0,)
+    hidden: Gaps | None = None
 
     def scores(self, rows: RowIds) -> Scores:
         """Scores (n,) of rows (n,) sorted positions."""
@@ -64,19 +81,22 @@ class CounterpartTerm:
         if len(candidates) > _LOOKED_AT:
             candidates = candidates[np.isin(rows[candidates], self._likely(rows[candidates]))]
         if len(candidates):
-            mean, deviation = self._usual
-            above = (self._likeness(rows[candidates], _COMPARED)[0] - mean) / deviation
+            above = self._likeness(rows[candidates], _COMPARED).above
             found[candidates] = self.part.weight * np.maximum(above, 0)
         return found
 
     def why(self, rows: RowIds) -> list[dict[str, Any]]:
-        """Likeness and the shift of the map, as shares of the side, of rows of the other layer."""
+        """Likeness and the shift of the map, as shares of the side, of rows of the other layer; and the picture's scale
+        where that is not theirs."""
         reasons: list[dict[str, Any]] = [{} for _ in rows]
         there = np.flatnonzero(np.isin(rows, self._comparable))
         if len(there):
-            likeness, offsets = self._likeness(rows[there])
-            for at, score, offset in zip(there.tolist(), likeness.tolist(), offsets.tolist(), strict=True):
+            found = self._likeness(rows[there])
+            columns = (there, found.raw, found.offsets, found.scale)
+            for at, score, offset, scale in zip(*(column.tolist() for column in columns), strict=True):
                 reasons[at] = {"structure": round(score, 4)} | _shift(offset)
+                if self.scales[scale] != 1:
+                    reasons[at]["scale"] = round(self.scales[scale], 2)
         return reasons
 
     def probabilities(self, rows: RowIds) -> Scores:
@@ -86,14 +106,14 @@ class CounterpartTerm:
         there = np.flatnonzero(np.isin(rows, self._comparable))
         for start in range(0, len(there), _JUDGED):
             some = there[start : start + _JUDGED]
-            sides = self._ours, self.matcher.vectors(rows[some])
+            found = self._likeness(rows[some])
+            ours = {name: vectors[found.scale] for name, vectors in self._ours.items()}
+            sides = ours, self.matcher.vectors(rows[some])
             maps, aerials = sides if self.layer == "map" else sides[::-1]
-            if self.layer == "map":
-                gaps = self.matcher.gaps(rows[some])
-            else:
-                gaps = None if self.gaps is None else np.repeat(self.gaps, len(some), axis=0)
-            judged = self.matcher.matcher.judge(maps, aerials, gaps=gaps)
-            likely[some] = np.where(informative(judged.shares), judged.probability, np.nan)
+            judged = self.matcher.matcher.judge(maps, aerials, gaps=self._gaps(rows[some], found))
+            odds = np.where(np.array(self.scales)[found.scale] == 1, 1.0, _RESCALED_ODDS) * judged.probability
+            same = odds / (odds + 1 - judged.probability)
+            likely[some] = np.where(informative(judged.shares), same, np.nan)
         return likely
 
     def aligned(self, hits: Sequence[Hit], pixels: Pixels, pictures: Pictures) -> tuple[Hit, ...]:
@@ -104,43 +124,84 @@ class CounterpartTerm:
             pixels: (h, w, 3) uint8 of the query's picture. pictures: ids -> stored pictures by id.
         """
         registrar = self.matcher.matcher.registrar
-        near = [hit.id for hit in hits if "offset" in hit.why][:_ALIGNED] if registrar else []
-        seen = {name: read_rgb(data, name) for name, data in (pictures(near) if near else {}).items()}
-        if registrar is None or not seen:
+        near = [hit for hit in hits if "offset" in hit.why][:_ALIGNED] if registrar else []
+        seen = {
+            name: read_rgb(data, name) for name, data in (pictures([hit.id for hit in near]) if near else {}).items()
+        }
+        near = [hit for hit in near if hit.id in seen]
+        if registrar is None or not near:
             return tuple(hits)
-        sides = [pixels], list(seen.values())
-        maps, aerials = sides if self.layer == "map" else sides[::-1]
-        told = dict(zip(seen, registrar.offsets(maps, aerials).tolist(), strict=True))
+        ours, theirs, lies = zip(*(self._beside(hit, pixels, seen[hit.id]) for hit in near), strict=True)
+        maps, aerials = (ours, theirs) if self.layer == "map" else (theirs, ours)
+        sides = np.array([[min(hit.why.get("scale", 1.0), 1.0)] for hit in near])
+        offsets = np.array(lies) + sides * registrar.offsets(maps, aerials)
+        told = dict(zip((hit.id for hit in near), offsets.tolist(), strict=True))
         return tuple(_lying(hit, told[hit.id]) if hit.id in told else hit for hit in hits)
+
+    def _beside(self, hit: Hit, pixels: Pixels, row: Pixels) -> tuple[Pixels, Pixels, tuple[float, float]]:
+        """The picture and that of a hit, both cut to the ground of the smaller, and how far off the map then is."""
+        scale = self.scales[int(np.argmin(np.abs(np.array(self.scales) - hit.why.get("scale", 1.0))))]
+        if scale >= 1:
+            return framed(pixels, scale), row, (0.0, 0.0)
+        # What a map shows in its middle, a map that lies too far east, lies further west in the picture.
+        sign = -1 if self.layer == "map" else 1
+        east, south = hit.why["offset"]
+        part, (right, down) = window(row, scale, sign * east, sign * south)
+        return pixels, part, (sign * right, sign * down)
 
     @cached_property
     def _comparable(self) -> RowIds:
         return self.matcher.comparable(self.serving.layers[OTHER[self.layer]])
 
     @cached_property
-    def _usual(self) -> tuple[float, float]:
-        """Mean and deviation of the likeness of rows anywhere."""
-        likeness, _ = self._likeness(self._comparable[:: max(1, len(self._comparable) // _USUAL)])
+    def _usual(self) -> tuple[Vectors, float]:
+        """Median (s, 1) of the likeness of rows anywhere at each scale, and its deviation at the first: at the right
+        one of a small index's rows is the right row, which deviates most."""
+        likeness, _ = self._alike(self._comparable[:: max(1, len(self._comparable) // _USUAL)])
         # Of a handful of rows the deviation says nothing; it is never less than what noise makes of it.
-        return float(np.median(likeness)), max(float(likeness.std()), 0.01)
+        return np.median(likeness, axis=1)[:, None], max(float(likeness[0].std()), 0.01)
 
     def _likely(self, rows: RowIds) -> RowIds:
         """Those `_LOOKED_AT` of some rows that have most in common with the picture by coarse vectors, lay it off or
         not."""
-        probes, vectors = self.matcher.matcher.probes(self.layer, self._ours), self.serving.exact(COARSE).vectors
+        vectors = self.serving.exact(COARSE).vectors
+        each = ({name: ours[[row]] for name, ours in self._ours.items()} for row in range(len(self.scales)))
+        probes = np.concatenate([self.matcher.matcher.probes(self.layer, ours) for ours in each])
         # All at once they are sooner compared with every row than looked up one by one in an approximate index.
         parts = (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
         most = np.concatenate([(vectors[part] @ probes.T).max(axis=1) for part in parts])
         return rows[top(most, _LOOKED_AT)]
 
-    def _likeness(self, rows: RowIds, compared: int | None = None) -> tuple[Vectors, Vectors]:
-        """Likeness (n,) and offsets (n, 2)."""
+    def _likeness(self, rows: RowIds, compared: int | None = None) -> _Likeness:
+        """Of rows (n,)."""
+        raw, offsets = self._alike(rows, compared)
+        median, deviation = self._usual
+        above = (raw - median) / deviation - np.array([[0.0 if scale == 1 else _RESCALED] for scale in self.scales])
+        scale, column = above.argmax(axis=0), np.arange(len(rows))
+        return _Likeness(above[scale, column], raw[scale, column], offsets[scale, column], scale)
+
+    def _alike(self, rows: RowIds, compared: int | None = None) -> tuple[Vectors, Vectors]:
+        """Likeness (s, n) of rows at each scale, and offsets (s, n, 2)."""
         rank, theirs = self.matcher.matcher.rank, self.matcher.vectors(rows)
+        hidden = None if self.hidden is None else {self.layer: self.hidden}
         if self.layer == "map":
-            scores, offsets = rank(self._ours, theirs, compared=compared)
-            return scores[0], offsets[0]
-        scores, offsets = rank(theirs, self._ours, compared=compared)
-        return scores[:, 0], offsets[:, 0]
+            return rank(self._ours, theirs, compared=compared, hidden=hidden)
+        scores, offsets = rank(theirs, self._ours, compared=compared, hidden=hidden)
+        return scores.T, offsets.swapaxes(0, 1)
+
+    def _gaps(self, rows: RowIds, found: _Likeness) -> Gaps | None:
+        """Where (n, cells, cells) aerial pictures say nothing of the ground of the map beside them."""
+        own = None if self.hidden is None else self.hidden[found.scale]
+        if self.layer == "aerial" or own is None:
+            return self.matcher.gaps(rows) if self.layer == "map" else own
+        # What a map that lies too far east does not show lies further west in the picture.
+        cells = own.shape[1]
+        steps = np.rint(np.nan_to_num(found.offsets) * cells).astype(int)
+        beyond = np.stack(
+            [np.roll(gap, (-down, -right), (0, 1)) for gap, (right, down) in zip(own, steps, strict=True)]
+        )
+        holes = self.matcher.gaps(rows)
+        return beyond if holes is None else beyond | holes
 
     @property
     def _ours(self) -> Mapping[str, RowVectors]:

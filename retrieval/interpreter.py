@@ -11,11 +11,11 @@ from typing import TypeGuard
 import numpy as np
 
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
-from geoanchor.gaps import gap_cells
 from geoanchor.image import Layer, Pixels
 from geoanchor.protocols import Encoder, RowVectors, Vectors
 from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart
 from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
+from retrieval.framing import SCALES, framed, hidden
 from retrieval.matching import Pictures, RowMatcher
 from retrieval.naming import Naming, Scores
 from retrieval.relations import Relation, parse_relation
@@ -136,13 +136,18 @@ class Interpreter:
             return None
         rows = RowMatcher(self._serving, self.encoder, self._pictures)
         if isinstance(part, ImagePart):
-            gaps = gap_cells(self.pixels(part), matcher.cells)[None] if layer == "aerial" else None
-            return CounterpartTerm(self._serving, rows, layer, self._picture_vectors(part), part, gaps)
+            pictures = [framed(self.pixels(part), scale) for scale in SCALES]
+            unseen = [hidden(*each, layer, matcher.cells) for each in zip(pictures, SCALES, strict=True)]
+            others = self.encoder.encode(pictures[1:], layer, "query")
+            vectors = {
+                name: np.concatenate([first, others[name]]) for name, first in self._picture_vectors(part).items()
+            }
+            return CounterpartTerm(self._serving, rows, layer, vectors, part, SCALES, np.stack(unseen))
         own = np.array([self.row(part)])
         if not len(rows.comparable(own)):
             return None
         gaps = rows.gaps(own) if layer == "aerial" else None
-        return CounterpartTerm(self._serving, rows, layer, rows.vectors(own), part, gaps)
+        return CounterpartTerm(self._serving, rows, layer, rows.vectors(own), part, hidden=gaps)
 
     def _layer_of(self, part: LikePart) -> Layer:
         layer: Layer = self._serving.rows.column("layer")[self.row(part)].as_py()

@@ -1,0 +1,49 @@
+"""How a query's picture may lie in the frame of a row: it may show somewhat less ground than the rows do, or more."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geoanchor.gaps import Gaps, gap_cells
+from geoanchor.image import Layer, Pixels
+
+SCALES = (1.0, 0.9, 0.8, 1 / 0.9, 1 / 0.8)
+"""Sides of a picture's ground by those of a row's that are tried."""
+
+
+def framed(pixels: Pixels, scale: float) -> Pixels:
+    """What a row's picture would show of a picture (h, w, 3) in whose middle, or around whose middle, it lies.
+
+    Of one that shows less than a row its mirror image goes on around it, as likely as anything.
+    """
+    sides = np.array(pixels.shape[:2])
+    rims = np.rint(sides * abs(1 / scale - 1) / 2).astype(int)
+    if scale < 1:
+        return np.pad(pixels, [(rim, rim) for rim in rims] + [(0, 0)], mode="symmetric")
+    (top, left), (bottom, right) = rims, sides - rims
+    return pixels[top:bottom, left:right]
+
+
+def hidden(pixels: Pixels, scale: float, layer: Layer, cells: int) -> Gaps:
+    """Cells (cells, cells) of a row's frame of which a framed picture says nothing: beyond its own edge, and where an
+    aerial picture holds no data."""
+    rim = int(np.ceil(cells * (1 - min(scale, 1.0)) / 2 - 1e-6))
+    beyond = np.ones((cells, cells), bool)
+    beyond[rim : cells - rim, rim : cells - rim] = False
+    return beyond | gap_cells(pixels, cells) if layer == "aerial" else beyond
+
+
+def window(pixels: Pixels, scale: float, east: float, south: float) -> tuple[Pixels, tuple[float, float]]:
+    """The part of a row's picture (h, w, 3) that shows a smaller picture's ground, moved so far from its middle.
+
+    Returns:
+        The part, all of it within the picture, and how far east and south its middle lies, as shares of the side.
+    """
+    height, width = pixels.shape[:2]
+    sides = round(scale * height), round(scale * width)
+    top, left = (
+        int(np.clip(round((0.5 + by) * side - part / 2), 0, side - part))
+        for by, side, part in zip((south, east), (height, width), sides, strict=True)
+    )
+    part = pixels[top : top + sides[0], left : left + sides[1]]
+    return part, ((left + sides[1] / 2) / width - 0.5, (top + sides[0] / 2) / height - 0.5)
