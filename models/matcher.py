@@ -211,11 +211,9 @@ class StructureMatcher:
 
 def _seen(shape: tuple[int, int], hidden: Mapping[Layer, Gaps]) -> tuple[Vectors, Vectors]:
     """1 for each cell (n, CELLS, CELLS, 1) of maps and of pictures that shows something, 0 for the others."""
-    ours, theirs = (
-        ~hidden[layer][..., None] if layer in hidden else np.ones((count, CELLS, CELLS, 1), bool)
-        for layer, count in zip(("map", "aerial"), shape, strict=True)
-    )
-    return ours.astype(np.float32), theirs.astype(np.float32)
+    maps, pictures = (np.zeros((count, CELLS, CELLS), bool) for count in shape)
+    maps, pictures = hidden.get("map", maps), hidden.get("aerial", pictures)
+    return (~maps[..., None]).astype(np.float32), (~pictures[..., None]).astype(np.float32)
 
 
 def _coarse_scores(
@@ -230,11 +228,10 @@ def _coarse_scores(
     side, reach = maps.shape[1], reach_cells(max_offset, maps.shape[1])
     scores = np.full((len(maps), len(pictures)), -np.inf, np.float32)
     offsets = np.zeros((*scores.shape, 2), np.float32)
-    for shift in product(range(-reach, reach + 1), repeat=2):
-        dx, dy = shift
-        both = np.maximum(_together(*seen, shift), 1) if seen else (side - abs(dx)) * (side - abs(dy))
+    for dx, dy in product(range(-reach, reach + 1), repeat=2):
+        both = np.maximum(_together(*seen, (dx, dy)), 1) if seen else (side - abs(dx)) * (side - abs(dy))
         # What both show stands for the whole.
-        found = _together(maps, pictures, shift) * (side**2 / both)
+        found = _together(maps, pictures, (dx, dy)) * (side**2 / both)
         better = found > scores
         scores[better], offsets[better] = found[better], (dx / side, dy / side)
     return scores, offsets

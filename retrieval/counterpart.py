@@ -125,9 +125,8 @@ class CounterpartTerm:
         """
         registrar = self.matcher.matcher.registrar
         near = [hit for hit in hits if "offset" in hit.why][:_ALIGNED] if registrar else []
-        seen = {
-            name: read_rgb(data, name) for name, data in (pictures([hit.id for hit in near]) if near else {}).items()
-        }
+        stored = pictures([hit.id for hit in near]) if near else {}
+        seen = {name: read_rgb(data, name) for name, data in stored.items()}
         near = [hit for hit in near if hit.id in seen]
         if registrar is None or not near:
             return tuple(hits)
@@ -197,10 +196,8 @@ class CounterpartTerm:
         # What a map that lies too far east does not show lies further west in the picture.
         cells = own.shape[1]
         steps = np.rint(np.nan_to_num(found.offsets) * cells).astype(int)
-        beyond = np.stack(
-            [np.roll(gap, (-down, -right), (0, 1)) for gap, (right, down) in zip(own, steps, strict=True)]
-        )
-        holes = self.matcher.gaps(rows)
+        moved = (np.roll(gap, (-down, -right), (0, 1)) for gap, (right, down) in zip(own, steps.tolist(), strict=True))
+        beyond, holes = np.stack(list(moved)), self.matcher.gaps(rows)
         return beyond if holes is None else beyond | holes
 
     @property

@@ -134,20 +134,26 @@ class Interpreter:
             return None
         if (matcher := self.encoder.matcher) is None or not set(matcher.spaces) <= set(spaces):
             return None
-        rows = RowMatcher(self._serving, self.encoder, self._pictures)
+        rows = self._row_matcher
         if isinstance(part, ImagePart):
-            pictures = [framed(self.pixels(part), scale) for scale in SCALES]
-            unseen = [hidden(*each, layer, matcher.cells) for each in zip(pictures, SCALES, strict=True)]
-            others = self.encoder.encode(pictures[1:], layer, "query")
+            shown = [framed(self.pixels(part), scale) for scale in SCALES]
+            unseen = np.stack([hidden(*each, layer, matcher.cells) for each in zip(shown, SCALES, strict=True)])
+            others = self.encoder.encode(shown[1:], layer, "query") if len(shown) > 1 else {}
             vectors = {
-                name: np.concatenate([first, others[name]]) for name, first in self._picture_vectors(part).items()
+                name: np.concatenate([first, *([others[name]] if others else [])])
+                for name, first in self._picture_vectors(part).items()
             }
-            return CounterpartTerm(self._serving, rows, layer, vectors, part, SCALES, np.stack(unseen))
+            return CounterpartTerm(self._serving, rows, layer, vectors, part, SCALES, unseen)
         own = np.array([self.row(part)])
         if not len(rows.comparable(own)):
             return None
         gaps = rows.gaps(own) if layer == "aerial" else None
         return CounterpartTerm(self._serving, rows, layer, rows.vectors(own), part, hidden=gaps)
+
+    @cached_property
+    def _row_matcher(self) -> RowMatcher:
+        """One for all queries: it remembers where pictures hold no data."""
+        return RowMatcher(self._serving, self.encoder, self._pictures)
 
     def _layer_of(self, part: LikePart) -> Layer:
         layer: Layer = self._serving.rows.column("layer")[self.row(part)].as_py()

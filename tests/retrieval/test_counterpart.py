@@ -221,8 +221,11 @@ def test_where_the_other_layer_is_missing_a_score_is_the_plain_cosine(aerial_onl
 
 
 def counterpart(searcher: Searcher, query: Query) -> CounterpartTerm | None:
+    def read(data: bytes, where: str, layer: Layer) -> Pixels:
+        return read_rgb(data, where, layer=layer)
+
     terms = Interpreter(
-        searcher._serving, lambda: searcher.encoder, lambda: Naming(searcher._serving, {}), read_rgb, lambda _: {}
+        searcher._serving, lambda: searcher.encoder, lambda: Naming(searcher._serving, {}), read, lambda _: {}
     ).terms(query)
     return next((term for term in terms if isinstance(term, CounterpartTerm)), None)
 
