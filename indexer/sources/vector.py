@@ -89,13 +89,24 @@ class VectorTiles:
     def plan(self) -> Iterator[TileRef]:
         """Tiles that hold something to draw and whose centre lies within the options' box, in grid order.
 
-        Raises UsageError when they are too many to be meant.
+        Raises UsageError when they are too many to be meant, and when no feature of the box is one that maps draw.
         """
         within = self._options.within
-        shown = [f for f in self.named() if drawable(f, self._style, self.zoom)]
+        there = list(self.named())
+        shown = [f for f in there if drawable(f, self._style, self.zoom)]
+        if there and not shown:
+            raise UsageError(f"{self.uri}: {self._why_none_is_drawn(there)}")
         for tile in covered_tiles(shown, self.zoom, within or WORLD, self.uri):
             if within is None or within.holds(*tile.center):
                 yield TileRef(id=f"{self._prefix}/{tile}", tile=tile, stamp=self._stamp)
+
+    def _why_none_is_drawn(self, features: Sequence[Feature]) -> str:
+        if any(drawable(feature, self._style, MAX_ZOOM) for feature in features):
+            return f"none of its {len(features)} features is drawn at zoom {self.zoom} yet; take a larger --zoom"
+        return (
+            f"none of its {len(features)} features bears a tag that maps draw (building, highway, natural, landuse, "
+            '...); say in its properties what they are, such as "building": "yes"'
+        )
 
     def read(self, ref: TileRef) -> TileImage:
         """Draw one tile; its tags and caption come from the same features. Thread-safe."""

@@ -55,6 +55,19 @@ def test_more_tiles_than_anybody_means_are_refused() -> None:
         list(source.plan())
 
 
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"OBJECTID": "1"}, r'none of its 1 features bears a tag that maps draw \(building, .*"building": "yes"'),
+        ({"building": "yes"}, "none of its 1 features is drawn at zoom 3 yet; take a larger --zoom"),
+    ],
+)
+def test_why_nothing_is_drawn_is_said(tags: dict[str, str], reason: str) -> None:
+    footprints = FeatureStore([Feature("1", shapely.box(7.0, 47.0, 7.001, 47.001), tags)])
+    with pytest.raises(UsageError, match=rf"footprints\.geojson: {reason}"):
+        list(VectorTiles("footprints.geojson", footprints, SourceOptions(zoom=3)).plan())
+
+
 def test_an_area_as_far_as_the_antimeridian_has_its_last_column() -> None:
     tiles = covered_tiles([Feature("east", shapely.box(179.0, 10.0, 180.0, 11.0))], 10)
     assert {tile.x for tile in tiles} == {1021, 1022, 1023}
