@@ -167,7 +167,7 @@ def covered_tiles(features: Sequence[Feature], zoom: int, within: Bounds = WORLD
             if tiles is None or len(found) > MOST_TILES:
                 raise UsageError(
                     f"{where}: covers more than {MOST_TILES:,} tiles at zoom {zoom}; take a smaller box (--within) or "
-                    "zoom (--zoom)"
+                    "a lower zoom (--zoom)"
                 )
     return sorted(found, key=lambda tile: (tile.y, tile.x))
 
