@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,16 @@ if TYPE_CHECKING:
     from indexer.doctor import Finding
 
 
-def remove(folder: str | Path, names: Sequence[str]) -> int:
-    """Take rows out of an index: all that came from a source, or single rows by id; how many there were.
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """How many rows went, and where a source went: sources that stay -> how many pictures they left out as copies."""
+
+    rows: int
+    copies: Mapping[str, int]
+
+
+def remove(folder: str | Path, names: Sequence[str]) -> Removal:
+    """Take rows out of an index: all that came from a source, or single rows by id.
 
     Raises UsageError when a name is neither.
     """
@@ -31,8 +41,18 @@ def remove(folder: str | Path, names: Sequence[str]) -> int:
         if unknown := [name for name in ids if name not in known]:
             named = ", ".join(sorted(sources))
             raise UsageError(f"{folder}: {unknown[0]} is neither a source nor a row of it; its sources: {named}")
-    removed = delete_rows(folder, ids, LanceStore, derive_serving) if ids else 0
-    return removed + sum(delete_source(folder, name, LanceStore, derive_serving) for name in names if name in sources)
+    gone = [name for name in names if name in sources]
+    rows = delete_rows(folder, ids, LanceStore, derive_serving) if ids else 0
+    rows += sum(delete_source(folder, name, LanceStore, derive_serving) for name in gone)
+    return Removal(rows, _copies(folder) if gone else {})
+
+
+def _copies(folder: Path) -> dict[str, int]:
+    """Which was the other of a copy is not recorded, so that all sources count that left out some."""
+    left_out: Counter[str] = Counter()
+    for record in read_manifest(folder).sources:
+        left_out[record.uri] += record.skipped.get("duplicate", 0)
+    return {uri: count for uri, count in left_out.items() if count}
 
 
 def doctor(folder: str | Path, *, repair: bool = False) -> list[Finding]:

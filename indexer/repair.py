@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
+from geoanchor.errors import BadInput
 from geoanchor.feature import Feature
 
 logger = logging.getLogger(__name__)
@@ -17,16 +19,25 @@ logger = logging.getLogger(__name__)
 def repaired(features: Iterable[Feature], where: str) -> list[Feature]:
     """Features with valid, two-dimensional geometries in degrees, in their order.
 
-    Invalid areas are made valid; empty geometries and coordinates outside the world are left out, and their number is
-    logged together with `where`.
+    Invalid areas are made valid; empty geometries, coordinates that are no numbers and those outside the world are left
+    out, and their number is logged together with `where`.
+
+    Raises BadInput when nothing is left because all coordinates lie outside the world.
     """
     found = list(features)
     raw = np.array([feature.geometry for feature in found], dtype=object)
-    geometries = shapely.force_2d(raw)
-    usable = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
-    west, south, east, north = shapely.bounds(geometries).T
     with np.errstate(invalid="ignore"):
-        usable &= (west >= -180.0) & (east <= 180.0) & (south >= -90.0) & (north <= 90.0)
+        geometries = shapely.force_2d(raw)
+        bounds = shapely.bounds(geometries)
+        finite = _finite(geometries)
+        usable = finite & _in_world(bounds)
+    if not usable.any() and finite.any():
+        west, south = bounds[np.flatnonzero(finite)[0], :2]
+        raise BadInput(
+            where,
+            f"its coordinates are no degrees (the first are {west:.10g}, {south:.10g}); reproject it to EPSG:4326, or "
+            'give a GeoJSON its "crs" member',
+        )
     broken = np.flatnonzero(usable & ~shapely.is_valid(geometries))
     geometries[broken] = shapely.make_valid(geometries[broken])
     if not usable.all():
@@ -38,3 +49,17 @@ def repaired(features: Iterable[Feature], where: str) -> list[Feature]:
         for i, feature in enumerate(found)
         if usable[i]
     ]
+
+
+def _finite(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which have coordinates, and only such that are numbers."""
+    finite: NDArray[np.bool_] = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
+    coordinates, owner = shapely.get_coordinates(geometries, return_index=True)
+    finite[owner[~np.isfinite(coordinates).all(axis=1)]] = False
+    return finite
+
+
+def _in_world(bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    west, south, east, north = bounds.T
+    inside: NDArray[np.bool_] = (west >= -180.0) & (east <= 180.0) & (south >= -90.0) & (north <= 90.0)
+    return inside

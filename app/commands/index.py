@@ -78,6 +78,7 @@ def index(
     Only what is new or changed is embedded. An interrupted build goes on where it was when it is run again. A file that
     cannot be used is set aside with its reason and the build goes on.
     """
+    from geoanchor.count import counted
     from geoanchor.errors import GeoAnchorError, UsageError
 
     settings = settings_of(config, offline=offline, threads=threads, batch_size=batch_size)
@@ -86,7 +87,12 @@ def index(
     from app import upkeep, wiring
 
     if remove:
-        say(f"{into}: removed {upkeep.remove(into, remove)} rows")
+        removal = upkeep.remove(into, remove)
+        say(f"{into}: removed {removal.rows} rows")
+        for uri, count in removal.copies.items():
+            if uri not in (sources or ()):
+                copies = counted(count, "picture", "pictures")
+                say(f"{uri} left out {copies} as copies; index it again to have those whose other is gone now")
     if not sources:
         return
     with progress_as(progress, "indexing") as advance:

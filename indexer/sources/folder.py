@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from geoanchor.count import counted
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Layer, TileImage, filling
 from geoanchor.picture import Picture, decode, measure
@@ -20,6 +21,7 @@ from indexer.sources.scenereader import decode_raster
 from indexer.sources.sidecar import read_sidecars, sidecars
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2")
+_VECTORS = (".geojson", ".geojsonl", ".osm", ".osm.pbf", ".osm.gz", ".osm.bz2", ".geoparquet")
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif")
 
 
@@ -151,7 +153,8 @@ def open_folder(uri: str, options: SourceOptions) -> TileSource:
     """A folder of pictures, searched to any depth; its georeferenced rasters are one mosaic.
 
     Files named .tif, .vrt or .jp2 that say where they lie are cut into tiles of the grid; when a zoom is asked for, so
-    are JPEG, PNG, ... with a sidecar. Everything else is a picture as a whole.
+    are JPEG, PNG, ... with a sidecar. Everything else is a picture as a whole. Vector files are one ref, whose reading
+    says how to index them.
 
     Raises UsageError for bands that make no colour, BadInput when it cannot be listed or holds no picture.
     """
@@ -161,11 +164,12 @@ def open_folder(uri: str, options: SourceOptions) -> TileSource:
     name = source_name(root)
     rasters = [file for file in files.entries if _is_raster(file, files, options)]
     scenes, broken = _open_scenes(root, rasters, files.entries, options)
+    pictures = [*_pictures(files, uri), *_passed_over(files)]
     if not scenes:
-        return Pictures(uri, name, files, _pictures(files, uri), options)
+        return Pictures(uri, name, files, pictures, options)
     members = {*scenes, *broken}
     # A placed JPEG's neighbour whose .aux.xml only keeps statistics is still a picture.
-    whole = [file for file in _pictures(files, uri) if file not in members]
+    whole = [file for file in pictures if file not in members]
     mosaic = RasterTiles(uri, name, scenes, broken, options)
     return Mixed(mosaic, Pictures(uri, name, files, whole, options)) if whole else mosaic
 
@@ -235,6 +239,19 @@ def _pictures(files: Container, uri: str) -> list[str]:
         files.close()
         raise BadInput(uri, f"holds no pictures; those end in {', '.join((*_PICTURES, *RASTERS))}")
     return names
+
+
+def _passed_over(files: Folder) -> list[str]:
+    """An entry that stands for the vector files of a folder, so that a build reports them; [] where it has none."""
+    vectors = [name for name in files.entries if name.lower().endswith(_VECTORS)]
+    if not vectors:
+        return []
+    name = f"({counted(len(vectors), 'vector file', 'vector files')})"
+    first = plain_name(str(files.root / vectors[0]))
+    files.entries[name] = Entry(
+        name, broken=f"passed over, since of a folder only pictures are read; index each by its own name, like {first}"
+    )
+    return [name]
 
 
 def _suffix(name: str) -> str:

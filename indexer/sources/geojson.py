@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyproj
 import shapely
 from pyproj.exceptions import CRSError
@@ -89,11 +90,18 @@ def _items(document: Any, path: Path) -> list[Any]:
 
 
 def _feature(item: Mapping[str, Any], number: int, to_degrees: pyproj.Transformer | None) -> Feature:
-    geometry: BaseGeometry = shapely.Point() if item["geometry"] is None else shapely.geometry.shape(item["geometry"])
+    # Files have NaN for coordinates; such a geometry is counted later, with all that cannot be used.
+    with np.errstate(invalid="ignore"):
+        geometry = _shape(item["geometry"])
     if to_degrees is not None:
         geometry = shapely.transform(geometry, lambda xy: _degrees(to_degrees, xy))
     properties = item.get("properties") or {}
     return Feature(_id(item, properties, number), geometry, plain_tags(properties))
+
+
+def _shape(geometry: Any) -> BaseGeometry:
+    shape: BaseGeometry = shapely.Point() if geometry is None else shapely.geometry.shape(geometry)
+    return shape
 
 
 def _degrees(transformer: pyproj.Transformer, xy: Any) -> Any:

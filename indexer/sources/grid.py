@@ -19,6 +19,8 @@ from indexer.sources.registry import SourceOptions
 
 MAX_TILE_BYTES = 64 * 2**20
 """A tile with more, packed or unpacked, is refused."""
+MOST_TILES = 10_000_000
+"""A source that would list more is refused: nobody means to index that many at once."""
 
 
 class TileStore(Protocol):

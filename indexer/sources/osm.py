@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.feature import Feature
 from geoanchor.tiling import Bounds
+from indexer.cartography import classify
 from indexer.coast import sea_of
 from indexer.featurestore import FeatureStore
 from indexer.repair import repaired
@@ -106,22 +107,37 @@ def _is_osm(path: Path) -> bool:
 def _read_osm(path: Path) -> Iterator[Feature]:
     """Tagged nodes, open ways, areas of closed ways and of multipolygons, and the sea that coastlines bound."""
     coast: list[BaseGeometry] = []
+    drawn: list[BaseGeometry] = []
     try:
         processor = osmium.FileProcessor(str(path)).with_areas().with_filter(osmium.filter.EmptyTagFilter())
         for item in processor:
             feature = _feature(item)
             if feature is None:
                 continue
-            if feature.tags.get("natural") == "coastline":
+            if feature.tags.get("natural") == "coastline" and not feature.geometry.is_empty:
                 coast.append(feature.geometry)
+            elif _is_drawn_way(feature):
+                drawn.append(feature.geometry)
             yield feature
         box = processor.header.box()
     except RuntimeError as error:
         raise BadInput(str(path), f"is no readable OpenStreetMap file ({error})") from error
-    if coast and box.valid():
-        frame = Bounds(box.bottom_left.lon, box.bottom_left.lat, box.top_right.lon, box.top_right.lat)
-        for i, sea in enumerate(sea_of(coast, frame)):
+    if coast:
+        for i, sea in enumerate(sea_of(coast, _frame(box, drawn or coast))):
             yield Feature(f"sea/{i}", sea, {"natural": "water", "water": "sea"})
+
+
+def _frame(box: osmium.osm.Box, ways: Sequence[BaseGeometry]) -> Bounds:
+    """What the file covers: the box of its header, or of these ways where its header has none."""
+    if box.valid():
+        return Bounds(box.bottom_left.lon, box.bottom_left.lat, box.top_right.lon, box.top_right.lat)
+    return Bounds(*shapely.total_bounds(ways).tolist())
+
+
+def _is_drawn_way(feature: Feature) -> bool:
+    """Whether it tells how far a file reaches: stray nodes, ferry lines, borders and relations lead far beyond it."""
+    is_way = feature.id.startswith("way/") and not feature.geometry.is_empty
+    return is_way and classify(feature.tags, int(shapely.get_dimensions(feature.geometry))) is not None
 
 
 def _feature(item: osmium.osm.OSMObject) -> Feature | None:

@@ -111,7 +111,7 @@ class DrawnTiles(VectorTiles):
         if within is not None and not boxes_meet(tile.bounds, within):
             return []
         try:
-            found = covered_tiles(self.features.features(tile.bounds), self.zoom)
+            found = covered_tiles(self.features.features(tile.bounds), self.zoom, within or tile.bounds, self.uri)
         except BadInput:
             # Named once in the plan, so that reading it reports what is wrong.
             steps = self.zoom - tile.z

@@ -20,7 +20,7 @@ from geoanchor.image import Layer
 from geoanchor.picture import decode
 from geoanchor.protocols import TileSource
 from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile, tile_at, tiles_in
-from indexer.sources.grid import GridTiles, pick_zoom, plain_text, without_secrets
+from indexer.sources.grid import MOST_TILES, GridTiles, pick_zoom, plain_text, without_secrets
 from indexer.sources.identity import file_stamp, source_name
 from indexer.sources.registry import SourceOptions
 from indexer.sources.vectortile import open_vector_tiles
@@ -29,7 +29,6 @@ from indexer.sources.web import Web
 _WMTS = {"{TileMatrix}": "{z}", "{TileCol}": "{x}", "{TileRow}": "{y}"}
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ADDRESS = {"z": r"\d+", "x": r"\d+", "y": r"\d+", "-y": r"\d+", "q": "[0-3]+"}
-_MOST_TILES = 10_000_000
 _AERIAL = (
     "imagery",
     "satellite",
@@ -178,7 +177,7 @@ class TileService:
     def tiles(self, zoom: int) -> Iterator[Tile]:
         """Addresses that meet the box. Raises UsageError when they are too many to be meant."""
         count = _count(self._box, zoom)
-        if count > _MOST_TILES:
+        if count > MOST_TILES:
             where = without_secrets(self._template)
             raise UsageError(f"{where}: {count:,} tiles at zoom {zoom}; take a smaller box (--within) or zoom (--zoom)")
         return tiles_in(self._box, zoom)

@@ -247,6 +247,24 @@ def test_build_search_remove_and_back(run: Run, painted_folder: Path, tmp_path: 
     assert err.count("\n") == 1
 
 
+def test_a_removal_names_who_left_out_copies_of_what_went(run: Run, tmp_path: Path) -> None:
+    wood = '{"type": "Polygon", "coordinates": [[[7.40, 43.70], [7.41, 43.70], [7.41, 43.71], [7.40, 43.70]]]}'
+    town = f'{{"type": "Feature", "properties": {{"landuse": "forest"}}, "geometry": {wood}}}'
+    first, edited, into = tmp_path / "town.geojson", tmp_path / "edited.geojson", tmp_path / "i"
+    for path in (first, edited):
+        path.write_text(town)
+        code, out, _ = run("index", path, "--into", into, "--model", "toy", "--zoom", 14, "--format", "json")
+    count = json.loads(out)["skipped"]["duplicate"]
+    assert count > 1
+    code, _, err = run("index", "--into", into, "--remove", first)
+    assert code == 0
+    assert f"{edited} left out {count} pictures as copies; index it again to have those whose other is gone now" in err
+    code, out, _ = run("index", edited, "--into", into, "--zoom", 14, "--format", "json")
+    assert (code, json.loads(out)["added"]) == (0, count)
+    code, _, err = run("index", "--into", into, "--remove", json.loads(out)["sources"][0]["uri"])
+    assert "left out" not in err
+
+
 def test_a_bad_file_is_set_aside(run: Run, painted_folder: Path, tmp_path: Path) -> None:
     import shutil
 

@@ -162,9 +162,9 @@ def test_rows_and_sources_are_removed(own_index: Path) -> None:
     first = index.search("red", layer="map", k=1)[0].id
     with pytest.raises(UsageError, match="neither a source nor a row"):
         upkeep.remove(own_index, [first, "nonsense"])
-    assert upkeep.remove(own_index, [first]) == 1
+    assert upkeep.remove(own_index, [first]).rows == 1
     assert first not in [hit.id for hit in geoanchor.open(own_index).search("red", k=100)]
-    assert upkeep.remove(own_index, [index.manifest.sources[0].uri]) == 31
+    assert upkeep.remove(own_index, [index.manifest.sources[0].uri]).rows == 31
     assert geoanchor.open(own_index).manifest.rows == 0
 
 

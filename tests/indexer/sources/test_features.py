@@ -104,6 +104,25 @@ def test_broken_features_are_left_out_and_counted(tmp_path: Path, caplog: pytest
     assert "3 of 6 features have no usable geometry" in caplog.text
 
 
+@pytest.mark.filterwarnings("error")
+def test_coordinates_that_are_no_numbers_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nan = float("nan")
+    items = [
+        _house(), _item({"type": "Point", "coordinates": [nan, nan]}),
+        _item({"type": "LineString", "coordinates": [[16, 48], [float("inf"), 48]]}),
+        _item({"type": "Polygon", "coordinates": [[[16, 48], [16.1, 48], [nan, 48.1], [16, 48]]]}),
+    ]  # fmt: skip
+    (feature,) = read_features(_write(tmp_path / "a.geojson", _collection(*items)))
+    assert feature.geometry.equals(HOUSE)
+    assert "3 of 4 features have no usable geometry" in caplog.text
+
+
+def test_metres_are_told_from_degrees(tmp_path: Path) -> None:
+    utm = [_item({"type": "Point", "coordinates": [602000.5, 5340000]}), _item(None)]
+    with pytest.raises(BadInput, match=r"no degrees \(the first are 602000.5, 5340000\); reproject it to EPSG:4326"):
+        read_features(_write(tmp_path / "a.geojson", _collection(*utm)))
+
+
 def test_a_broken_line_among_good_ones_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     good = json.dumps(_house())
     assert len(read_features(_write(tmp_path / "a.geojsonl", f"{good}\n{good[:40]}\n{good}\n"))) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -321,6 +322,18 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     for opener, name in ((open_file, "a.jpg"), (open_tar, "a.tar")):
         with pytest.raises(UsageError, match="no such file"):
             opener(str(tmp_path / name), SourceOptions())
+
+
+def test_vector_files_beside_pictures_are_reported(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    (tmp_path / "a.geojson").write_text("{}")
+    (tmp_path / "b.osm.pbf").write_bytes(b"")
+    results = read_all(open_folder(str(tmp_path), SourceOptions()))
+    assert list(results) == ["a.png", "(2 vector files)"]
+    assert re.search(r"passed over.*index each by its own name, like .*/a\.geojson", str(results["(2 vector files)"]))
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(BadInput, match="holds no pictures"):
+        open_folder(str(tmp_path), SourceOptions())
 
 
 def test_a_hidden_file_is_refused_by_its_name(tmp_path: Path) -> None:

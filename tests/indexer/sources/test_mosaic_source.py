@@ -75,6 +75,16 @@ def test_all_scenes_of_a_mosaic_are_stretched_alike(tmp_path: Path) -> None:
         assert (image.pixels[inside & (cols > 252) & (cols < 498)] == 255).all()
 
 
+def test_vector_files_beside_a_mosaic_are_reported(tmp_path: Path) -> None:
+    write(tmp_path / "m" / "a.tif", ramp())
+    (tmp_path / "m" / "town.geojson").write_text("{}")
+    source = open_folder(str(tmp_path / "m"), SourceOptions())
+    *tiles, last = source.plan()
+    assert all(ref.tile for ref in tiles)
+    with pytest.raises(BadInput, match=r"\(1 vector file\): passed over.*/town\.geojson"):
+        source.read(last)
+
+
 def test_broken_members_are_counted_and_the_mosaic_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "m"
     write(folder / "good.tif", ramp())

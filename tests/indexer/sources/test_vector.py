@@ -17,6 +17,7 @@ from indexer.render import STYLES, render_map
 from indexer.sources.registry import SourceOptions
 from indexer.sources.vector import VectorTiles, covered_tiles, source_name
 
+EARTH = Feature("earth", shapely.box(-170, -80, 170, 80), {"landuse": "forest"})
 LAKE = Feature("lake", shapely.Point(7.42, 43.73).buffer(0.004), {"natural": "water"})
 ROAD = Feature("road", shapely.LineString([(7.40, 43.70), (7.41, 43.74), (7.45, 43.735)]), {"highway": "primary"})
 BORDER = Feature("border", shapely.box(0, 40, 20, 50), {"boundary": "administrative"})
@@ -38,6 +39,38 @@ def test_covered_tiles_are_those_the_geometry_meets(feature: Feature) -> None:
     # Beyond the plain scan only tiles that the geometry touches at an edge may appear.
     assert all(feature.geometry.distance(shapely.box(*t.bounds)) == 0 for t in set(found) - expected)
     assert found == sorted(found, key=lambda t: (t.y, t.x))
+
+
+def test_of_a_huge_area_only_what_is_asked_for_is_walked() -> None:
+    within = Bounds(7.0, 47.0, 7.006, 47.004)
+    options = SourceOptions(zoom=18, within=within)
+    tiles = [ref.tile for ref in VectorTiles("earth.geojson", FeatureStore([EARTH]), options).plan()]
+    assert set(tiles) == {tile for tile in tiles_in(within, 18) if within.holds(*tile.center)}
+    assert len(covered_tiles([EARTH], 18, within)) < 60
+
+
+def test_more_tiles_than_anybody_means_are_refused() -> None:
+    source = VectorTiles("earth.geojson", FeatureStore([EARTH]), SourceOptions(zoom=18))
+    with pytest.raises(UsageError, match=r"earth\.geojson: covers more than 10,000,000 tiles at zoom 18; .*--within"):
+        list(source.plan())
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"OBJECTID": "1"}, r'none of its 1 features bears a tag that maps draw \(building, .*"building": "yes"'),
+        ({"building": "yes"}, "none of its 1 features is drawn at zoom 3 yet; take a larger --zoom"),
+    ],
+)
+def test_why_nothing_is_drawn_is_said(tags: dict[str, str], reason: str) -> None:
+    footprints = FeatureStore([Feature("1", shapely.box(7.0, 47.0, 7.001, 47.001), tags)])
+    with pytest.raises(UsageError, match=rf"footprints\.geojson: {reason}"):
+        list(VectorTiles("footprints.geojson", footprints, SourceOptions(zoom=3)).plan())
+
+
+def test_an_area_as_far_as_the_antimeridian_has_its_last_column() -> None:
+    tiles = covered_tiles([Feature("east", shapely.box(179.0, 10.0, 180.0, 11.0))], 10)
+    assert {tile.x for tile in tiles} == {1021, 1022, 1023}
 
 
 def test_plan_lists_what_is_drawn_and_nothing_that_is_not() -> None:
