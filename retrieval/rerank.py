@@ -89,7 +89,7 @@ class MismatchReranker:
         nodata = self._details(ids, "nodata")
         found, said = differences(judged), informative(judged.shares)
         metres = offsets_m(judged.offset, sides_m(self._serving, rows))
-        for i, mismatch in enumerate(mismatch_of(judged).tolist()):
+        for i, mismatch in enumerate(mismatch_of(judged, gap).tolist()):
             told = diagnose(
                 found, i, mismatch=mismatch, informative=bool(said[i]), moved_m=None,
                 nodata=(nodata.get(ids[i], 0.0), 0.0), gap=float(gap[i]),

@@ -113,8 +113,9 @@ def _judged(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int, 
     """Every pair judged where the region's registration lets one expect its map."""
 
     def judged_chunk(at: RowIds) -> tuple[Vectors, NDArray[np.bool_], Vectors]:
-        judged = matcher.judge(survey.pairs.take(at), max_offset, survey.expected(at))
-        return mismatch_of(judged), informative(judged.shares), judged.offset
+        pairs = survey.pairs.take(at)
+        judged = matcher.judge(pairs, max_offset, survey.expected(at))
+        return mismatch_of(judged, matcher.gap_shares(pairs.aerials)), informative(judged.shares), judged.offset
 
     count = len(survey.pairs)
     kept: list[tuple[Vectors, NDArray[np.bool_], Vectors]] = []
@@ -153,9 +154,12 @@ def _with_strays(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: 
     return replace(survey, mismatch=mismatch, moved=moved)
 
 
-def mismatch_of(judged: Judgement) -> Vectors:
-    """1 minus the probability (n,); where the map says nothing, what the picture shows all the same."""
-    mismatch = 1 - judged.probability
+def mismatch_of(judged: Judgement, gap: NDArray[np.float64]) -> Vectors:
+    """1 minus the probability (n,); where the map says nothing, what the picture shows all the same.
+
+    gap: (n,) share of the pictures that holds no data: of half a picture half as much is known.
+    """
+    mismatch = np.asarray((1 - judged.probability) * (1 - gap), np.float32)
     quiet = np.flatnonzero(~informative(judged.shares))
     if len(quiet):
         mismatch[quiet] = unmapped_mismatch(differences(judged_at(judged, quiet)))
