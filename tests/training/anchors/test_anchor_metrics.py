@@ -11,10 +11,12 @@ import shapely
 from drawn_ground import FRAME, QUARTERS, box, grid_roads, ground, houses, terraces, turned
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_anchor_schema import anchor
 
 from training.anchors.ground import moved
 from training.anchors.metrics import measure
 from training.anchors.rules import Thresholds, calibrated, label
+from training.anchors.vectors import anchor_of, recalibrated
 
 
 def test_an_empty_tile_is_legal() -> None:
@@ -205,3 +207,16 @@ def test_calibration_leaves_a_spread_set_alone() -> None:
     base = measure(ground(houses()))
     tiles = [{**base, "built_share": n / 100, "building_order": n / 100, "open_share": n / 100} for n in range(100)]
     assert calibrated(tiles) == Thresholds()
+
+
+def test_calibration_labels_what_was_measured_and_leaves_what_a_model_saw() -> None:
+    base = measure(ground(houses()))
+    measured = [anchor_of({**base, "built_share": 0.16 + 0.001 * n}, str(n), "osm_fallback") for n in range(10)]
+    measured = [one.model_copy(update={"retries": 4}) for one in measured]
+    seen = anchor("seen").model_copy(update={"source": "qwen", "metrics": {"agreement": 9.0}, "retries": 1})
+    *labelled, same = recalibrated([*measured, seen])
+    assert same == seen
+    assert len({one.attributes.building_density for one in labelled}) == 5
+    kept = [(one.id, one.source, one.metrics, one.retries) for one in measured]
+    assert [(one.id, one.source, one.metrics, one.retries) for one in labelled] == kept
+    assert recalibrated([seen]) == [seen]
