@@ -347,6 +347,26 @@ def test_of_few_pictures_none_is_a_stranger_to_itself(
     assert {len(colours) for colours in asked} == {3}
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["x/a.png", "x/b.png", "y/a.png"], r"x/a\.png and y/a\.png would be written to one file"),
+        (["a.png", "b.png"], "three pictures or more, and there are 2"),
+    ],
+)
+def test_pictures_that_make_no_pairs_are_refused_before_any_is_written(
+    tmp_path: Path, names: list[str], said: str
+) -> None:
+    for layer in ("aerial", "map"):
+        for name in names:
+            path = tmp_path / "source" / layer / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((60, 60, 3), 99, np.uint8)).save(path)
+    with pytest.raises(UsageError, match=said):
+        pairs_of_pictures(tmp_path / "source", names, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_pairs_of_tiles_hold_every_edit_and_repeat_themselves(tmp_path: Path) -> None:
     city = City(3, "A")
     tiles = list(tiles_in(city.extent, 17))[240:243]
