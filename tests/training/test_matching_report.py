@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,14 @@ def test_bins_hold_the_share_that_changed() -> None:
 def test_one_label_alone_is_refused() -> None:
     with pytest.raises(UsageError, match="two pairs or more of each label"):
         report(giving([0.0] * 4), encoded([1, 1, 1, 0], places=2), 0)
+
+
+def test_equal_pairs_are_one_where_two_are_needed() -> None:
+    labels = [1, 1, 0, 0, 0]
+    pairs = encoded(labels, places=5)
+    twice = (pairs.pairs[0], pairs.pairs[0], *pairs.pairs[2:])
+    with pytest.raises(UsageError, match="equal pairs count as one"):
+        report(giving([0.9, 0.9, 0.1, 0.2, 0.3]), replace(pairs, pairs=twice), 0)
 
 
 def test_labels_are_counted_before_any_picture_is_read() -> None:
