@@ -136,6 +136,13 @@ def test_houses_along_all_edges_of_a_block() -> None:
     assert label(numbers).block_pattern == "perimeter_blocks"
 
 
+def test_a_block_with_a_hole_has_the_edges_of_both_rings_and_none_between() -> None:
+    around = shapely.LineString([(-20, -20), (20, -20), (20, 20), (-20, 20), (-20, -20)])
+    numbers = measure(ground([box(-90, 55, 10, 10)], [around]))
+    # Of 800 m along the frame and 160 m of road, the house fronts 30 m.
+    assert numbers["perimeter_fill"] == pytest.approx(30 / 960, abs=1e-3)
+
+
 boxes = st.lists(
     st.tuples(st.floats(-110, 110), st.floats(-110, 110), st.floats(4, 60), st.floats(4, 60), st.floats(0, 90)),
     max_size=12,
