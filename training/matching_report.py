@@ -32,7 +32,7 @@ def report(scorer: Scorer, encoded: EncodedPairs, seed: int) -> dict[str, Any]:
         pictures); auroc_imagery_swapped, the same with every aerial picture exchanged for another, 0.5 where maps alone
         give nothing away (None where there is but one picture); `kinds` and `changed`, see below.
     Raises:
-        UsageError: a label has fewer than two pairs.
+        UsageError: a label has fewer than two different pairs.
 
     The threshold is cross-fitted: each half of the pairs (drawn by hash of their names, within each label) is judged
     with the threshold of the best F1 on the other half; the mean of the two is told. `f1_mismatch` has a threshold of
@@ -61,10 +61,12 @@ def report(scorer: Scorer, encoded: EncodedPairs, seed: int) -> dict[str, Any]:
 
 
 def require_labels(pairs: Sequence[Pair]) -> None:
-    """Raise UsageError unless there are two pairs of each label."""
-    same = sum(pair.label for pair in pairs)
-    if min(same, len(pairs) - same) < 2:
-        raise UsageError("matching needs two pairs or more of each label, 1 (same) and 0 (changed or another place)")
+    """Raise UsageError unless there are two different pairs of each label."""
+    distinct = {(pair.label, pair.aerial, pair.map) for pair in pairs}
+    same = sum(label for label, _, _ in distinct)
+    if min(same, len(distinct) - same) < 2:
+        needed = "two pairs or more of each label, 1 (same) and 0 (changed or another place)"
+        raise UsageError(f"matching needs {needed}; equal pairs count as one")
 
 
 def imagery_swapped(scorer: Scorer, encoded: EncodedPairs, seed: int) -> float | None:

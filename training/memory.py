@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -36,9 +37,11 @@ class Memory(Generic[Answer]):
         """Write an answer down in one step."""
         file = self._file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        partial.write_text(answer.model_dump_json(), "utf-8")
-        partial.replace(file)
+        # Another process may be keeping the same answer.
+        with TemporaryDirectory(dir=file.parent) as own:
+            partial = Path(own) / file.name
+            partial.write_text(answer.model_dump_json(), "utf-8")
+            partial.replace(file)
 
     def _file(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from geoanchor.errors import UsageError
 from geoanchor.feature import FeatureSource
 from geoanchor.image import Pixels
 from geoanchor.tiling import Tile
@@ -43,21 +44,22 @@ def pairs_of_pictures(source: Path, names: Sequence[str], out: Path, seed: int =
         source: folder or tar with aerial/NAME and map/NAME, pictures of one size.
         names: three or more. out: where to write. seed: of every choice.
     Returns:
-        Path of pairs.csv. Raises BadInput for a picture that cannot be read, UsageError for too few names.
+        Path of pairs.csv. Raises BadInput for a picture that cannot be read, UsageError for too few names or two that
+        differ in folder or ending alone.
     """
-    pictures, writer = Pictures(source), _Writer(out)
+    pictures, writer, stems = Pictures(source), _Writer(out), _stems(names)
     rng = np.random.default_rng(seed)
     others, thirds = derangement(rng, len(names)), derangement(rng, len(names))
 
     def place(row: int) -> tuple[Pixels, Pixels]:
         return pictures.read(f"aerial/{names[row]}"), pictures.read(f"map/{names[row]}")
 
-    for row, name in enumerate(names):
-        stem, own, other = Path(name).stem, place(row), place(int(others[row]))
+    for row, stem in enumerate(stems):
+        own, other = place(row), place(int(others[row]))
         strangers = (int(thirds[row]), *_after(int(others[row]), len(names)))
         third = place(next(stranger for stranger in strangers if stranger not in (row, others[row])))
         writer.match(stem, *own)
-        writer.pair(f"aerial/{stem}.png", f"map/{Path(names[others[row]]).stem}.png", 0, "swap")
+        writer.pair(f"aerial/{stem}.png", f"map/{stems[others[row]]}.png", 0, "swap")
         for label, share in SHARES.items():
             box = patch(rng, share, own[1].shape[:2])
             _patched(writer, f"{stem}-patch{label}", stem, own[1], other[1], box, f"patch{label}")
@@ -139,6 +141,18 @@ class _Writer:
                     table.writeheader()
                     table.writerows(pair.model_dump() for pair in rows)
         return self.folder / "pairs.csv"
+
+
+def _stems(names: Sequence[str]) -> list[str]:
+    """What the files of each picture are named by."""
+    if len(names) < 3:
+        raise UsageError(f"pairs need three pictures or more, and there are {len(names)}; name more")
+    named: dict[str, str] = {}
+    for name in names:
+        if (stem := Path(name).stem) in named:
+            raise UsageError(f"{named[stem]} and {name} would be written to one file; rename one of the two")
+        named[stem] = name
+    return list(named)
 
 
 def _after(row: int, count: int) -> list[int]:

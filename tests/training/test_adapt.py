@@ -19,26 +19,30 @@ from app import adapting, cli, upkeep
 from geoanchor.errors import GeoAnchorError, IndexCorrupt, IndexLocked, UsageError
 from geoanchor.image import PAPER
 from geoanchor.manifest import OWN_MODEL, read_manifest
-from geoanchor.structure import CLASSES
+from geoanchor.structure import CLASS_OF, CLASSES, VOID
 from geoanchor.tiling import Bounds, tile_at
 from indexer.halfway import FILE_NAME as MARK
 from indexer.lock import writing
 from models.bundle import SHIPPED, StructureSpec, load_bundle
 from models.codes import CELLS
+from models.decoding import Decoder
 from models.palette import map_classes
 from models.structure import StructureNet
 from retrieval.heat import ancestors
 from retrieval.index.lance import LanceStore
 from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
+from training.adapt import adapt as adapting_module
 from training.adapt import learning
 from training.adapt.blocks import split_blocks
-from training.adapt.ground import read_ground
+from training.adapt.ground import OwnGround, read_ground
 from training.adapt.learning import Judged
 from training.adapt.record import FILE_NAME, FORMER_NAME, gain_of, read_adaptation
 from training.structure.base import Base
+from training.structure.batches import Batches, Ground
 from training.structure.export import decoder_arrays, export_parts
 from training.structure.fit import dense_loss
+from training.structure.recipe import StructureSchedule
 
 SHAPE = StructureSpec(widths=(8, 8, 12, 12, 16), pyramid=8, size_px=160)
 CITY = "city:60001/C"
@@ -218,6 +222,59 @@ def test_ground_that_nobody_mapped_is_not_learned_from(
     assert geoanchor.open(folder).changes(everything=True).answer.pairs == 21
     quick(0.6, 0.7)
     assert adapting.adapt(folder, folds=2, steps=5).pairs == 20
+
+
+def test_a_damaged_picture_costs_its_own_pair_alone(
+    folder: Path, quick: Callable[[float, float], list[set[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = min(row for row in rows_of(folder) if row.startswith("map/"))
+    fetch = LanceStore.fetch
+
+    def damaged(self: LanceStore, ids: Any, columns: Any) -> pa.Table:
+        table = fetch(self, ids, columns)
+        rows = [row | {"thumbnail": row["thumbnail"][:40]} if row["id"] == torn else row for row in table.to_pylist()]
+        return pa.Table.from_pylist(rows, table.schema) if "thumbnail" in columns else table
+
+    monkeypatch.setattr(LanceStore, "fetch", damaged)
+    quick(0.6, 0.7)
+    said: list[str] = []
+    assert adapting.adapt(folder, folds=2, steps=5, log=said.append).pairs == 19
+    assert any(line.startswith("1 more are left out") for line in said)
+
+
+def test_what_no_map_shows_is_not_learned_to_be_nothing(
+    folder: Path, quick: Callable[[float, float], list[set[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decoder sees rails in the western half, the maps of the town next to none; of buildings they show enough."""
+    believed = np.full((CELLS, CELLS, len(CLASSES)), -9.0, np.float32)
+    believed[:, : CELLS // 2, CLASS_OF["rail"]] = believed[:, CELLS // 2 :, CLASS_OF["building"]] = 0.0
+    monkeypatch.setattr(Decoder, "log_beliefs", lambda _, pictures: np.stack([believed] * len(pictures)))
+    quick(0.6, 0.7)
+    lessons: list[OwnGround] = []
+    constant = adapting_module.continued
+
+    def spied(base: Base, ground: OwnGround, *rest: Any) -> StructureNet:
+        lessons.append(ground)
+        return constant(base, ground, *rest)
+
+    monkeypatch.setattr(adapting_module, "continued", spied)
+    said: list[str] = []
+    adapting.adapt(folder, folds=2, steps=5, log=said.append)
+    assert any("next to nothing of rail;" in line for line in said)
+    assert len(lessons) == 3
+    for ground in lessons:
+        assert (ground.classes[:, :, :80] == VOID).all()
+        assert (ground.classes[:, :, 80:] != VOID).all()
+
+
+def test_what_is_void_is_known_to_nobody() -> None:
+    classes = np.zeros((1, 64, 64), np.uint8)
+    schedule = StructureSchedule(steps=1, batch=2, crop_px=32)
+    for value, known in ((VOID, 0.0), (CLASS_OF["rail"], 1.0)):
+        ground = Ground(np.zeros((1, 64, 64, 3), np.uint8), classes + np.uint8(value), 1.0)
+        shares = Batches([ground], schedule)(0).shares
+        assert shares.sum(dim=1).max() == known
+        assert shares[:, CLASS_OF["rail"]].max() == known
 
 
 def test_no_better_leaves_every_file_as_it_was(folder: Path, quick: Callable[[float, float], list[set[int]]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,14 @@ def test_bins_hold_the_share_that_changed() -> None:
 def test_one_label_alone_is_refused() -> None:
     with pytest.raises(UsageError, match="two pairs or more of each label"):
         report(giving([0.0] * 4), encoded([1, 1, 1, 0], places=2), 0)
+
+
+def test_equal_pairs_are_one_where_two_are_needed() -> None:
+    labels = [1, 1, 0, 0, 0]
+    pairs = encoded(labels, places=5)
+    twice = (pairs.pairs[0], pairs.pairs[0], *pairs.pairs[2:])
+    with pytest.raises(UsageError, match="equal pairs count as one"):
+        report(giving([0.9, 0.9, 0.1, 0.2, 0.3]), replace(pairs, pairs=twice), 0)
 
 
 def test_labels_are_counted_before_any_picture_is_read() -> None:
@@ -345,6 +354,26 @@ def test_of_few_pictures_none_is_a_stranger_to_itself(
         pairs_of_pictures(tmp_path / "source", [f"{n}.png" for n in range(count)], tmp_path / f"out{seed}", seed)
     assert len(asked) == 12 * 2 * count
     assert {len(colours) for colours in asked} == {3}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["x/a.png", "x/b.png", "y/a.png"], r"x/a\.png and y/a\.png would be written to one file"),
+        (["a.png", "b.png"], "three pictures or more, and there are 2"),
+    ],
+)
+def test_pictures_that_make_no_pairs_are_refused_before_any_is_written(
+    tmp_path: Path, names: list[str], said: str
+) -> None:
+    for layer in ("aerial", "map"):
+        for name in names:
+            path = tmp_path / "source" / layer / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((60, 60, 3), 99, np.uint8)).save(path)
+    with pytest.raises(UsageError, match=said):
+        pairs_of_pictures(tmp_path / "source", names, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_pairs_of_tiles_hold_every_edit_and_repeat_themselves(tmp_path: Path) -> None:

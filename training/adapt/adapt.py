@@ -2,8 +2,9 @@
 
 A map that is out of date must not be learned by heart, or nothing would seem to have changed. So the ground is cut into
 blocks and the blocks into folds; every aerial row gets its vectors from a decoder that learned from the other folds
-alone. Codebooks, projections and critic stay common, so that rows can be compared. Pictures that come later get theirs
-from one more decoder, which learned from all the ground.
+alone. What is missing in every fold none of them would gainsay: where the maps together show nothing of a class,
+nothing is learned of the places that seem to have it. Codebooks, projections and critic stay common, so that rows can
+be compared. Pictures that come later get theirs from one more decoder, which learned from all the ground.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from models.structure import StructureNet
 from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
 from training.adapt.blocks import Blocks, split_blocks
-from training.adapt.ground import pictures_of, read_ground
+from training.adapt.ground import OwnGround, pictures_of, read_ground
 from training.adapt.learning import AdaptOptions, Advance, Judged, beliefs, continued, judge
 from training.adapt.record import Adaptation, gain_of, write_former
+from training.adapt.unshown import unshown, without
 from training.runlog import Log
 from training.structure.base import Base
 from training.structure.export import decoder_arrays, export_parts
@@ -125,26 +127,39 @@ class _Adapting:
         """What the rows get, None where it is not better; and what there is to say of it."""
         start, ground, folds = time.perf_counter(), self.ground, self.blocks.folds
         log(f"{len(ground)} pairs in {len(self.blocks.fold)} blocks and {folds} folds, {self.steps} steps each")
+        if ground.lost:
+            log(f"{ground.lost} more are left out, since a picture of theirs is damaged or not kept")
         fold = self.blocks.of(ground.cells)
         pictures = list(ground.aerial)
-        before = judge(self.base, ground, self.base.decoder().log_beliefs(pictures), self.options.seed)
-        networks = [self._network(number, np.flatnonzero(fold != number), advance) for number in range(folds)]
+        believed = self.base.decoder().log_beliefs(pictures)
+        before = judge(self.base, ground, believed, self.options.seed)
+        lessons = self._lessons(believed, log)
+        networks = [self._network(n, lessons, np.flatnonzero(fold != n), advance) for n in range(folds)]
         decoders = [self.base.decoder(network) for network in networks]
         after = judge(self.base, ground, beliefs(decoders, fold, pictures), self.options.seed)
         adaptation = self._adaptation(before.auroc, after.auroc, after.error_over(before, self.options.seed))
         revision = None
         if adaptation.kept:
-            last = self._network(folds, np.arange(len(ground)), advance)
+            last = self._network(folds, lessons, np.arange(len(ground)), advance)
             revision = self._revision(decoders, last, after)
         adaptation = adaptation.model_copy(update={"seconds": round(time.perf_counter() - start, 1)})
         if revision is not None:
             adaptation.write(self.folder / OWN_MODEL)
         return revision, adaptation
 
-    def _network(self, number: int, rows: RowIds, advance: Advance) -> StructureNet:
+    def _lessons(self, log_beliefs: Vectors, log: Log) -> OwnGround:
+        """The ground but for the places of what its maps show nothing of."""
+        seen = log_beliefs.argmax(axis=-1)
+        names = unshown(self.ground, seen)
+        if names:
+            listed = ", ".join(name.replace("_", " ") for name in names)
+            log(f"the maps show next to nothing of {listed}; where the pictures seem to show it, nothing is learned")
+        return without(self.ground, seen, names)
+
+    def _network(self, number: int, lessons: OwnGround, rows: RowIds, advance: Advance) -> StructureNet:
         """The network of one fold, or the last one, of all pairs."""
         done, total, seed = number * self.steps, (self.blocks.folds + 1) * self.steps, 100 * self.options.seed + number
-        return continued(self.base, self.ground, rows, self.steps, seed, lambda step: advance(done + step, total))
+        return continued(self.base, lessons, rows, self.steps, seed, lambda step: advance(done + step, total))
 
     def _adaptation(self, before: dict[str, float], after: dict[str, float], error: float) -> Adaptation:
         return Adaptation(

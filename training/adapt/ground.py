@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import BadInput, UsageError
 from geoanchor.image import Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import RowIds, RowStore
@@ -28,13 +28,15 @@ class OwnGround:
 
     Attributes:
         pairs: rows in serving order. cells: (n,) uint64 H3 cells of the aerial rows.
-        aerial: (n, s, s, 3) uint8. classes: (n, s, s) class numbers of the maps.
+        aerial: (n, s, s, 3) uint8. classes: (n, s, s) class numbers of the maps, or `VOID`.
+        lost: how many pairs more there are, with a picture that is damaged or not kept.
     """
 
     pairs: Pairs
     cells: NDArray[np.uint64]
     aerial: Pixels
     classes: NDArray[np.uint8]
+    lost: int
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -56,6 +58,7 @@ def read_ground(serving: Serving, store: RowStore, side: int, seed: int) -> OwnG
     if len(pairs) > MOST:
         pairs = pairs.take(np.sort(np.random.default_rng(seed).choice(len(pairs), MOST, replace=False)))
     aerials, maps = (pictures_of(serving, store, rows) for rows in (pairs.aerials, pairs.maps))
+    lost = sum(one is None or other is None for one, other in zip(aerials, maps, strict=True))
     drawn = [None if picture is None else map_classes(picture) for picture in maps]
     both = [
         at for at, classes in enumerate(drawn) if aerials[at] is not None and classes is not None and np.ptp(classes)
@@ -69,16 +72,23 @@ def read_ground(serving: Serving, store: RowStore, side: int, seed: int) -> OwnG
     pictures = [picture for at in both if (picture := aerials[at]) is not None]
     numbers = [classes for at in both if (classes := drawn[at]) is not None]
     aerial = np.stack([resized(_cut(one, part), side) for one, part in zip(pictures, ours, strict=True)])
-    classes = np.stack([_resized(_cut(one, part), side) for one, part in zip(numbers, theirs, strict=True)])
-    return OwnGround(pairs, serving.places.cells[pairs.aerials], aerial, classes)
+    classes = np.stack([resized_classes(_cut(one, part), side) for one, part in zip(numbers, theirs, strict=True)])
+    return OwnGround(pairs, serving.places.cells[pairs.aerials], aerial, classes, lost)
 
 
 def pictures_of(serving: Serving, store: RowStore, rows: RowIds) -> Sequence[Pixels | None]:
-    """The kept pictures of some rows, None where there is none."""
+    """The kept pictures of some rows, None where there is none or a damaged one."""
     ids = serving.rows.column("id").take(rows).to_pylist()
     table = store.fetch(sorted(set(ids)), ["id", "thumbnail"])
     kept = dict(zip(table["id"].to_pylist(), table["thumbnail"].to_pylist(), strict=True))
-    return [read_rgb(kept[name], name) if kept.get(name) else None for name in ids]
+    return [_read(kept.get(name), name) for name in ids]
+
+
+def _read(kept: bytes | None, name: str) -> Pixels | None:
+    try:
+        return read_rgb(kept, name) if kept else None
+    except BadInput:
+        return None
 
 
 def _common(serving: Serving, rows: RowIds, partners: RowIds) -> NDArray[np.float64]:
@@ -102,5 +112,6 @@ def _cut(picture: Pixels, edges: NDArray[np.float64]) -> Pixels:
     return picture[top:bottom, left:right]
 
 
-def _resized(classes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def resized_classes(classes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A picture of numbers as a square (side, side), every one of them one that was there."""
     return np.asarray(Image.fromarray(classes).resize((side, side), Image.Resampling.NEAREST))

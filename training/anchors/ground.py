@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ MOTOR_ROADS = frozenset(
     | {f"{kind}_link" for kind in ("motorway", "trunk", "primary", "secondary", "tertiary")}
 )
 """Values of highway=* that count as roads; service ways, tracks and footways do not."""
+_LAYER = re.compile(r"-?\d{1,4}")
+"""What layer=* may be; anything else is a slip."""
 _ROAD_SITE_M = 4.0
 """Half the width given to a line with highway=construction."""
 
@@ -111,8 +114,8 @@ def _kind(tags: Mapping[str, str]) -> str:
 def _level(tags: Mapping[str, str]) -> int:
     if tags.get("bridge", "no") == "no":
         return 0
-    text = tags.get("layer", "1")
-    return max(1, int(text)) if text.lstrip("-").isdecimal() else 1
+    text = tags.get("layer", "")
+    return max(1, int(text)) if _LAYER.fullmatch(text) else 1
 
 
 def _projection(bounds: Bounds) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from training.anchors.ground import Geometries, Ground
 from training.anchors.network import Network
 from training.anchors.rules import SHAPES, SIZES
 
-METRICS_VERSION = "3"
+METRICS_VERSION = "4"
 
 _SIZE_M2 = (50.0, 150.0, 500.0, 2000.0)
 """Footprints at which small, medium, large and very_large begin."""
@@ -142,13 +142,15 @@ class _Measured:
     def _fill(self, edges: Geometries) -> float:
         """Mean share of the edges that has a building within 12 m, told by a point every 2 m or so."""
         every = max(_EVERY_M, _OF_SIDE * math.sqrt(self.area))
-        points, edge = shapely.get_coordinates(shapely.segmentize(edges, every), return_index=True)
-        step = np.flatnonzero(np.diff(edge) == 0)
+        rings, owner = shapely.get_parts(shapely.segmentize(edges, every), return_index=True)
+        points, ring = shapely.get_coordinates(rings, return_index=True)
+        step = np.flatnonzero(np.diff(ring) == 0)
+        edge = owner[ring[step]]
         middle = shapely.points((points[step] + points[step + 1]) / 2)
         length = np.linalg.norm(points[step + 1] - points[step], axis=1)
         fronted = np.zeros(len(step))
         fronted[self._tree.query(middle, predicate="dwithin", distance=_FRONT_M)[0]] = 1
-        shares = np.bincount(edge[step], fronted * length) / np.bincount(edge[step], length)
+        shares = np.bincount(edge, fronted * length) / np.bincount(edge, length)
         return float(shares.mean())
 
 

@@ -14,7 +14,8 @@ from training.anchors.schema import Anchor
 def read_anchors(path: Path) -> list[Anchor]:
     """Every anchor of a file. Raises UsageError naming the line that is none."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        with open(path, encoding="utf-8") as file:
+            lines = list(file)  # not splitlines, which splits inside of strings too
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot read anchors ({error})") from error
     found = []

@@ -44,6 +44,17 @@ def version_of(thresholds: Thresholds = DEFAULT) -> str:
 
 def recalibrated(anchors: Sequence[Anchor]) -> list[Anchor]:
     """The anchors of one data set labelled anew by thresholds of its own (`rules.calibrated`), from the numbers that
-    they keep; those without numbers, a model's, stay as they are."""
-    thresholds = calibrated([anchor.metrics for anchor in anchors if anchor.metrics])
-    return [anchor_of(a.metrics, a.id, a.source, thresholds) if a.metrics else a for a in anchors]
+    they keep; those that a model saw stay as they are."""
+    thresholds = calibrated([anchor.metrics for anchor in anchors if _measured(anchor)])
+    return [_relabelled(anchor, thresholds) if _measured(anchor) else anchor for anchor in anchors]
+
+
+def _measured(anchor: Anchor) -> bool:
+    """Whether it keeps the numbers that labels are made of; a model's tell only how far its two sides agree."""
+    return "buildings" in anchor.metrics
+
+
+def _relabelled(anchor: Anchor, thresholds: Thresholds) -> Anchor:
+    made = anchor_of(anchor.metrics, anchor.id, anchor.source, thresholds)
+    labels = {name: getattr(made, name) for name in ("attributes", "summary", "annotator_version")}
+    return anchor.model_copy(update=labels)

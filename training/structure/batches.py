@@ -24,7 +24,7 @@ _SCALES = 0.55, 1.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """Pictures to learn from: aerial (n, h, w, 3) uint8, classes (n, h, w) uint8, and how often to draw them."""
+    """Pictures to learn from: aerial (n, h, w, 3) uint8, classes (n, h, w) uint8 or `VOID`, and how often to draw."""
 
     aerial: Pixels
     classes: NDArray[np.uint8]
@@ -33,7 +33,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """pixels (n, 3, crop, crop), normalised; shares (n, 7, crop / 4, crop / 4), a cell beyond the picture all zero."""
+    """pixels (n, 3, crop, crop), normalised; shares (n, 7, crop / 4, crop / 4), what is void or beyond all zero."""
 
     pixels: Tensor
     shares: Tensor
@@ -69,8 +69,8 @@ class Batches:
         crop = self._schedule.crop_px
         grid = affine_grid(_frames(count, crop / aerial.shape[-1], generator), [count, 3, crop, crop], False)
         pixels = grid_sample(aerial, grid, padding_mode="reflection", align_corners=False)
-        # One more class, of number 0: what lies beyond the picture.
-        numbers = grid_sample(classes[:, None].float() + 1, grid, mode="nearest", align_corners=False)[:, 0]
+        # One more class, of number 0: what is void, since 255 + 1 is 0 in a byte, or lies beyond the picture.
+        numbers = grid_sample((classes[:, None] + 1).float(), grid, mode="nearest", align_corners=False)[:, 0]
         known = one_hot(numbers.long(), len(CLASSES) + 1).permute(0, 3, 1, 2)[:, 1:].float()
         return pixels, avg_pool2d(known, STRIDE)
 

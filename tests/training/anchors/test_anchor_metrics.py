@@ -11,10 +11,12 @@ import shapely
 from drawn_ground import FRAME, QUARTERS, box, grid_roads, ground, houses, terraces, turned
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_anchor_schema import anchor
 
 from training.anchors.ground import moved
 from training.anchors.metrics import measure
 from training.anchors.rules import Thresholds, calibrated, label
+from training.anchors.vectors import anchor_of, recalibrated
 
 
 def test_an_empty_tile_is_legal() -> None:
@@ -134,6 +136,13 @@ def test_houses_along_all_edges_of_a_block() -> None:
     assert label(numbers).block_pattern == "perimeter_blocks"
 
 
+def test_a_block_with_a_hole_has_the_edges_of_both_rings_and_none_between() -> None:
+    around = shapely.LineString([(-20, -20), (20, -20), (20, 20), (-20, 20), (-20, -20)])
+    numbers = measure(ground([box(-90, 55, 10, 10)], [around]))
+    # Of 800 m along the frame and 160 m of road, the house fronts 30 m.
+    assert numbers["perimeter_fill"] == pytest.approx(30 / 960, abs=1e-3)
+
+
 boxes = st.lists(
     st.tuples(st.floats(-110, 110), st.floats(-110, 110), st.floats(4, 60), st.floats(4, 60), st.floats(0, 90)),
     max_size=12,
@@ -205,3 +214,16 @@ def test_calibration_leaves_a_spread_set_alone() -> None:
     base = measure(ground(houses()))
     tiles = [{**base, "built_share": n / 100, "building_order": n / 100, "open_share": n / 100} for n in range(100)]
     assert calibrated(tiles) == Thresholds()
+
+
+def test_calibration_labels_what_was_measured_and_leaves_what_a_model_saw() -> None:
+    base = measure(ground(houses()))
+    measured = [anchor_of({**base, "built_share": 0.16 + 0.001 * n}, str(n), "osm_fallback") for n in range(10)]
+    measured = [one.model_copy(update={"retries": 4}) for one in measured]
+    seen = anchor("seen").model_copy(update={"source": "qwen", "metrics": {"agreement": 9.0}, "retries": 1})
+    *labelled, same = recalibrated([*measured, seen])
+    assert same == seen
+    assert len({one.attributes.building_density for one in labelled}) == 5
+    kept = [(one.id, one.source, one.metrics, one.retries) for one in measured]
+    assert [(one.id, one.source, one.metrics, one.retries) for one in labelled] == kept
+    assert recalibrated([seen]) == [seen]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+from test_anchor_schema import anchor
 
 from geoanchor.feature import Feature
 from geoanchor.structure import CLASS_OF
@@ -18,8 +19,9 @@ from indexer.render import render_map, render_structure
 from indexer.sources.osm import read_features
 from models.palette import map_classes
 from training.anchors.agreement import compare
-from training.anchors.ground import window
+from training.anchors.ground import ground_of, window
 from training.anchors.raster import annotate_raster, recovered, square
+from training.anchors.records import read_anchors, write_anchors
 from training.anchors.schema import Anchor
 from training.anchors.thinning import depths, thinned
 from training.anchors.vectors import annotate
@@ -75,6 +77,22 @@ def test_tags_that_count() -> None:
     across = shapely.LineString([(west, south), (east, north)])
     for kind, pattern in (("residential", "single_road"), ("footway", "none"), ("service", "none")):
         assert annotate([Feature("a", across, {"highway": kind})], tile).attributes.road_pattern == pattern
+
+
+@pytest.mark.parametrize(("layer", "level"), [("2", 2), ("-1", 1), ("--1", 1), ("1.5", 1), ("9" * 30, 1), (None, 1)])
+def test_a_bridge_lies_as_high_as_its_layer_says_where_that_is_a_number(layer: str | None, level: int) -> None:
+    tile = tile_at(11.0, 48.0, 17)
+    west, south, east, north = tile.bounds
+    tags = {"highway": "residential", "bridge": "yes"} | ({"layer": layer} if layer else {})
+    bridge = Feature("a", shapely.LineString([(west, south), (east, north)]), tags)
+    assert ground_of([bridge], tile.bounds).levels.tolist() == [level]
+
+
+def test_anchors_are_read_as_they_were_written(tmp_path: Path) -> None:
+    """A name may hold what Python, unlike JSON, takes for the end of a line."""
+    made = [anchor(name) for name in ("a\u2028b", "a\x85b", "a\nb")]
+    write_anchors(made, tmp_path / "anchors.jsonl")
+    assert read_anchors(tmp_path / "anchors.jsonl") == made
 
 
 def test_real_towns(shared_data: Path) -> None:

@@ -178,6 +178,23 @@ def test_georeferenced_pictures_are_told_by_the_vectors_below_them(tmp_path: Pat
         features_of(source)
 
 
+def test_two_may_keep_the_same_answer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (Memory(tmp_path, Answer) for _ in range(2))
+    write = Path.write_text
+
+    def interrupted(self: Path, *what: str) -> int:
+        monkeypatch.undo()
+        written = write(self, *what)
+        second.keep("key", Answer(text="a river"))
+        return written
+
+    monkeypatch.setattr(Path, "write_text", interrupted)
+    first.keep("key", Answer(text="a road"))
+    assert first.find("key") == Answer(text="a road")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["key.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["ke"]
+
+
 def test_a_memory_survives_torn_files_and_tells_inputs_apart(tmp_path: Path) -> None:
     memory = Memory(tmp_path, Answer)
     keys = {
