@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.gaps import Gaps
-from geoanchor.image import Layer, Pixels
-from geoanchor.picture import read_rgb
-from geoanchor.protocols import RowIds, RowVectors, Vectors
-from geoanchor.query import Hit, ImagePart, LikePart
+from geoanchor.image import Layer
+from geoanchor.protocols import Registrar, RowIds, RowVectors, Vectors
+from geoanchor.query import ImagePart, LikePart
 from geoanchor.structure import informative
-from retrieval.framing import framed, window
+from retrieval.alignment import told
 from retrieval.index.flat import top
-from retrieval.matching import Pictures, RowMatcher
+from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
 
 COARSE = "structure"
@@ -34,8 +32,6 @@ _USUAL = 64
 """Rows, evenly spread, whose likeness says what is usual for a query."""
 _JUDGED = 256
 """Hits judged at once: a judgement holds the classes of every cell."""
-_ALIGNED = 10
-"""Hits whose pictures are compared with the query's."""
 _RESCALED = 0.75
 """Standard deviations that another scale must gain: most pictures show as much ground as the rows do."""
 _RESCALED_ODDS = 0.2
@@ -94,7 +90,7 @@ class CounterpartTerm:
             found = self._likeness(rows[there])
             columns = (there, found.raw, found.offsets, found.scale)
             for at, score, offset, scale in zip(*(column.tolist() for column in columns), strict=True):
-                reasons[at] = {"structure": round(score, 4)} | _shift(offset)
+                reasons[at] = {"structure": round(score, 4)} | told(offset)
                 if self.scales[scale] != 1:
                     reasons[at]["scale"] = round(self.scales[scale], 2)
         return reasons
@@ -116,37 +112,10 @@ class CounterpartTerm:
             likely[some] = np.where(informative(judged.shares), same, np.nan)
         return likely
 
-    def aligned(self, hits: Sequence[Hit], pixels: Pixels, pictures: Pictures) -> tuple[Hit, ...]:
-        """The hits, the shifts of the first few of the other layer told anew from the pictures themselves, or left out
-        where those tell none.
-
-        Args:
-            pixels: (h, w, 3) uint8 of the query's picture. pictures: ids -> stored pictures by id.
-        """
-        registrar = self.matcher.matcher.registrar
-        near = [hit for hit in hits if "offset" in hit.why][:_ALIGNED] if registrar else []
-        stored = pictures([hit.id for hit in near]) if near else {}
-        seen = {name: read_rgb(data, name) for name, data in stored.items()}
-        near = [hit for hit in near if hit.id in seen]
-        if registrar is None or not near:
-            return tuple(hits)
-        ours, theirs, lies = zip(*(self._beside(hit, pixels, seen[hit.id]) for hit in near), strict=True)
-        maps, aerials = (ours, theirs) if self.layer == "map" else (theirs, ours)
-        sides = np.array([[min(hit.why.get("scale", 1.0), 1.0)] for hit in near])
-        offsets = np.array(lies) + sides * registrar.offsets(maps, aerials)
-        told = dict(zip((hit.id for hit in near), offsets.tolist(), strict=True))
-        return tuple(_lying(hit, told[hit.id]) if hit.id in told else hit for hit in hits)
-
-    def _beside(self, hit: Hit, pixels: Pixels, row: Pixels) -> tuple[Pixels, Pixels, tuple[float, float]]:
-        """The picture and that of a hit, both cut to the ground of the smaller, and how far off the map then is."""
-        scale = self.scales[int(np.argmin(np.abs(np.array(self.scales) - hit.why.get("scale", 1.0))))]
-        if scale >= 1:
-            return framed(pixels, scale), row, (0.0, 0.0)
-        # What a map shows in its middle, a map that lies too far east, lies further west in the picture.
-        sign = -1 if self.layer == "map" else 1
-        east, south = hit.why["offset"]
-        part, (right, down) = window(row, scale, sign * east, sign * south)
-        return pixels, part, (sign * right, sign * down)
+    @property
+    def registrar(self) -> Registrar | None:
+        """What tells shifts from pictures, where the model has it."""
+        return self.matcher.matcher.registrar
 
     @cached_property
     def _comparable(self) -> RowIds:
@@ -204,12 +173,3 @@ class CounterpartTerm:
     def _ours(self) -> Mapping[str, RowVectors]:
         """The picture's vectors that the matcher compares."""
         return {name: self.vectors[name] for name in self.matcher.matcher.spaces}
-
-
-def _lying(hit: Hit, offset: Sequence[float]) -> Hit:
-    why = {name: value for name, value in hit.why.items() if name != "offset"}
-    return hit.model_copy(update={"why": why | _shift(offset)})
-
-
-def _shift(offset: Sequence[float]) -> dict[str, Any]:
-    return {} if math.isnan(offset[0]) else {"offset": [round(part, 4) for part in offset]}

@@ -18,6 +18,7 @@ from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import Details, Encoder, Reranker, RowIds
 from geoanchor.query import Answer, Hit, ImagePart, LikePart, Query, row_fields
+from retrieval.alignment import aligned
 from retrieval.calibration import Calibration
 from retrieval.counterpart import CounterpartTerm
 from retrieval.interpreter import Interpreter, ReadPicture
@@ -150,10 +151,9 @@ class Searcher:
     def _aligned(self, terms: Sequence[Term], hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """Hits of the other layer, the best of them compared with the picture of the query pixel by pixel."""
         for term in terms:
-            if isinstance(term, CounterpartTerm) and isinstance(term.part, ImagePart):
-                return term.aligned(
-                    hits, self._interpreter.pixels(term.part), lambda ids: self._details(ids, "thumbnail")
-                )
+            if isinstance(term, CounterpartTerm) and isinstance(term.part, ImagePart) and term.registrar:
+                pixels = self._interpreter.pixels(term.part)
+                return aligned(hits, pixels, term.layer, term.registrar, lambda ids: self._details(ids, "thumbnail"))
         return hits
 
     def _filtered(self, query: Query) -> RowIds:
