@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,7 +14,6 @@ from shapely.geometry.base import BaseGeometry
 from geoanchor.errors import BadInput, UsageError
 from geoanchor.feature import Feature
 from geoanchor.tiling import Bounds
-from indexer.cartography import classify
 from indexer.coast import sea_of
 from indexer.featurestore import FeatureStore
 from indexer.repair import repaired
@@ -21,6 +21,8 @@ from indexer.sources.geojson import read_geojson
 from indexer.sources.geoparquet import read_geoparquet
 from indexer.sources.registry import SourceOptions
 from indexer.sources.vector import VectorTiles
+
+logger = logging.getLogger(__name__)
 
 ATTRIBUTION = "© OpenStreetMap contributors"
 
@@ -107,37 +109,28 @@ def _is_osm(path: Path) -> bool:
 def _read_osm(path: Path) -> Iterator[Feature]:
     """Tagged nodes, open ways, areas of closed ways and of multipolygons, and the sea that coastlines bound."""
     coast: list[BaseGeometry] = []
-    drawn: list[BaseGeometry] = []
     try:
         processor = osmium.FileProcessor(str(path)).with_areas().with_filter(osmium.filter.EmptyTagFilter())
         for item in processor:
             feature = _feature(item)
             if feature is None:
                 continue
-            if feature.tags.get("natural") == "coastline" and not feature.geometry.is_empty:
+            if feature.tags.get("natural") == "coastline":
                 coast.append(feature.geometry)
-            elif _is_drawn_way(feature):
-                drawn.append(feature.geometry)
             yield feature
         box = processor.header.box()
     except RuntimeError as error:
         raise BadInput(str(path), f"is no readable OpenStreetMap file ({error})") from error
-    if coast:
-        for i, sea in enumerate(sea_of(coast, _frame(box, drawn or coast))):
+    if coast and not box.valid():
+        # Coastlines that end before the edge of what a file covers do not tell which side of them is wet.
+        logger.warning(
+            "%s: its header names no box, so that no sea is drawn at its %d coastlines; cut it with one (osmium extract)",
+            path, len(coast),
+        )  # fmt: skip
+    elif coast:
+        frame = Bounds(box.bottom_left.lon, box.bottom_left.lat, box.top_right.lon, box.top_right.lat)
+        for i, sea in enumerate(sea_of(coast, frame)):
             yield Feature(f"sea/{i}", sea, {"natural": "water", "water": "sea"})
-
-
-def _frame(box: osmium.osm.Box, ways: Sequence[BaseGeometry]) -> Bounds:
-    """What the file covers: the box of its header, or of these ways where its header has none."""
-    if box.valid():
-        return Bounds(box.bottom_left.lon, box.bottom_left.lat, box.top_right.lon, box.top_right.lat)
-    return Bounds(*shapely.total_bounds(ways).tolist())
-
-
-def _is_drawn_way(feature: Feature) -> bool:
-    """Whether it tells how far a file reaches: stray nodes, ferry lines, borders and relations lead far beyond it."""
-    is_way = feature.id.startswith("way/") and not feature.geometry.is_empty
-    return is_way and classify(feature.tags, int(shapely.get_dimensions(feature.geometry))) is not None
 
 
 def _feature(item: osmium.osm.OSMObject) -> Feature | None:
