@@ -124,7 +124,8 @@ def _read_osm(path: Path) -> Iterator[Feature]:
     if coast and not box.valid():
         # Coastlines that end before the edge of what a file covers do not tell which side of them is wet.
         logger.warning(
-            "%s: its header names no box, so that no sea is drawn at its %d coastlines; cut it with one (osmium extract)",
+            "%s: its header names no box, so that no sea is drawn at its %d coastlines; give it one "
+            "(osmium extract --set-bounds)",
             path, len(coast),
         )  # fmt: skip
     elif coast:
