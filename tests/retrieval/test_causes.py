@@ -82,3 +82,11 @@ def test_what_a_shift_moved_out_is_no_gap() -> None:
 
 def test_a_gap_that_hides_all_that_differs_is_the_cause() -> None:
     assert told_of(LAND, BUILDING, 0.7, 17) == Diagnosis("cloud or no data", "70.0 % of the picture has no data")
+
+
+@pytest.mark.parametrize(("mismatch", "cause"), [(0.49, "agrees"), (0.51, "unclear"), (0.89, "unclear")])
+def test_where_nothing_in_particular_disagrees_the_odds_decide(mismatch: float, cause: str) -> None:
+    shares, beliefs = grid(LAND), grid(LAND, 0.9)
+    found = differences(judged(shares, beliefs, np.full((1, CELLS, CELLS), 0.5, np.float32)))
+    told = diagnose(found, 0, mismatch=mismatch, informative=True, moved_m=None, nodata=(0.0, 0.0), gap=0.0)
+    assert told.cause == cause

@@ -80,3 +80,13 @@ def test_what_a_place_shows_is_what_the_list_says_of_it(tmp_path: Path) -> None:
     block = np.zeros((CELLS, CELLS), bool)
     block[13:18, 13:18] = True
     assert (against == block).mean() > 0.98
+
+
+def test_a_place_looked_at_by_itself_is_judged_by_its_frames(tmp_path: Path) -> None:
+    """No list was asked for yet: the map's frames lie two cells east, and what they show lies where it belongs."""
+    maps = {tile: moved(grid, -2, 0) for tile, grid in TOWN.items()}
+    drawn = Drawing(maps, "map", tiled=False, east=2 / CELLS - 1e-4)
+    folder = index_of(tmp_path / "i", Drawing(TOWN, "aerial", tiled=False), drawn)
+    listed = finder_of(folder).find(k=1, everything=True).changes[0]
+    evidence = finder_of(folder).judge(listed.id, 0.0).evidence[0]
+    assert (evidence[:, : CELLS - 2] > -0.5).all()

@@ -24,7 +24,7 @@ from indexer.city.looks import LOOKS
 from models.toy import ToyEncoder
 from retrieval import metrics
 from training.encoding import silent, untold
-from training.evaluate import evaluate_map_to_aerial, evaluate_matching
+from training.evaluate import _ranked_by, evaluate_map_to_aerial, evaluate_matching
 from training.matching_report import imagery_swapped, report
 from training.matching_table import matching_table
 from training.pairlist import Pair, read_pairs
@@ -64,6 +64,29 @@ def encoded(labels: list[int], *, places: int, kinds: list[str] | None = None, *
     )  # fmt: skip
     nothing = np.zeros(n)
     return EncodedPairs(pairs, np.arange(n), np.arange(n) % places, {}, {}, nothing, nothing[:places], 0)
+
+
+class Numbering:
+    """Offsets name the map and the picture that they are of."""
+
+    spaces = ("semantic",)
+
+    def rank(self, maps: Mapping[str, Any], aerials: Mapping[str, Any]) -> Any:
+        ours, theirs = maps["semantic"][:, 0], aerials["semantic"][:, 0]
+        offsets = np.stack(np.meshgrid(ours, theirs, indexing="ij"), axis=-1)
+        return np.zeros(offsets.shape[:2]), offsets
+
+
+def test_each_pair_s_offset_is_that_of_its_own_map_and_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.evaluate._CHUNK", 3)
+    map_of, aerial_of = np.array([4, 0, 3, 6, 1, 5, 2]), np.array([1, 3, 0, 2, 3, 1, 0])
+    numbers = np.arange(7.0)[:, None]
+    pairs = replace(
+        encoded([1] * 7, places=4), map_of=map_of, aerial_of=aerial_of, maps={"semantic": numbers},
+        aerials={"semantic": numbers[:4]},
+    )  # fmt: skip
+    _, offsets = _ranked_by(Numbering(), pairs)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(offsets, np.stack([map_of, aerial_of], axis=1))
 
 
 def giving(scores: list[float]) -> Any:
