@@ -34,6 +34,8 @@ _JUDGED = 256
 """Hits judged at once: a judgement holds the classes of every cell."""
 _RESCALED = 0.75
 """Standard deviations that another scale must gain: most pictures show as much ground as the rows do."""
+_CLEARLY = 1.3
+"""By what factor it must lie higher above the usual."""
 _RESCALED_ODDS = 0.2
 """By which the odds of a hit are lower at another scale: one of five that are tried."""
 Scores = NDArray[np.float64]
@@ -145,8 +147,10 @@ class CounterpartTerm:
         raw, offsets = self._alike(rows, compared)
         median, deviation = self._usual
         above = (raw - median) / deviation - np.array([[0.0 if scale == 1 else _RESCALED] for scale in self.scales])
-        scale, column = above.argmax(axis=0), np.arange(len(rows))
-        return _Likeness(above[scale, column], raw[scale, column], offsets[scale, column], scale)
+        column, best = np.arange(len(rows)), above.max(axis=0)
+        # What suits well at the rows' own scale is of that scale, though another may suit still better by chance.
+        scale = np.where(best + _RESCALED > _CLEARLY * above[0], above.argmax(axis=0), 0)
+        return _Likeness(best, raw[scale, column], offsets[scale, column], scale)
 
     def _alike(self, rows: RowIds, compared: int | None = None) -> tuple[Vectors, Vectors]:
         """Likeness (s, n) of rows at each scale, and offsets (s, n, 2)."""
