@@ -136,12 +136,12 @@ class Interpreter:
             return None
         rows = self._row_matcher
         if isinstance(part, ImagePart):
-            shown = [framed(self.pixels(part), scale) for scale in SCALES]
+            pixels = self.pixels(part)
+            shown = [framed(pixels, scale) for scale in SCALES]
             unseen = np.stack([hidden(*each, layer, matcher.cells) for each in zip(shown, SCALES, strict=True)])
-            others = self.encoder.encode(shown[1:], layer, "query") if len(shown) > 1 else {}
+            others = self.encoder.encode(shown[1:], layer, "query")
             vectors = {
-                name: np.concatenate([first, *([others[name]] if others else [])])
-                for name, first in self._picture_vectors(part).items()
+                name: np.concatenate([first, others[name]]) for name, first in self._picture_vectors(part).items()
             }
             return CounterpartTerm(self._serving, rows, layer, vectors, part, SCALES, unseen)
         own = np.array([self.row(part)])

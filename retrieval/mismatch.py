@@ -124,13 +124,14 @@ class ChangeFinder:
         """The matcher's whole word on one pair, for pictures of it: as in the last list, where that shows it. Raises
         UsageError when there is no such pair."""
         pair = self._pair(change_id)
-        last = self._last
-        survey = last[1] if last else None
-        at = survey.pairs.places(pair) if survey else np.empty(0, np.int64)
-        if survey is not None and len(at):
-            return self._matcher.judge(pair, max_offset, survey.expected(at))
-        sides, frames = sides_m(self._serving, pair.aerials), frames_m(self._serving, pair)
-        return self._matcher.judge(pair, max_offset, expected_offsets(frames, sides))
+        return self._matcher.judge(pair, max_offset, self._expected(pair))
+
+    def _expected(self, pair: Pairs) -> Vectors:
+        """Where (1, 2) the map of a pair is expected: as in the last list, or by its frame alone."""
+        last = self._last  # others may ask for another list meanwhile
+        if last is not None and len(at := last[1].pairs.places(pair)):
+            return last[1].expected(at)
+        return expected_offsets(frames_m(self._serving, pair), sides_m(self._serving, pair.aerials))
 
     def review(self, change_id: str, decision: Decision, note: str = "") -> Review:
         """Keep a decision on a change. Raises UsageError when the index has no such pair, or on an impossible word."""

@@ -130,14 +130,12 @@ def _addresses(serving: Serving) -> NDArray[np.int64]:
 
 def _address(z: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
     """Numbers (n,) of tiles; -1 for NaN and beyond the world's edge."""
-    side = np.exp2(np.maximum(z, 0))
-    x = x % side  # round the world
+    z = np.maximum(z, 0)
+    side = np.exp2(z)
     known = ~np.isnan(z) & (y >= 0) & (y < side)
-    codes = np.full(len(z), -1, np.int64)
-    codes[known] = (
-        (np.maximum(z[known], 0).astype(np.int64) << 58) | (x[known].astype(np.int64) << 29) | y[known].astype(np.int64)
-    )
-    return codes
+    # Eastwards the world goes round.
+    zoom, column, row = (np.where(known, part, 0).astype(np.int64) for part in (z, x % side, y))
+    return np.where(known, (zoom << 58) | (column << 29) | row, -1)
 
 
 def _by_bounds(serving: Serving, maps: RowIds, aerials: RowIds) -> RowIds:

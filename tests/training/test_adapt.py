@@ -34,15 +34,11 @@ from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
 from training.adapt import adapt as adapting_module
 from training.adapt import learning
-from training.adapt.blocks import split_blocks
 from training.adapt.ground import OwnGround, read_ground
 from training.adapt.learning import Judged
 from training.adapt.record import FILE_NAME, FORMER_NAME, gain_of, read_adaptation
 from training.structure.base import Base
-from training.structure.batches import Batches, Ground
 from training.structure.export import decoder_arrays, export_parts
-from training.structure.fit import dense_loss
-from training.structure.recipe import StructureSchedule
 
 SHAPE = StructureSpec(widths=(8, 8, 12, 12, 16), pyramid=8, size_px=160)
 CITY = "city:60001/C"
@@ -267,16 +263,6 @@ def test_what_no_map_shows_is_not_learned_to_be_nothing(
         assert (ground.classes[:, :, 80:] != VOID).all()
 
 
-def test_what_is_void_is_known_to_nobody() -> None:
-    classes = np.zeros((1, 64, 64), np.uint8)
-    schedule = StructureSchedule(steps=1, batch=2, crop_px=32)
-    for value, known in ((VOID, 0.0), (CLASS_OF["rail"], 1.0)):
-        ground = Ground(np.zeros((1, 64, 64, 3), np.uint8), classes + np.uint8(value), 1.0)
-        shares = Batches([ground], schedule)(0).shares
-        assert shares.sum(dim=1).max() == known
-        assert shares[:, CLASS_OF["rail"]].max() == known
-
-
 def test_no_better_leaves_every_file_as_it_was(folder: Path, quick: Callable[[float, float], list[set[int]]]) -> None:
     quick(0.7, 0.73, error=0.04)
     files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -413,25 +399,3 @@ def test_frames_that_differ_are_cut_to_the_ground_they_share(tmp_path: Path, bun
     ground = read_ground(serving, LanceStore.open(tmp_path / "t.index"), 188, 0)
     assert len(ground) == 1
     assert (map_classes(ground.aerial[0]) == ground.classes[0]).mean() > 0.95
-
-
-def test_blocks_are_whole_and_folds_even() -> None:
-    cells = np.array(
-        [tile_at(9 + 0.002 * i, 48 + 0.002 * j, 17).cell(10) for i in range(12) for j in range(12)], np.uint64
-    )
-    blocks = split_blocks(cells, 4, "here")
-    fold, parents = blocks.of(cells), ancestors(cells, blocks.resolution)
-    assert len(blocks.fold) >= 16
-    assert all(len(set(fold[parents == parent])) == 1 for parent in np.unique(parents))
-    assert np.ptp(np.bincount(fold, minlength=4)) <= max(np.unique(parents, return_counts=True)[1])
-
-
-def test_trimming_leaves_out_the_worst_cells() -> None:
-    shares = torch.zeros(1, 7, 4, 4)
-    shares[:, 0] = 1
-    logits = torch.zeros(1, 7, 4, 4)
-    logits[:, 0] = 5.0
-    logits[0, 1, 0, 0] = 50.0
-    kept = dense_loss(logits[:, :, 1:], shares[:, :, 1:])
-    assert dense_loss(logits, shares, 0.1) == pytest.approx(float(kept))
-    assert dense_loss(logits, shares) > 2.5
