@@ -16,6 +16,7 @@ from PIL import Image
 
 from geoanchor.image import PAPER
 from geoanchor.tiling import EARTH_RADIUS_M, Tile, tile_at, to_mercator
+from indexer.city.aerial import render_aerial
 from indexer.city.city import City
 from indexer.render import render_map
 from indexer.sources.folder import open_folder
@@ -92,6 +93,19 @@ def test_what_a_map_lacks_is_neither_road_nor_house(tmp_path: Path, capsys: pyte
     (edge,) = read_anchors(tmp_path / "o.jsonl")
     assert (edge.id, edge.metrics["built_share"]) == ("edge", 0)
     assert edge.metrics["road_m"] == 0
+
+
+def test_a_photograph_is_no_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    town, folder = City(7), tmp_path / "mixed"
+    folder.mkdir()
+    tile = tile_at(*town.extent.center, 17)
+    Image.fromarray(render_map(town, tile)).save(folder / "map.jpg", quality=60)
+    Image.fromarray(render_aerial(town, tile)).save(folder / "photograph.jpg", quality=90)
+    code, _, err = run(capsys, "anchors", folder, "--out", tmp_path / "o.jsonl")
+    assert code == 0
+    assert "photograph: its colours are those of no map style that is known" in err
+    assert "1 anchors (1 raster), 0 pairs too different, 1 not usable" in err
+    assert [a.id for a in read_anchors(tmp_path / "o.jsonl")] == ["map"]
 
 
 def _maps(folder: Path, *names: str) -> Path:

@@ -10,7 +10,7 @@ from geoanchor.structure import CLASS_OF, CLASSES
 from geoanchor.tiling import Tile, tiles_in
 from indexer.city.city import City
 from indexer.render import STYLES, render_map, render_structure
-from models.palette import PALETTES, find_palette, map_classes, palettes
+from models.palette import FOREIGN, PALETTES, find_palette, foreignness, map_classes, palettes
 from scripts.palettes import palettes_json
 from training.patches import recompressed
 
@@ -54,6 +54,7 @@ def test_a_map_is_read_by_its_own_palette(style: str) -> None:
     for tile in busy_tiles():
         assert find_palette(render_map(city(), tile, 256, style)).name == style
         assert find_palette(recompressed(render_map(city(), tile, 256, style), 75)).name == style
+        assert foreignness(recompressed(render_map(city(), tile, 256, style), 50)) < FOREIGN
 
 
 LEAST = {"standard": 0.98, "light": 0.94, "google": 0.985, "dark": 0.985}

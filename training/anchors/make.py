@@ -11,7 +11,7 @@ from geoanchor.image import TileImage
 from geoanchor.protocols import TileRef, TileSource
 from geoanchor.tiling import Bounds
 from indexer.sources.vector import VectorTiles
-from models.palette import map_classes
+from models.palette import FOREIGN, foreignness, map_classes
 from training.anchors.qwen import PairAnnotator
 from training.anchors.raster import annotate_raster, square
 from training.anchors.schema import Anchor
@@ -103,6 +103,9 @@ def _pair_anchor(
 def _raster_anchor(image: TileImage, name: str, gsd_m: float) -> Anchor:
     if image.nodata > _MAX_NODATA:
         raise BadInput(f"{image.source}: {name}", f"{100 * image.nodata:.0f} % of the map has no data; leave it out")
+    if (off := foreignness(image.pixels)) > FOREIGN:
+        reason = f"its colours are those of no map style that is known ({off:.0f} off, {FOREIGN:.0f} at most)"
+        raise BadInput(f"{image.source}: {name}", f"{reason}; a photograph? leave it out")
     to_scale = bool(image.bounds or image.gsd_m)
     return annotate_raster(map_classes(image.pixels), _bounds(image, gsd_m), name, to_scale=to_scale)
 
