@@ -28,8 +28,8 @@ class Evidence:
     Attributes:
         shares: (n, h, w, 7) of the map. log_odds: (n, h, w, 7) of the picture, moved into the map's frame, 0 where the
             move left no picture. beliefs: (n, h, w, 7) likewise. seen: (n, h, w) bool, where there is picture.
-        alike: (n,) likeness of the sharpened grids at that offset. still: (n,) nats a cell at none. moved: (n,) length
-            of the offset, share of the side.
+        alike: (n,) likeness of the sharpened grids at that offset. still: (n,) nats a cell at the expected offset.
+            moved: (n,) how far from that it is, share of the side.
     """
 
     shares: Vectors

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from geoanchor.change import Cause
 from geoanchor.protocols import Judgement, Vectors
-from geoanchor.structure import CLASS_OF
+from geoanchor.structure import CLASS_OF, informative
 
 KINDS: Mapping[str, tuple[int, ...]] = {
     "buildings": (CLASS_OF["building"],),
@@ -37,6 +37,7 @@ _CLEAR = 0.25
 """Belief in a kind below which a picture does not show it in a cell."""
 _VAGUE = 0.35
 """Mean of the strongest belief below which a picture speaks for no class."""
+_HALF = 0.5
 _MAX_NODATA = 0.25
 _MOSTLY = 0.75
 """Share without data from which it does not matter what the rest shows."""
@@ -80,6 +81,9 @@ def differences(judged: Judgement) -> Differences:
     shown, seen = _by_kind(judged.shares), _by_kind(judged.beliefs)
     known = judged.beliefs.sum(axis=-1, keepdims=True) > 0
     clear = np.where(seen >= _CLEAR, seen, 0)
+    # Nothing on the map is contradicted loudly by anything: where the whole is held to be wrong, all that is shown is.
+    empty = ~informative(judged.shares) & (judged.probability < _HALF)
+    against |= empty[:, None, None] & (clear > 0).any(axis=-1)
     sides = [np.maximum(own - _widest(other), 0) * known for own, other in ((clear, shown), (shown, seen))]
     picture_only, map_only = ((side * against[..., None]).mean(axis=(1, 2)) for side in sides)
     notable = np.max([(side * loud[..., None]).sum(axis=-1).mean(axis=(1, 2)) for side in sides], axis=0) >= _NOTABLE
@@ -119,8 +123,8 @@ def diagnose(
     # What is missing where nobody sees it was judged like the rest.
     lost = max(nodata[0] - gap, nodata[1])
     if lost > _MAX_NODATA or nodata[0] > (_MOSTLY if different else _MAX_NODATA):
-        side = "picture" if nodata[0] >= nodata[1] else "map"
-        return Diagnosis("cloud or no data", f"{percent(max(nodata))} of the {side} has no data")
+        shown = "picture is cloud or" if nodata[0] >= nodata[1] else "map"
+        return Diagnosis("cloud or no data", f"{percent(max(nodata))} of the {shown} has no data")
     if moved_m is not None:
         return Diagnosis("shifted", f"the map lies {in_words(*moved_m)}")
     if found.clarity[at] < _VAGUE:

@@ -7,7 +7,7 @@ import pytest
 
 from geoanchor.protocols import Judgement, Vectors
 from geoanchor.structure import CLASS_OF, CLASSES
-from retrieval.causes import Diagnosis, diagnose, differences, disagreeing
+from retrieval.causes import Diagnosis, diagnose, differences, disagreeing, unmapped_mismatch
 
 CELLS = 24
 LAND, BUILDING, WATER = (CLASS_OF[name] for name in ("other", "building", "water"))
@@ -32,9 +32,9 @@ def test_loud_disagreement_goes_on_where_it_is_soft() -> None:
     assert not (all_of_it & (told >= 0)).any()
 
 
-def judged(shares: Vectors, beliefs: Vectors, told: Vectors) -> Judgement:
+def judged(shares: Vectors, beliefs: Vectors, told: Vectors, probability: float = 0.0) -> Judgement:
     none = np.zeros(1, np.float32)
-    return Judgement(none, np.zeros((1, 2), np.float32), none, told, shares, beliefs, {})
+    return Judgement(np.full(1, probability, np.float32), np.zeros((1, 2), np.float32), none, told, shares, beliefs, {})
 
 
 def grid(kind: int, sure: float = 1.0) -> Vectors:
@@ -54,6 +54,23 @@ def told_of(mapped: int, seen: int, nodata: float = 0.0, gap: int = 0, shift: in
     against = np.where((shares.argmax(-1) != beliefs.argmax(-1)) & (beliefs.sum(-1) > 0), -2.0, 0.5).astype(np.float32)
     found = differences(judged(shares, beliefs, against))
     return diagnose(found, 0, mismatch=0.9, informative=True, moved_m=None, nodata=(nodata, 0.0), gap=gap / CELLS)
+
+
+@pytest.mark.parametrize(("probability", "said"), [(0.4, 0.3), (0.6, 0.0)])
+def test_an_empty_map_that_is_held_to_be_wrong_lacks_all_that_is_shown(probability: float, said: float) -> None:
+    """Houses between gardens speak nowhere loudly against open land."""
+    beliefs = grid(LAND, 0.6)
+    beliefs[:, :, ::2] = 0.0
+    beliefs[:, :, ::2, BUILDING], beliefs[:, :, ::2, LAND] = 0.6, 0.4
+    soft = np.full((1, CELLS, CELLS), -0.1, np.float32)
+    found = differences(judged(grid(LAND), beliefs, soft, probability))
+    assert found.picture_only[0].sum() == pytest.approx(said, abs=0.01)
+    assert unmapped_mismatch(found)[0] == pytest.approx(1 - np.exp(-said / 0.05), abs=0.01)
+    told = diagnose(found, 0, mismatch=0.9, informative=False, moved_m=None, nodata=(0.0, 0.0))
+    assert told.cause == ("nothing mapped" if said else "not enough structure")
+    mapped = grid(LAND)
+    mapped[:, :8] = grid(BUILDING)[:, :8]
+    assert differences(judged(mapped, beliefs, soft, probability)).picture_only[0].sum() == 0
 
 
 def test_what_is_there_instead_is_named() -> None:
@@ -81,7 +98,9 @@ def test_what_a_shift_moved_out_is_no_gap() -> None:
 
 
 def test_a_gap_that_hides_all_that_differs_is_the_cause() -> None:
-    assert told_of(LAND, BUILDING, 0.7, 17) == Diagnosis("cloud or no data", "70.0 % of the picture has no data")
+    assert told_of(LAND, BUILDING, 0.7, 17) == Diagnosis(
+        "cloud or no data", "70.0 % of the picture is cloud or has no data"
+    )
 
 
 @pytest.mark.parametrize(("mismatch", "cause"), [(0.49, "agrees"), (0.51, "unclear"), (0.89, "unclear")])

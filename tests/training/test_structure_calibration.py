@@ -13,17 +13,23 @@ from streets import grids_of, grounds, seen
 from geoanchor.errors import BadInput
 from geoanchor.structure import CLASS_OF, VOID
 from indexer.styles import STYLES
+from models.codes import CELLS
 from models.critic import Critic, feature_count
+from training.patches import Box
 from training.structure.calibrate import (
     Examples,
+    balanced,
     fit_calibration,
     fit_critic,
     fit_folds,
     held_out_logits,
+    joined,
     judged_by_kind,
     learn_codebooks,
+    make_clearings,
     make_examples,
 )
+from training.structure.clearings import Clearing, clearing, laid, openness
 from training.structure.coarse import learn_projections
 from training.structure.negatives import KINDS, Kind, differs, jittered, wrong_map
 from training.structure.pairs import part_of, read_real_pairs
@@ -119,6 +125,63 @@ def test_inserted_houses_stand_on_open_land(variants: Variants) -> None:
             assert np.isin(own[changed], (LAND, GREEN)).all()
             assert (found[changed] == HOUSE).all()
     assert made
+
+
+def clearings(variants: Variants, row: int, count: int = 30) -> list[Clearing]:
+    land = openness(variants)
+    made = (clearing(row, variants, land, steady(seed)) for seed in range(count))
+    return [one for one in made if one is not None]
+
+
+def test_what_is_cleared_is_land_and_beside_it_lie_ground_that_is_bare_there_and_ground_that_is_not() -> None:
+    classes = grounds(8, 3)
+    classes[5:] = LAND
+    classes[6, :80] = GREEN
+    classes[7, :80] = HOUSE
+    place = np.arange(8)
+    few = Variants(np.zeros(8, int), place, np.full(8, -1), classes, np.zeros((8, CELLS, CELLS, 7), np.float32))
+    parts, found = set(), clearings(few, 1)
+    for one in found:
+        top, left, bottom, right = (4 * edge for edge in one.part)
+        assert (one.drawn[top:bottom, left:right] == LAND).all()
+        outside = np.ones(one.drawn.shape, bool)
+        outside[top:bottom, left:right] = False
+        assert (one.drawn == classes[1])[outside].all()
+        inside = np.isin(classes[:, top:bottom, left:right], (LAND, GREEN)).mean(axis=(1, 2))
+        assert inside[one.bare] >= 0.97
+        assert one.bare != 1
+        assert one.built == 1 or inside[one.built] < 0.8
+        parts.add(one.part)
+    assert len(found) > 20
+    assert len(parts) > 20
+    free = [clearing(1, few, openness(few), np.random.default_rng(seed)) for seed in range(60)]
+    assert 15 <= sum(one.built == 1 for one in free if one) <= 45, "half of the wrong ones show their own ground"
+    assert 15 <= sum(one.part == (0, 0, CELLS, CELLS) for one in free if one) <= 33
+    assert not clearings(replace(few, classes=np.full_like(classes, LAND)), 1)
+    assert not clearings(replace(few, classes=grounds(8, 3)), 1), "no other place is bare"
+
+
+def test_a_picture_with_a_part_of_another_s() -> None:
+    codes = np.zeros((2, CELLS, CELLS), np.uint8)
+    codes[1] = 1
+    mixed = laid(codes, 0, Box(3, 5, 9, 20), 1)
+    assert (mixed[3:9, 5:20] == codes[1, 3:9, 5:20]).all()
+    assert (mixed != codes[0]).sum() == 6 * 15
+
+
+def test_a_cleared_map_is_as_often_right_as_wrong(variants: Variants) -> None:
+    """So that it is not told by what it lacks alone."""
+    classes = variants.classes.copy()
+    classes[3] = LAND
+    some = replace(variants, classes=classes)
+    made = make_clearings(some, learn_codebooks(variants, 0), 0)
+    assert (made.kind[::2] == "bare").all()
+    assert (made.kind[1::2] == "clear").all()
+    assert (made.agree == (made.kind == "bare")).all()
+    both = joined(made, made)
+    assert len(both.agree) == len(both.features) == 2 * len(made.agree) > 0
+    weights = balanced(np.array(["same"] * 6 + ["bare", "clear"] + ["swap"] * 4))
+    np.testing.assert_allclose(weights, [0.25 / 6] * 6 + [0.25] * 2 + [0.25 / 4] * 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

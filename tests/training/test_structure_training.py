@@ -200,6 +200,16 @@ def test_going_on_after_the_end_gives_the_same_bundle(run: Path, monkeypatch: py
 # -- fitting ----------------------------------------------------------------------------------------------------------
 
 
+def test_beside_a_kept_decoder_all_that_an_index_holds_stays(run: Path, tmp_path: Path) -> None:
+    """Only what judges is learned anew, so that the index need not be made again."""
+    overrides = [*SMALL, f"base={run / 'bundle'}", "decoder.keep=true", "schedule.seed=3"]
+    kept = train_structure(RECIPE, tmp_path / "kept", overrides=overrides, smoke=True)
+    old, new = (load_file(folder / "weights.safetensors") for folder in (run / "bundle", kept))
+    assert old.keys() == new.keys()
+    changed = {name.partition(".")[0] for name in old if not np.array_equal(old[name], new[name])}
+    assert changed == {"critic", "calibration"}
+
+
 def square_ground(count: int = 6, side: int = 80, share: float = 1.0) -> Ground:
     """Houses that are red on the ground; all else is green."""
     rng = np.random.default_rng(5)

@@ -23,6 +23,7 @@ from training.structure.base import Base
 from training.structure.batches import Ground
 from training.structure.calibrate import Examples, balanced, fit_calibration, judged_by_kind, make_examples
 from training.structure.fit import StructureSession
+from training.structure.fusing import KINDS as CALIBRATED
 from training.structure.recipe import Decoder as DecoderShape
 from training.structure.recipe import StructureSchedule
 from training.structure.variants import Variants
@@ -71,8 +72,13 @@ class Judged:
         return auroc_gain_error(then, now, examples.agree, examples.place, weights, seed)
 
     def line(self) -> Vectors:
-        """(2,) bias and slope of the logistic curve that suits best."""
-        return fit_calibration(self.logits[:, None], self.examples.agree, self.examples.kind)
+        """(2,) bias and slope of the logistic curve that suits best.
+
+        By the kinds that the base's own was fitted on, which are plain to see: by single houses, which seldom are,
+        every mismatch would become a middling one, and would mean something else than before.
+        """
+        rows = np.isin(self.examples.kind, CALIBRATED)
+        return fit_calibration(self.logits[rows, None], self.examples.agree[rows], self.examples.kind[rows])
 
 
 def continued(

@@ -100,7 +100,7 @@ def describe(recipe: StructureRecipe, base: BundleManifest, weights_sha256: str)
         f"structure: procedural cities of the countries {', '.join(data.countries)} and the extracts "
         f"{', '.join(data.osm_train) or 'none'}, drawn as in the base",
     ]
-    if recipe.pairs.share:
+    if recipe.pairs.share and recipe.pairs.path.exists():
         learned.append("structure: real aerial and map pairs of the New York area (research use; only weights ship)")
     earlier = tuple(line for line in base.training_data if not line.startswith("structure: "))
     return base.model_copy(

@@ -21,6 +21,8 @@ from models.palette import map_classes
 from training.patches import paste, patch
 from training.swaps import derangement
 
+KINDS = ("same", "swap", "patch")
+"""Of maps that a calibration is fitted on."""
 _SHARES = (0.5, 0.25)
 """Of a map's area, by which it is made wrong in part."""
 

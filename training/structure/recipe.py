@@ -25,7 +25,8 @@ class Pairs(Strict):
 class Decoder(Strict):
     """Shape of `models.structure.StructureNet`, and the side of the pictures it is shown when an index is built.
 
-    `keep` takes the base's own decoder, codes and critic as they are: only their calibration is learned anew.
+    `keep` takes the base's own decoder, codes and coarse vectors as they are, so that an index of it can be judged
+    anew without being made anew: only critic and calibration are learned.
     """
 
     keep: bool = False

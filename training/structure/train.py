@@ -28,8 +28,10 @@ from training.structure.calibrate import (
     fit_critic,
     fit_folds,
     held_out_logits,
+    joined,
     judged_by_kind,
     learn_codebooks,
+    make_clearings,
     make_examples,
 )
 from training.structure.coarse import learn_projections
@@ -92,14 +94,14 @@ def learn_rest(
 ) -> dict[str, Mapping[str, RowVectors]]:
     """Everything that is learned once the decoder stands, by part of the bundle, on places that it never saw.
 
-    With a kept decoder only the calibration: the base's codes, coarse vectors and critic stay as they are.
+    With a kept decoder only critic and calibration: the base's codes and coarse vectors stay as they are.
     """
     seed, decoder = plan.schedule.seed, Decoder(network, plan.decoder.size_px)
     sets = held_out_sets(plan.pairs, tiles)
     log(f"calibrating on {', '.join(str(len(aerial)) for aerial, _ in sets)} held-out pictures")
     variants = make_variants(decoder, sets, np.random.default_rng(seed))
     books = Codebooks(_base_part(plan, "codes")) if plan.decoder.keep else learn_codebooks(variants, seed)
-    examples = make_examples(variants, books, seed)
+    examples = joined(make_examples(variants, books, seed), make_clearings(variants, books, seed))
     critics = fit_folds(examples, seed)
     held_out = held_out_logits(examples, critics)
     for name, value in judged_by_kind(examples, held_out).items():
@@ -109,10 +111,12 @@ def learn_rest(
         # Without real pairs nothing tells what the other terms are worth: they get no say.
         alone = fit_calibration(held_out[:, None], examples.agree, examples.kind)
         terms = np.pad(alone, (0, len(TERMS) - 1))
-    learned: dict[str, Mapping[str, RowVectors]] = {"calibration": {"terms": terms}}
+    learned: dict[str, Mapping[str, RowVectors]] = {
+        "critic": fit_critic(examples, seed),
+        "calibration": {"terms": terms},
+    }
     if not plan.decoder.keep:
-        coarse, critic = _coarse(variants, books), fit_critic(examples, seed)
-        learned |= {"codes": books.arrays(), "coarse": coarse, "critic": critic}
+        learned |= {"codes": books.arrays(), "coarse": _coarse(variants, books)}
     return learned
 
 
