@@ -1,6 +1,7 @@
-"""Parts of a picture that hold no data: flat black or white that reaches in from its edge, as beyond an orthophoto.
+"""Parts of a picture that tell nothing of the ground: no data, and the inside of clouds.
 
-Many orthophotos declare no such value, and what a reader fills in for what is declared looks the same.
+No data is flat black or white that reaches in from the edge, as beyond an orthophoto: many declare no such value, and
+what a reader fills in for what is declared looks the same. A cloud is bright, grey and smooth, and so is how it ends.
 """
 
 from __future__ import annotations
@@ -16,15 +17,22 @@ _FAR = 4
 """How far a channel of a gap may lie from 0 or 255: compression alone makes 1 to 3."""
 _ALONG = 1 / 8
 """Share of a picture's side that a gap must touch: a white roof at the edge seldom does."""
+_BRIGHT, _GREY, _SMOOTH, _SOFT = 200, 24, 4.0, 20.0
+"""A cloud's least channel, the most that two of its channels differ by, and its deviation within a window, inside and
+where it ends: none of 548 pictures of a city has a place like it, fewer than one in a hundred of all kinds of scenes
+(surf, a glacier)."""
+_WINDOW = 1 / 16
+_CLOUD = 0.05
+"""Share of a picture below which such a place is no cloud."""
 
 Gaps = NDArray[np.bool_]
 
 
 def gap_pixels(pixels: Pixels) -> Gaps:
-    """(h, w) bool, which pixels of an (h, w, 3) uint8 picture hold no data."""
+    """(h, w) bool, which pixels of an (h, w, 3) uint8 picture hold no data, or cloud."""
     red, green, blue = np.moveaxis(pixels, 2, 0)  # over a last axis of three least and most take thirty times as long
     darkest, lightest = (reduce(reduce(red, green), blue) for reduce in (np.minimum, np.maximum))
-    gaps = np.zeros(pixels.shape[:2], bool)
+    gaps = _clouds(pixels, darkest, lightest)
     for flat in (lightest <= _FAR, darkest >= 255 - _FAR):
         if flat.mean() < NOTABLE:
             continue
@@ -42,13 +50,31 @@ def gap_pixels(pixels: Pixels) -> Gaps:
     return gaps
 
 
+def _clouds(pixels: Pixels, darkest: NDArray[np.uint8], lightest: NDArray[np.uint8]) -> Gaps:
+    bright = (darkest >= _BRIGHT) & (lightest - darkest <= _GREY)
+    if bright.mean() < _CLOUD:
+        return np.zeros(bright.shape, bool)
+    from scipy import ndimage
+
+    grey, side = pixels.mean(axis=2, dtype=np.float32), max(3, round(_WINDOW * min(bright.shape)))
+    variance = ndimage.uniform_filter(grey * grey, side) - ndimage.uniform_filter(grey, side) ** 2
+    parts, count = ndimage.label(bright & (variance <= _SMOOTH**2))
+    clouds = np.zeros(bright.shape, bool)
+    for number in np.flatnonzero(np.bincount(parts.ravel(), minlength=count + 1)[1:] >= _CLOUD * bright.size) + 1:
+        inside = parts == number
+        rim = ndimage.binary_dilation(inside, iterations=side) & ~inside
+        if not rim.any() or np.median(variance[rim]) <= _SOFT**2:
+            clouds |= inside
+    return clouds
+
+
 def gap_share(pixels: Pixels) -> float:
-    """Share of a picture that holds no data, 0..1."""
+    """Share of a picture that holds no data, or cloud, 0..1."""
     return float(gap_pixels(pixels).mean()) if pixels.size else 0.0
 
 
 def gap_cells(pixels: Pixels, cells: int) -> Gaps:
-    """(cells, cells) bool, which cells of a picture are without data, be it in part; row 0 north."""
+    """(cells, cells) bool, which cells of a picture tell nothing, be it in part; row 0 north."""
     gaps = gap_pixels(pixels)
     step = -(-cells // min(gaps.shape))  # so that a cell of a tiny picture has a pixel
     gaps = gaps.repeat(step, axis=0).repeat(step, axis=1)

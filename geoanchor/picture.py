@@ -51,6 +51,14 @@ class Picture:
     encoded: bytes | None
 
 
+def kept_rgb(data: bytes | None, name: str) -> Pixels | None:
+    """Pixels (h, w, 3) uint8 of a picture that an index keeps of a row; None where it keeps none, or a damaged one."""
+    try:
+        return read_rgb(data, name) if data else None
+    except BadInput:
+        return None
+
+
 def decode(data: bytes, where: str, max_pixels: int, background: Rgb = BLACK) -> Picture:
     """Decode one picture of any mode: RGB, grey, palette, 1-bit, 16-bit, float, CMYK, with alpha or without.
 

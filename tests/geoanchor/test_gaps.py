@@ -42,13 +42,33 @@ def test_black_on_one_side_and_white_on_the_other_are_both_gaps() -> None:
 
 
 def test_roofs_paint_and_dark_water_are_no_gaps() -> None:
-    roof, stripe, speck, water = scene(), scene(), scene(), scene()
-    roof[30:60, 40:90] = 255  # bright as it is, it lies within
+    roof, court, stripe, speck, water = (scene() for _ in range(5))
+    roof[30:60, 40:90] = 255  # bright as it is, it lies within, and ends as no cloud does
+    court[:60, 40:90] = 224  # grey, and at the edge
     stripe[:, 60:63] = 255  # touches the edge with next to nothing
     speck[:5, :20] = 0  # too small
     water[:, :64] = np.random.default_rng(1).integers(6, 14, (96, 64, 3))
-    for picture in (roof, stripe, speck, water, scene()):
+    for picture in (roof, court, stripe, speck, water, scene()):
         assert not gap_pixels(picture).any()
+        assert not gap_pixels(compressed(picture)).any()
+
+
+def clouded(middle: tuple[int, int], reach: float) -> Pixels:
+    """A scene of 256 px under a cloud that is dense up to a third of its reach."""
+    rows, columns = np.indices((256, 256))
+    way = np.hypot(rows - middle[0], columns - middle[1]) / reach
+    dense = np.clip(1.5 * (1 - way), 0, 1)[..., None]
+    return np.asarray(scene(256, 256) * (1 - dense) + 228 * dense, np.uint8)
+
+
+@pytest.mark.parametrize("middle", [(128, 128), (0, 256)])
+def test_the_inside_of_a_cloud_is_a_gap_and_what_shows_through_is_none(middle: tuple[int, int]) -> None:
+    for picture in (clouded(middle, 240.0), compressed(clouded(middle, 240.0))):
+        rows, columns = np.nonzero(gap_pixels(picture))
+        ways = np.hypot(rows - middle[0], columns - middle[1])
+        assert 70 < ways.max() < 110
+    assert gap_share(clouded(middle, 2000.0)) == 1.0
+    assert not gap_pixels(clouded(middle, 40.0)).any()
 
 
 def test_a_picture_without_pixels_has_no_gap() -> None:

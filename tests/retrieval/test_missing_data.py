@@ -24,7 +24,7 @@ def test_missing_data_is_a_cause(tmp_path: Path) -> None:
         tmp_path / "i", Drawing(ground, "aerial", nodata=0.45), Drawing({TILES[0]: TOWN[TILES[0]]}, "map")
     )
     (change,) = finder_of(folder).find().changes
-    assert (change.cause, change.reason) == ("cloud or no data", "45.0 % of the picture has no data")
+    assert (change.cause, change.reason) == ("cloud or no data", "45.0 % of the picture is cloud or has no data")
 
 
 @dataclass
@@ -52,11 +52,11 @@ def test_the_collar_of_an_orthophoto_speaks_for_nothing(tmp_path: Path) -> None:
     )  # fmt: skip
     told = {change.bounds: change for change in finder_of(folder).find(everything=True).changes}
     hidden, beside, gone = (told[TILES[at].bounds] for at in (0, 1, 5))
-    assert (hidden.cause, hidden.reason) == ("cloud or no data", "35.0 % of the picture has no data")
+    assert (hidden.cause, hidden.reason) == ("cloud or no data", "35.0 % of the picture is cloud or has no data")
     assert hidden.mismatch < 0.5 * 13 / CELLS < beside.mismatch
     assert beside.cause == "map behind"
     assert "no data" not in beside.reason
-    assert (gone.cause, gone.reason) == ("cloud or no data", "80.0 % of the picture has no data")
+    assert (gone.cause, gone.reason) == ("cloud or no data", "80.0 % of the picture is cloud or has no data")
     assert all(told[tile.bounds].cause == "agrees" for tile in TILES[2:5])
 
 
