@@ -18,7 +18,8 @@ SILENT: frozenset[Cause] = frozenset({"agrees", "not enough structure"})
 """Causes that are no reason to look at a place."""
 MAX_OFFSET = 0.1
 """How far off a map is looked for, as a share of a tile's side, unless told otherwise."""
-Decision = Literal["accept", "reject"]
+Decision = Literal["accept", "reject", "open"]
+"""What a reviewer says of a change; "open" takes back what was said before."""
 LONGEST_NOTE = 2000
 """Characters of a reviewer's note."""
 
@@ -33,7 +34,8 @@ class Review(_Frozen):
 
     Attributes:
         change: its id. map_hash, aerial_hash: of what was looked at, so that a newer picture or map is a new question.
-        decision: "accept" (the map needs work here) or "reject" (it does not). time: UTC.
+        decision: "accept" (the map needs work here), "reject" (it does not) or "open" (nothing is decided).
+        time: UTC.
     """
 
     change: str
@@ -58,6 +60,7 @@ class Change(_Frozen):
         disagreeing: share of the tile. outline: that part as a GeoJSON geometry in the map's frame, or None.
         offset_m: metres that the map lies too far east and too far north, None where that cannot be told.
         map_id: None where there is no map picture at all. acquired: when the aerial picture was taken.
+        attribution: of both pictures.
         review: the reviewer's decision, if there is one.
     """
 
@@ -118,6 +121,7 @@ class ChangeList(_Frozen):
 
     Attributes:
         pairs: pairs compared; unmapped: aerial pictures without any map picture; reviewed: left out as decided.
+        places: how many there are to list, `changes` being the worst of them; None where too many to be counted.
         registration: of the region, None where nothing could be told. heat: by H3 cell.
         note: why fewer than k came back, or that there are more, or "".
     """
@@ -126,6 +130,7 @@ class ChangeList(_Frozen):
     pairs: int
     unmapped: int = 0
     reviewed: int = 0
+    places: int | None = None
     registration: Registration | None = None
     heat: tuple[HeatCell, ...] = ()
     note: str = ""

@@ -179,7 +179,7 @@ class Matcher(Protocol):
 
     @property
     def cells(self) -> int:
-        """Side of the grid that it judges by."""
+        """Side of the grid that it judges by; 0 for one that judges pairs as wholes and finds no place in them."""
 
     @property
     def registrar(self) -> Registrar | None:

@@ -63,6 +63,8 @@ class CellsRegion(_Frozen):
 Region = Annotated[BoundsRegion | PolygonRegion | RadiusRegion | CellsRegion, Field(discriminator="kind")]
 """Where to search. A row lies in a region when its centre point does; a row without position lies in none."""
 
+LONGEST_PLACE = 20_000
+"""Characters of a region that is part of an address."""
 
 NEGATIVE_WEIGHT = -0.5
 """Weight of unwanted words: strong enough to move what is unwanted down, weak enough not to outshout the wish."""
@@ -87,6 +89,11 @@ class ImagePart(_Frozen):
     layer: Layer
     data: bytes = Field(min_length=1)
     weight: Weight = 1.0
+
+
+def picture_called(layer: Layer) -> str:
+    """What a picture of a query is called in a message."""
+    return f"the {layer} picture of the query"
 
 
 class PointPart(_Frozen):

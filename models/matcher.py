@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.change import MAX_OFFSET
+from geoanchor.errors import UnsupportedModality
 from geoanchor.gaps import Gaps
 from geoanchor.image import Layer
 from geoanchor.protocols import Judgement, RowVectors, Vectors
@@ -41,7 +42,7 @@ SEMANTIC = "semantic"
 TERMS = ("structure", "discriminator", "prototypes")
 _AT_ONCE = 256
 """Pairs judged at a time: their tables stay within some tens of megabytes."""
-_LEAST_CONTRAST = 0.01
+_LEAST_TOLD = 0.01
 """Of likeness of codes over all shifts; a pair with less tells no shift. Pictures themselves tell more."""
 _REFINED = 10
 """Of each map's and picture's best partners the shift is told to a tenth of a cell."""
@@ -204,7 +205,8 @@ class StructureMatcher:
 
     def probes(self, layer: Layer, side: Mapping[str, RowVectors], max_offset: float = MAX_OFFSET) -> Vectors:
         """Coarse vectors (s, d) of one map or picture, were it moved; see `geoanchor.protocols.Matcher`."""
-        assert self._projections is not None
+        if self._projections is None:
+            raise UnsupportedModality("the model has no coarse vectors of structure; train its structure again")
         grid = sharpened(self._books.decode(side[CODES], layer), MAP_FLOOR if layer == "map" else PICTURE_FLOOR)
         return self._projections.probes(grid, layer, max_offset)
 
@@ -269,7 +271,7 @@ def _fine_scores(
         if shown:
             table *= CELLS**2 / np.maximum(shown.likeness(rows, columns), 1)
         whole, scores[part] = best_shift(table)
-        offsets[part], telling[part] = whole / CELLS, contrast(table) >= _LEAST_CONTRAST
+        offsets[part], telling[part] = whole / CELLS, contrast(table) >= _LEAST_TOLD
     best = np.flatnonzero(_leads(scores, pairs[0]) | _leads(scores, pairs[1]))
     whole = np.rint(offsets[best] * CELLS).astype(np.int64)
     if max_offset:

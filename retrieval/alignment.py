@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from geoanchor.count import rounded
 from geoanchor.image import Layer, Pixels
-from geoanchor.picture import read_rgb
+from geoanchor.picture import kept_rgb
 from geoanchor.protocols import Registrar
 from geoanchor.query import Hit
 from retrieval.framing import SCALES, framed, window
@@ -29,7 +30,7 @@ def aligned(
     """
     near = [hit for hit in hits if "offset" in hit.why][:_ALIGNED]
     stored = pictures([hit.id for hit in near]) if near else {}
-    seen = {name: read_rgb(data, name) for name, data in stored.items()}
+    seen = {name: row for name, data in stored.items() if (row := kept_rgb(data, name)) is not None}
     near = [hit for hit in near if hit.id in seen]
     if not near:
         return tuple(hits)
@@ -43,7 +44,7 @@ def aligned(
 
 def told(offset: Sequence[float]) -> dict[str, Any]:
     """What `why` says of an offset; nothing of one that nothing tells."""
-    return {} if math.isnan(offset[0]) else {"offset": [round(part, 4) for part in offset]}
+    return {} if math.isnan(offset[0]) else {"offset": [rounded(part, 4) for part in offset]}
 
 
 def _beside(hit: Hit, pixels: Pixels, layer: Layer, row: Pixels) -> tuple[Pixels, Pixels, tuple[float, float]]:

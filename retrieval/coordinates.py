@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def _angle(match: re.Match[str], name: str) -> tuple[float, str]:
     letter = (match[f"{name}h1"] or match[f"{name}h2"] or "").upper()
     degrees, minutes, seconds = (float((match[name + part] or "0").replace("−", "-")) for part in "dms")
     value = abs(degrees) + minutes / 60 + seconds / 3600
-    return (-value if degrees < 0 or letter in ("S", "W") else value), letter.replace("O", "E")
+    return (-value if math.copysign(1, degrees) < 0 or letter in ("S", "W") else value), letter.replace("O", "E")
 
 
 def _value(number: str) -> float:

@@ -42,8 +42,8 @@ Scores = NDArray[np.float64]
 
 
 class _Likeness(NamedTuple):
-    """Of n rows at the scale that suits each best: above (n,), standard deviations above the usual; raw (n,), by the
-    matcher; offsets (n, 2); scale (n,), number of it."""
+    """Of n rows: above (n,), standard deviations above the usual at the scale that suits each best; scale (n,), number
+    of the one that is told; at that one raw (n,), by the matcher, and offsets (n, 2)."""
 
     above: Scores
     raw: Vectors
@@ -166,14 +166,20 @@ class CounterpartTerm:
         own = None if self.hidden is None else self.hidden[found.scale]
         if self.layer == "aerial" or own is None:
             return self.matcher.gaps(rows) if self.layer == "map" else own
-        # What a map that lies too far east does not show lies further west in the picture.
-        cells = own.shape[1]
-        steps = np.rint(np.nan_to_num(found.offsets) * cells).astype(int)
-        moved = (np.roll(gap, (-down, -right), (0, 1)) for gap, (right, down) in zip(own, steps.tolist(), strict=True))
-        beyond, holes = np.stack(list(moved)), self.matcher.gaps(rows)
+        steps = np.rint(np.nan_to_num(found.offsets) * own.shape[1]).astype(int)
+        beyond = np.stack([_lying(gap, *step) for gap, step in zip(own, steps.tolist(), strict=True)])
+        holes = self.matcher.gaps(rows)
         return beyond if holes is None else beyond | holes
 
     @property
     def _ours(self) -> Mapping[str, RowVectors]:
         """The picture's vectors that the matcher compares."""
         return {name: self.vectors[name] for name in self.matcher.matcher.spaces}
+
+
+def _lying(gap: NDArray[np.bool_], right: int, down: int) -> NDArray[np.bool_]:
+    """Cells (cells, cells) of a picture that a map beside it does not show, by the map's own gap, if it lies so many
+    cells too far east and south: what lies beyond its frame, and its gap further west and north."""
+    cells, rim = len(gap), max(abs(right), abs(down))
+    around = np.pad(gap, rim, constant_values=True)
+    return around[rim + down : rim + down + cells, rim + right : rim + right + cells]

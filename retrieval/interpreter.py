@@ -13,7 +13,7 @@ import numpy as np
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
 from geoanchor.image import Layer, Pixels
 from geoanchor.protocols import Encoder, RowVectors, Vectors
-from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart
+from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart, picture_called
 from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
 from retrieval.framing import SCALES, framed, hidden
 from retrieval.matching import Pictures, RowMatcher
@@ -102,7 +102,7 @@ class Interpreter:
 
     def pixels(self, part: ImagePart) -> Pixels:
         """A picture of the query (h, w, 3) uint8. Raises BadInput."""
-        return self._read(part.data, f"the {part.layer} picture of the query", part.layer)
+        return self._read(part.data, picture_called(part.layer), part.layer)
 
     def row(self, part: LikePart) -> int:
         """The row that more like it is asked for. Raises UsageError where the index has none of that id."""
@@ -134,7 +134,7 @@ class Interpreter:
             return None
         if (matcher := self.encoder.matcher) is None or not set(matcher.spaces) <= set(spaces):
             return None
-        rows = self._row_matcher
+        rows = self.row_matcher
         if isinstance(part, ImagePart):
             pixels = self.pixels(part)
             shown = [framed(pixels, scale) for scale in SCALES]
@@ -151,8 +151,8 @@ class Interpreter:
         return CounterpartTerm(self._serving, rows, layer, rows.vectors(own), part, hidden=gaps)
 
     @cached_property
-    def _row_matcher(self) -> RowMatcher:
-        """One for all queries: it remembers where pictures hold no data."""
+    def row_matcher(self) -> RowMatcher:
+        """One for all that compare rows: it remembers where pictures hold no data."""
         return RowMatcher(self._serving, self.encoder, self._pictures)
 
     def _layer_of(self, part: LikePart) -> Layer:

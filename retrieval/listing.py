@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.change import Change, Review
+from geoanchor.count import rounded
 from geoanchor.protocols import Judgement, RowIds
 from geoanchor.query import row_fields
 from geoanchor.tiling import Bounds
@@ -20,7 +21,7 @@ from retrieval.survey import Survey
 
 _NOWHERE = frozenset({"shifted", "cloud or no data", "agrees", "not enough structure"})
 """Causes that concern no part of a tile more than another."""
-_SHOWN = ("tile", "bounds", "lng", "lat", "cell", "acquired", "attribution")
+_SHOWN = ("tile", "bounds", "lng", "lat", "cell", "acquired")
 """What of its picture a change tells."""
 
 
@@ -55,8 +56,7 @@ def tell(
             moved_m=(float(own_m[i, 0]), float(own_m[i, 1])) if survey.moved[place] else None,
         )  # fmt: skip
         fields = row_fields(aerial)
-        # Cells are those of the map's frame.
-        frame = fields["bounds"] if map_id is None else row_fields(maps[i])["bounds"]
+        drawn = fields if map_id is None else row_fields(maps[i])
         yield Change(
             id=pair_id(map_id, aerial["id"]),
             rank=i + 1,
@@ -65,13 +65,18 @@ def tell(
             cause=told.cause,
             reason=told.reason,
             informative=informative,
-            offset_m=(round(float(whole_m[i, 0]), 2), round(float(whole_m[i, 1]), 2)) if informative else None,
+            offset_m=(rounded(float(whole_m[i, 0]), 2), rounded(float(whole_m[i, 1]), 2)) if informative else None,
             map_id=map_id,
             aerial_id=aerial["id"],
+            attribution=_credits(fields, drawn),
             review=settled.get(place),
             **{name: fields[name] for name in _SHOWN},
-            **({} if told.cause in _NOWHERE else _where(found, i, frame)),
+            **({} if told.cause in _NOWHERE else _where(found, i, drawn["bounds"])),  # Cells are of its frame.
         )
+
+
+def _credits(*sides: Mapping[str, Any]) -> str:
+    return "; ".join(dict.fromkeys(side["attribution"] for side in sides if side["attribution"]))
 
 
 def _where(found: Differences, at: int, bounds: Bounds) -> dict[str, Any]:

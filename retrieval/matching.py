@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoanchor.errors import BadInput, UnsupportedModality
+from geoanchor.errors import UnsupportedModality
 from geoanchor.gaps import NOTABLE, Gaps, gap_cells
 from geoanchor.image import PAPER, Pixels
-from geoanchor.picture import read_rgb
+from geoanchor.picture import kept_rgb
 from geoanchor.protocols import Encoder, Judgement, Matcher, RowIds, RowVectors, Vectors
 from retrieval.pairs import NO_MAP, Pairs
 from retrieval.serving import Serving
@@ -32,8 +33,9 @@ class RowMatcher:
     """
 
     def __init__(self, serving: Serving, encoder: Encoder, pictures: Pictures | None = None) -> None:
-        if encoder.matcher is None:
-            raise UnsupportedModality(f"model {encoder.name!r} cannot compare a map with a picture; use one that can")
+        if encoder.matcher is None or not encoder.matcher.cells:
+            lacks = "cannot say where the two differ" if encoder.matcher else "cannot compare a map with a picture"
+            raise UnsupportedModality(f"model {encoder.name!r} {lacks}; use one with a structure decoder, like mini")
         self.matcher: Matcher = encoder.matcher
         self._serving, self._encoder, self._pictures = serving, encoder, pictures
         spaces = serving.manifest.spaces
@@ -43,7 +45,6 @@ class RowMatcher:
                     f"{serving.folder}: holds no space {name!r}, by which maps are compared; build the index again"
                 )
             spaces[name].require(encoder.spaces[name], where=str(serving.folder))
-        self._blank: Mapping[str, RowVectors] | None = None
         self._gaps: dict[int, NDArray[np.uint8]] = {}  # eight cells a byte: a region may have many
 
     def comparable(self, rows: RowIds) -> RowIds:
@@ -62,7 +63,6 @@ class RowMatcher:
         maps = self.vectors(np.maximum(pairs.maps, 0))
         bare = pairs.maps == NO_MAP
         if bare.any():
-            maps = {name: np.array(vectors) for name, vectors in maps.items()}
             for name, vectors in maps.items():
                 vectors[bare] = self._empty_map[name]
         return self.matcher.judge(maps, self.vectors(pairs.aerials), max_offset, expected, self.gaps(pairs.aerials))
@@ -80,7 +80,10 @@ class RowMatcher:
         ids = self._serving.rows.column("id").take(unseen).to_pylist()
         pictures = self._pictures(ids) if ids else {}
         for row, name in zip(unseen.tolist(), ids, strict=True):
-            self._gaps[row] = np.packbits(_gaps_of(pictures.get(name), name, self.matcher.cells))
+            picture = kept_rgb(pictures.get(name), name)
+            # What cannot be seen is taken as whole.
+            gaps = False if picture is None else gap_cells(picture, self.matcher.cells)
+            self._gaps[row] = np.packbits(np.broadcast_to(gaps, 2 * (self.matcher.cells,)))
         side = self.matcher.cells
         found = np.zeros((len(rows), side * side), bool)
         for at, row in enumerate(rows.tolist()):
@@ -101,20 +104,10 @@ class RowMatcher:
         searchable = self._serving.manifest.spaces[name].searchable
         return self._serving.exact(name).vectors if searchable else self._serving.codes(name)
 
-    @property
+    @cached_property
     def _empty_map(self) -> Mapping[str, RowVectors]:
-        if self._blank is None:
-            self._blank = self._encoded(np.full((_SIDE_PX, _SIDE_PX, 3), PAPER, np.uint8))
-        return self._blank
+        return self._encoded(np.full((_SIDE_PX, _SIDE_PX, 3), PAPER, np.uint8))
 
     def _encoded(self, pixels: Pixels) -> dict[str, RowVectors]:
         made = self._encoder.encode([pixels], "map", "gallery")
         return {name: made[name] for name in self.matcher.spaces}
-
-
-def _gaps_of(picture: bytes | None, name: str, cells: int) -> Gaps:
-    """Of a stored picture; none where it cannot be seen."""
-    try:
-        return gap_cells(read_rgb(picture, name), cells) if picture else np.zeros((cells, cells), bool)
-    except BadInput:
-        return np.zeros((cells, cells), bool)

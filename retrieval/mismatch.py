@@ -7,7 +7,7 @@ first, and judges again what may be shown, to say where and why; so memory does 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import get_args
@@ -24,7 +24,7 @@ from retrieval.listing import tell
 from retrieval.matching import RowMatcher
 from retrieval.pairs import NO_MAP, Pairs, find_pairs, pair_ids, unplaced
 from retrieval.region import region_rows
-from retrieval.registration import expected_offsets, frames_m, sides_m
+from retrieval.registration import expected_offsets, frames_m, middles_m, sides_m
 from retrieval.reviews import Reviews
 from retrieval.serving import Serving
 from retrieval.survey import CHUNK, Progress, Survey, survey_pairs
@@ -33,6 +33,8 @@ _FLOOR = 0.1
 """Mismatch below which a pair is not looked into."""
 _SHOWN = 64
 """Pairs judged again at once for the list, which seldom needs many more than it shows."""
+_COUNTED = 500
+"""Pairs below a full list that are still looked into, only to count: a second or two more, not a region's worth."""
 
 
 class ChangeFinder:
@@ -77,27 +79,27 @@ class ChangeFinder:
         last = self._last  # others may ask of other regions meanwhile
         if last is None or last[0] != question:
             pairs = self.pairs(region, all_dates=all_dates, unmapped=unmapped)
-            sides, frames = sides_m(self._serving, pairs.aerials), frames_m(self._serving, pairs)
+            where = sides_m(self._serving, pairs.aerials), frames_m(self._serving, pairs)
             self._last = last = question, survey_pairs(
-                self._matcher, pairs, sides, frames, max_offset=max_offset, chunk=self._chunk, progress=progress
+                self._matcher, pairs, *where, middles_m(self._serving, pairs.aerials), max_offset=max_offset,
+                chunk=self._chunk, progress=progress,
             )  # fmt: skip
         survey = last[1]
         pairs, settled = survey.pairs, self._settled(survey.pairs)
         passed_over = () if reviewed or everything else settled
         order = _order(survey.mismatch, 0.0 if everything else _FLOOR, passed_over)
-        # One more than is shown tells whether there are more.
-        worst = self._worst(survey, settled, order, max_offset, everything, k + 1)
-        found, cut = worst[:k], len(worst) > k
+        found, places = self._worst(survey, settled, order, max_offset, everything, k)
         bare = int((pairs.maps == NO_MAP).sum())
         return ChangeList(
             changes=found,
             pairs=len(pairs) - bare,
             unmapped=bare,
             reviewed=len(passed_over),
+            places=places,
             registration=survey.common,
             heat=heat(self._serving.places.cells[pairs.aerials], np.where(survey.known, survey.mismatch, np.nan)),
             note=_joined(
-                _cut(k, len(order), everything) if cut else "",
+                _cut(len(found), places, len(order)),
                 "" if everything or len(found) == k else _few(len(found), len(passed_over)),
                 _apart(len(pairs.apart)),
             ),
@@ -140,8 +142,8 @@ class ChangeFinder:
     def review_all(self, decisions: Mapping[str, Decision], note: str = "") -> tuple[Review, ...]:
         """Keep decisions by change, all of them or, where `review` would raise for one, none."""
         made = tuple(self._review(change, decision, note) for change, decision in decisions.items())
-        for review in made:
-            self._reviews.add(review)
+        if made:
+            self._reviews.add(*made)
         return made
 
     def _review(self, change_id: str, decision: Decision, note: str) -> Review:
@@ -186,9 +188,24 @@ class ChangeFinder:
 
     def _worst(
         self, survey: Survey, settled: dict[int, Review], order: RowIds, max_offset: float, everything: bool, k: int
-    ) -> tuple[Change, ...]:
-        """The second pass, in the order given."""
+    ) -> tuple[tuple[Change, ...], int | None]:
+        """The k worst, in the order given, and how many there are: None where that is too much to look into."""
         found: list[Change] = []
+        places = 0
+        for looked_into, change in enumerate(self._told(survey, settled, order, max_offset), 1):
+            if everything or change.cause not in SILENT:
+                places += 1
+                if places <= k:
+                    found.append(change.model_copy(update={"rank": places}))
+            if everything and places == k:
+                return tuple(found), len(order)
+            # Only one more than is shown tells that there are more.
+            if places > k and len(order) - looked_into > _COUNTED:
+                return tuple(found), None
+        return tuple(found), places
+
+    def _told(self, survey: Survey, settled: dict[int, Review], order: RowIds, max_offset: float) -> Iterator[Change]:
+        """The second pass, in the order given, as far as it is asked for."""
         step, percentile = min(self._chunk, _SHOWN), survey.percentile()
         for start in range(0, len(order), step):
             at = order[start : start + step]
@@ -197,12 +214,7 @@ class ChangeFinder:
             nodata = self._details(self._serving.rows.column("id").take(np.unique(rows)).to_pylist(), "nodata")
             judged = self._matcher.judge(pairs, max_offset, survey.expected(at))
             gap = self._matcher.gap_shares(pairs.aerials)
-            for change in tell(self._serving, survey, at, judged, percentile, nodata, gap, settled):
-                if everything or change.cause not in SILENT:
-                    found.append(change.model_copy(update={"rank": len(found) + 1}))
-                if len(found) == k:
-                    return tuple(found)
-        return tuple(found)
+            yield from tell(self._serving, survey, at, judged, percentile, nodata, gap, settled)
 
     def _hashes(self, ids: Collection[str | None]) -> dict[str | None, str]:
         """Content hash by row id; that of no row is empty."""
@@ -221,9 +233,11 @@ def _joined(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _cut(shown: int, places: int, everything: bool) -> str:
-    """That there are more places; of those that are not shown nobody has yet asked whether they agree after all."""
-    return f"{shown} of {'' if everything else 'up to '}{places} places shown, worst first (-k shows more)"
+def _cut(shown: int, places: int | None, looked_at: int) -> str:
+    """That there are more places than are shown, or ""; those not counted are at most the pairs looked at."""
+    if places == shown:
+        return ""
+    return f"{shown} of {f'up to {looked_at}' if places is None else places} places shown, worst first"
 
 
 def _few(found: int, reviewed: int) -> str:

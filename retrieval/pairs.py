@@ -183,15 +183,21 @@ def _beside(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_
 
 
 def _mapped(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_]:
-    """Which aerial rows (n,) have their middle in the box of a map row."""
-    boxes = shapely.STRtree(_boxes(serving, maps[~np.isnan(serving.numbers("west")[maps])]))
-    west, south, east, north = shapely.bounds(_boxes(serving, aerials)).T
-    inside = np.zeros(len(aerials), bool)
+    """Which aerial rows (n,) have their middle in the box of a map row, or the middle of a map row in theirs."""
+    pictures, drawn = _boxes(serving, aerials), _boxes(serving, maps[~np.isnan(serving.numbers("west")[maps])])
+    of_pictures, of_maps = shapely.STRtree(pictures), shapely.STRtree(drawn)
+    mapped = np.zeros(len(aerials), bool)
     # Boxes across the antimeridian go on beyond 180, so that one middle may have two longitudes.
     for turn in (-360.0, 0.0, 360.0):
-        middles = shapely.points((west + east) / 2 + turn, (south + north) / 2)
-        inside[boxes.query(middles, predicate="intersects")[0]] = True
-    return inside
+        mapped[of_maps.query(_middles(pictures, turn), predicate="intersects")[0]] = True
+        mapped[of_pictures.query(_middles(drawn, turn), predicate="intersects")[1]] = True
+    return mapped
+
+
+def _middles(boxes: Boxes, turn: float) -> Boxes:
+    """Points (n,), `turn` degrees farther east."""
+    west, south, east, north = shapely.bounds(boxes).T
+    return np.asarray(shapely.points((west + east) / 2 + turn, (south + north) / 2))
 
 
 def _newest(serving: Serving, pairs: RowIds) -> RowIds:

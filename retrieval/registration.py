@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from geoanchor.change import Registration
+from geoanchor.count import rounded
 from geoanchor.protocols import Judgement, RowIds, Vectors
 from geoanchor.tiling import MEAN_EARTH_RADIUS_M
 from retrieval.causes import in_words
@@ -20,6 +22,15 @@ _LEAST_SHIFT = 0.012
 """Share of a tile's side, half a cell of a grid of 40: a smaller shift is not seen."""
 _DEPARTURE = 0.03
 """Share of a tile's side by which a tile's own offset must depart from the region's."""
+_GATHERED = 0.03
+"""Share of a tile's side within which half of the pairs must agree: those of a map that lies off as one keep within
+.016, those of one that is turned, or lies farther off than was looked, are anywhere."""
+_MOST = 0.5
+"""Share of the pairs that must have an offset of their own: where most lie at the edge, the map lies beyond it."""
+_NEXT = 1.6
+"""Sides between the middles of tiles that touch, be it at a corner, or a little more."""
+_OTHERS = 2
+"""Neighbours that lie off by the same way: one may be chance."""
 _AT_LIMIT = 0.98
 """Share of the farthest offset looked for beyond which the true one may lie farther off: what is told there is no
 peak, only the edge of what was looked at."""
@@ -46,6 +57,13 @@ def frames_m(serving: Serving, pairs: Pairs) -> Metres:
     return np.where((pairs.maps == NO_MAP)[:, None], 0.0, np.nan_to_num(apart))
 
 
+def middles_m(serving: Serving, rows: RowIds) -> Metres:
+    """Where the middles of rows' pictures lie on the globe (n, 3), in metres from its own; NaN without bounds."""
+    west, south, east, north = serving.edges(rows)
+    lng, lat = np.radians(west + (east - west) % 360.0 / 2), np.radians((south + north) / 2)
+    return MEAN_EARTH_RADIUS_M * np.stack([np.cos(lat) * np.cos(lng), np.cos(lat) * np.sin(lng), np.sin(lat)], axis=1)
+
+
 def offsets_m(offset: Vectors, sides: Metres) -> Metres:
     """A judgement's offsets (n, 2), too far east and south in shares of the side, as metres too far east and north."""
     return offset * sides * (1.0, -1.0)
@@ -67,13 +85,14 @@ def peaked(departures: Vectors, max_offset: float) -> NDArray[np.bool_]:
     return np.asarray((np.abs(departures).max(axis=1, initial=0.0) <= _AT_LIMIT * max_offset) | (max_offset == 0))
 
 
-def registration(metres: Metres, sides: Metres, trusted: RowIds) -> Registration | None:
+def registration(metres: Metres, sides: Metres, trusted: RowIds, asked: int) -> Registration | None:
     """The median offset of pairs, None where too few can be trusted or these scatter too far to say.
 
     Args:
-        metres: offsets (n, 2) east and north. sides: (n, 2). trusted: places of pairs whose offset means something.
+        metres: offsets (n, 2) east and north. sides: (n, 2). trusted: places of pairs whose offset means something, of
+            so many that were asked.
     """
-    if len(trusted) < _FEWEST_PAIRS:
+    if len(trusted) < max(_FEWEST_PAIRS, _MOST * asked):
         return None
     offsets = metres[trusted]
     east, north = np.median(offsets, axis=0).tolist()
@@ -82,12 +101,12 @@ def registration(metres: Metres, sides: Metres, trusted: RowIds) -> Registration
     # The median's own error is about 1.25 times the pairs' scatter over the root of their number.
     error = 1.25 * spread / math.sqrt(len(trusted))
     shifted = length >= _LEAST_SHIFT * side and length > 3 * error
-    if not shifted and 3 * error > _DEPARTURE * side:
+    if spread > _GATHERED * side or (not shifted and 3 * error > _DEPARTURE * side):
         return None
     reason = f"the whole map lies {in_words(east, north)}" if shifted else "the map lies where the imagery does"
     return Registration(
-        east_m=round(east, 2), north_m=round(north, 2), spread_m=round(spread, 2), pairs=len(trusted), shifted=shifted,
-        reason=reason,
+        east_m=rounded(east, 2), north_m=rounded(north, 2), spread_m=round(spread, 2), pairs=len(trusted),
+        shifted=shifted, reason=reason,
     )  # fmt: skip
 
 
@@ -95,6 +114,21 @@ def strays(metres: Metres, sides: Metres, common: Registration | None) -> NDArra
     """Pairs (n,) whose own offset clearly departs from the region's."""
     expected = (common.east_m, common.north_m) if common and common.shifted else (0.0, 0.0)
     return np.asarray(np.hypot(*((metres - expected) / sides).T) > _DEPARTURE)
+
+
+def in_step(metres: Metres, sides: Metres, middles: Metres) -> NDArray[np.bool_]:
+    """Which of some strays (n,) have two others beside them that lie off by the same way: no chance, but a block that
+    was moved.
+
+    Args:
+        metres: offsets (n, 2) east and north. sides: (n, 2). middles: (n, 3) of `middles_m`.
+    """
+    if len(metres) <= _OTHERS:
+        return np.zeros(len(metres), bool)
+    side = float(np.median(sides))
+    beside = KDTree(middles).query_pairs(_NEXT * side, output_type="ndarray")
+    alike = np.hypot(*(metres[beside[:, 0]] - metres[beside[:, 1]]).T) <= _DEPARTURE * side
+    return np.asarray(np.bincount(beside[alike].ravel(), minlength=len(metres)) >= _OTHERS)
 
 
 def gains(judged: Judgement, expected: Vectors) -> Vectors:

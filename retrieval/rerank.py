@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from geoanchor.change import MAX_OFFSET
+from geoanchor.count import rounded
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer, Pixels
-from geoanchor.protocols import Details, Encoder, Reranker, RowIds
+from geoanchor.protocols import Details, Reranker, RowIds
 from geoanchor.query import Hit, ImagePart, Query
 from geoanchor.structure import informative
 from retrieval.causes import diagnose, differences
+from retrieval.late import RERANKER
 from retrieval.matching import RowMatcher
 from retrieval.registration import offsets_m, sides_m
 from retrieval.serving import Serving
@@ -24,7 +26,7 @@ def open_reranker(
     name: str,
     query: Query,
     serving: Serving,
-    open_encoder: Callable[[], Encoder],
+    open_matcher: Callable[[], RowMatcher],
     details: Details,
     read: Callable[[ImagePart], Pixels],
 ) -> Reranker:
@@ -37,15 +39,14 @@ def open_reranker(
     have no means.
     """
     if name != "mismatch":
-        raise UsageError(f"no reranker is called {name!r}; there is mismatch")
+        raise UsageError(f"no reranker is called {name!r}; there are mismatch and {RERANKER}")
     if _map_of(query) is None:
         raise UsageError("--rerank mismatch compares hits with the map picture of the query: give one with --map")
     if query.layer not in (None, MismatchReranker.layer):
         raise UsageError(
             f"--rerank mismatch compares a map with aerial pictures, not with {query.layer} ones: leave --layer out"
         )
-    matcher = RowMatcher(serving, open_encoder(), lambda ids: details(ids, "thumbnail"))
-    return MismatchReranker(serving, matcher, details, read)
+    return MismatchReranker(serving, open_matcher(), details, read)
 
 
 def _map_of(query: Query) -> ImagePart | None:
@@ -56,7 +57,8 @@ def _map_of(query: Query) -> ImagePart | None:
 class MismatchReranker:
     """Orders hits by how much they disagree with the query's map picture, worst first.
 
-    A hit's score becomes its mismatch, 0..1; what cannot be compared gets 0. `why` says mismatch, cause and offset.
+    A hit's score becomes its mismatch, 0..1; what cannot be compared gets 0. `why` says mismatch, cause and offset,
+    in metres that the map lies too far east and north. Only the hits of the page that is asked for are ordered.
     """
 
     layer: Layer = "aerial"
@@ -96,5 +98,5 @@ class MismatchReranker:
             )  # fmt: skip
             why: dict[str, Any] = {"mismatch": round(mismatch, 4), "cause": told.cause, "reason": told.reason}
             if said[i] and np.isfinite(metres[i]).all():
-                why["offset_m"] = [round(metre, 2) for metre in metres[i].tolist()]
+                why["offset_m"] = [rounded(metre, 2) for metre in metres[i].tolist()]
             yield mismatch, why

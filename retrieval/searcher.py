@@ -23,6 +23,7 @@ from retrieval.calibration import Calibration
 from retrieval.counterpart import CounterpartTerm
 from retrieval.interpreter import Interpreter, ReadPicture
 from retrieval.late import RERANKER, Ranked, with_segments
+from retrieval.matching import RowMatcher
 from retrieval.region import region_rows
 from retrieval.relevance import DEPTH
 from retrieval.serving import Serving
@@ -72,6 +73,11 @@ class Searcher:
     def encoder(self) -> Encoder:
         """The encoder that the index was built with, opened on first use."""
         return self._interpreter.encoder
+
+    @property
+    def matcher(self) -> RowMatcher:
+        """What compares rows of the two layers. Raises UnsupportedModality where model or index have no means."""
+        return self._interpreter.row_matcher
 
     def search(self, query: Query) -> Answer:
         """A page of the best rows.
@@ -145,7 +151,7 @@ class Searcher:
         from retrieval.rerank import open_reranker
 
         return open_reranker(
-            query.rerank, query, self._serving, lambda: self.encoder, self._details, self._interpreter.pixels
+            query.rerank, query, self._serving, lambda: self.matcher, self._details, self._interpreter.pixels
         )
 
     def _aligned(self, terms: Sequence[Term], hits: tuple[Hit, ...]) -> tuple[Hit, ...]:

@@ -131,7 +131,8 @@ class Serving:
     def edges(self, rows: RowIds) -> tuple[NDArray[np.float64], ...]:
         """West, south, east and north (n,) of rows' boxes, degrees, NaN where unknown; west > east over the
         antimeridian."""
-        return tuple(self.numbers(name)[rows] for name in ("west", "south", "east", "north"))
+        boxes = self.rows.select(["west", "south", "east", "north"]).take(pa.array(rows, pa.int64()))
+        return tuple(np.asarray(edge.to_numpy(zero_copy_only=False), np.float64) for edge in boxes.columns)
 
     def row_of(self, row_id: str) -> int | None:
         """Position of a row by id."""

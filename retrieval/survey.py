@@ -17,7 +17,7 @@ from geoanchor.structure import informative
 from retrieval.causes import differences, unmapped_mismatch
 from retrieval.matching import RowMatcher
 from retrieval.pairs import NO_MAP, Pairs
-from retrieval.registration import Metres, expected_offsets, gains, offsets_m, peaked, registration, strays
+from retrieval.registration import Metres, expected_offsets, gains, in_step, offsets_m, peaked, registration, strays
 
 CHUNK = 256
 """Pairs judged at once; the grids of 256 take some 50 MB."""
@@ -26,6 +26,11 @@ _EXPLAINED = 0.2
 tiles all lie true the few that seem to stray have up to .12, three real tiles moved by 5 m have .31 to .42."""
 _SUITED = 0.15
 """Share of what a map says that the picture must bear out at the tile's own offset."""
+_FARTHER = (2.0, 4.0)
+"""Times the farthest offset within which a whole map is looked for, where its pairs do not tell how it lies."""
+_FARTHEST = 0.5
+_ASKED = 512
+"""Pairs that are then asked."""
 
 Progress = Callable[[int, int], None]
 Found = TypeVar("Found")
@@ -39,7 +44,8 @@ class Survey:
         mismatch: (n,) 0..1. informative: (n,) whether the map says enough to be contradicted.
         offset: (n, 2) share of the side, too far east and south.
         sides_m: (n, 2) width and height of the pictures. frames_m: (n, 2) how far the maps' frames lie east and north
-            of those. moved: (n,) the tile's own shift explains its mismatch.
+            of those; middles_m: (n, 3) where the pictures lie on the globe. moved: (n,) the tile's own shift explains
+            its mismatch.
         common: how the whole map lies, None where too few pairs tell.
     """
 
@@ -49,8 +55,16 @@ class Survey:
     offset: Vectors
     sides_m: Metres
     frames_m: Metres
+    middles_m: Metres
     moved: NDArray[np.bool_]
     common: Registration | None = None
+
+    def take(self, at: RowIds) -> Survey:
+        """Of some of the pairs, in the order given."""
+        return Survey(
+            self.pairs.take(at), self.mismatch[at], self.informative[at], self.offset[at], self.sides_m[at],
+            self.frames_m[at], self.middles_m[at], self.moved[at], self.common,
+        )  # fmt: skip
 
     @property
     def offset_m(self) -> Metres:
@@ -81,6 +95,7 @@ def survey_pairs(
     pairs: Pairs,
     sides_m: Metres,
     frames_m: Metres,
+    middles_m: Metres,
     *,
     max_offset: float = MAX_OFFSET,
     chunk: int = CHUNK,
@@ -89,20 +104,40 @@ def survey_pairs(
     """Judge all pairs.
 
     Args:
-        sides_m, frames_m: (n, 2), see `Survey`. chunk: pairs judged at once; changes no result.
+        sides_m, frames_m, middles_m: see `Survey`. chunk: pairs judged at once; changes no result.
     """
     count = len(pairs)
     none = Survey(
         pairs, np.zeros(count, np.float32), np.zeros(count, bool), np.zeros((count, 2), np.float32), sides_m, frames_m,
-        np.zeros(count, bool),
+        middles_m, np.zeros(count, bool),
     )  # fmt: skip
     survey = _judged(matcher, none, max_offset, chunk, progress)
-    told = survey.informative & _peaked(survey, max_offset)
-    common = registration(survey.offset_m, sides_m, np.flatnonzero(told))
-    survey = replace(survey, common=common)
-    if common is not None and common.shifted:
+    survey = replace(survey, common=_registration(matcher, survey, max_offset, chunk))
+    if survey.common is not None and survey.common.shifted:
         survey = _judged(matcher, survey, max_offset, chunk, progress)
     return _with_strays(matcher, survey, max_offset, chunk)
+
+
+def _registration(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int) -> Registration | None:
+    """How the map lies as a whole: as its pairs were judged, or else as some of them tell that are looked at farther
+    around."""
+    common, some = _told(survey, max_offset), _evenly(np.flatnonzero(survey.informative), _ASKED)
+    for farther in _FARTHER:
+        if common is not None or not max_offset:
+            break
+        reach = min(farther * max_offset, _FARTHEST)
+        common = _told(_judged(matcher, survey.take(some), reach, chunk, None), reach)
+    return common
+
+
+def _told(survey: Survey, max_offset: float) -> Registration | None:
+    trusted = np.flatnonzero(survey.informative & _peaked(survey, max_offset))
+    return registration(survey.offset_m, survey.sides_m, trusted, int(survey.informative.sum()))
+
+
+def _evenly(places: RowIds, most: int) -> RowIds:
+    """At most so many of them, evenly spread."""
+    return places[:: max(1, -(-len(places) // most))]
 
 
 def _peaked(survey: Survey, max_offset: float) -> NDArray[np.bool_]:
@@ -135,18 +170,23 @@ def _on_all_cores(find: Callable[[RowIds], Found], places: RowIds, chunk: int) -
 
 
 def _with_strays(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int) -> Survey:
-    """Tiles that are shifted by themselves: their mismatch is at least what the shift costs them of all that speaks
-    for them."""
+    """Tiles that are shifted by themselves, or with their neighbours: their mismatch is at least what the shift costs
+    them of all that speaks for them."""
 
     def cost_of_chunk(at: RowIds) -> tuple[RowIds, Vectors, NDArray[np.bool_]]:
         expected = survey.expected(at)
         judged = matcher.judge(survey.pairs.take(at), max_offset, expected)
         spoken = judged.evidence.mean(axis=(1, 2))
         cost = gains(judged, expected) / np.maximum(spoken, 1e-6)
-        return at, np.clip(cost, 0, 1), (cost >= _EXPLAINED) & (spoken >= _SUITED * judged.content)
+        # What hardly suits at all may gain a great share of that.
+        suited = spoken >= _SUITED * judged.content
+        cost = np.where(suited, np.clip(cost, 0, 1), 0)
+        return at, np.maximum(cost, _EXPLAINED), (cost >= _EXPLAINED) | shared[at]
 
     apart = strays(survey.offset_m, survey.sides_m, survey.common)
     stray = np.flatnonzero(survey.informative & apart & _peaked(survey, max_offset))
+    shared = np.zeros(len(survey.pairs), bool)
+    shared[stray] = in_step(survey.offset_m[stray], survey.sides_m[stray], survey.middles_m[stray])
     mismatch, moved = survey.mismatch.copy(), survey.moved.copy()
     for at, cost, explained in _on_all_cores(cost_of_chunk, stray, chunk):
         moved[at] = explained

@@ -29,11 +29,13 @@ def test_many_pairs_are_judged_as_each_would_be_alone() -> None:
     some = grounds(20)
     maps, aerials = coded(BOOKS, some, "map")[CODES], coded(BOOKS, some, "aerial")[CODES]
     many = np.arange(270) % 20, (np.arange(270) // 13) % 20
-    whole = MATCHER.judge({CODES: maps[many[0]]}, {CODES: aerials[many[1]]})
+    gaps = np.random.default_rng(1).random((270, CELLS, CELLS)) < np.linspace(0, 0.5, 270)[:, None, None]
+    whole = MATCHER.judge({CODES: maps[many[0]]}, {CODES: aerials[many[1]]}, gaps=gaps)
     assert whole.probability.shape == (270,)
     assert whole.evidence.shape == (270, CELLS, CELLS)
     for row in (0, 255, 256):
-        alone = MATCHER.judge({CODES: maps[many[0][[row]]]}, {CODES: aerials[many[1][[row]]]})
+        one = {CODES: maps[many[0][[row]]]}, {CODES: aerials[many[1][[row]]]}
+        alone = MATCHER.judge(*one, gaps=gaps[[row]])
         same(whole, alone, slice(row, row + 1))
 
 
@@ -214,6 +216,18 @@ def test_of_a_large_gallery_the_shortlist_keeps_the_best() -> None:
     np.testing.assert_allclose(np.sort(many[0])[-60:], np.sort(scores[0])[-60:], atol=1e-5)
     assert np.isfinite(many).all()
     assert many[0].argmax() == 0
+
+
+@pytest.mark.parametrize("compared", [None, 1])
+def test_what_is_left_of_a_picture_stands_for_the_whole(compared: int | None) -> None:
+    some = grounds(40)
+    maps, aerials = coded(BOOKS, some, "map"), coded(BOOKS, some, "aerial")
+    hidden = np.zeros((40, CELLS, CELLS), bool)
+    hidden[7, : 3 * CELLS // 4] = True
+    found, _ = MATCHER.rank({CODES: maps[CODES][[7]]}, aerials, 0.05, compared, {"aerial": hidden})
+    assert found[0].argmax() == 7
+    whole, _ = MATCHER.rank({CODES: maps[CODES][[7]]}, aerials, 0.05, compared)
+    assert found[0, 7] > 0.6 * whole[0, 7]
 
 
 def random_fusion(dim: int = 8) -> FusionScorer:

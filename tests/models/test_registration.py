@@ -155,7 +155,7 @@ def test_moving_there_and_back_leaves_the_middle() -> None:
     pictures, shift = grids(1, 4, 12), np.array([(2, -3)])
     back, seen = moved(moved(pictures, shift)[0], -shift)
     np.testing.assert_array_equal(back[:, 3:, :10], pictures[:, 3:, :10])
-    assert seen[0, : 12 - 3].sum() == 0 or seen.sum() == 9 * 10
+    assert seen.sum() == 9 * 10
 
 
 def test_sharpening_quiets_what_says_nothing_and_bounds_the_rest() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 import threading
 import time
@@ -27,7 +26,7 @@ from geoanchor.query import BoundsRegion, RadiusRegion
 from geoanchor.tiling import Tile
 from models.toy import ToyEncoder
 from retrieval.matching import RowMatcher
-from retrieval.registration import frames_m, sides_m
+from retrieval.registration import frames_m, middles_m, sides_m
 from retrieval.reviews import Reviews
 from retrieval.serving import Serving
 from retrieval.survey import survey_pairs
@@ -163,8 +162,11 @@ def test_the_number_of_cores_changes_nothing(
 
     monkeypatch.setattr(RowMatcher, "judge", watched)
     pairs = finder.pairs()
-    survey_pairs(finder._matcher, pairs, sides_m(finder._serving, pairs.aerials), frames_m(finder._serving, pairs),
-                 chunk=3, progress=lambda so_far, of: done.append((so_far, of)))  # fmt: skip
+    rows, serving = pairs.aerials, finder._serving
+    survey_pairs(
+        finder._matcher, pairs, sides_m(serving, rows), frames_m(serving, pairs), middles_m(serving, rows), chunk=3,
+        progress=lambda so_far, of: done.append((so_far, of)),
+    )  # fmt: skip
     assert min(cores, 2) <= max(at_once) <= cores
     assert done == [(min(at, len(pairs)), len(pairs)) for at in range(3, len(pairs) + 3, 3)]
     assert finder.find(k=50) == found
@@ -175,15 +177,29 @@ def test_k_cuts_the_list_and_nothing_else(changed: Path, found: ChangeList) -> N
         assert finder_of(changed).find(k=k).changes == found.changes[:k]
 
 
-def test_a_list_that_is_cut_says_so(changed: Path) -> None:
+def test_a_list_that_is_cut_says_of_how_many_places(changed: Path) -> None:
     finder = finder_of(changed)
-    cut = finder.find(k=4).note
-    told = re.fullmatch(r"4 of up to (\d+) places shown, worst first \(-k shows more\)", cut)
-    assert told, cut
-    assert 5 <= int(told[1]) <= 30
-    assert finder.find(k=5).note == "", "what is left over agrees"
-    assert finder.find(k=7, everything=True).note == "7 of 30 places shown, worst first (-k shows more)"
+    for k in range(1, 5):
+        cut = finder.find(k=k)
+        assert (cut.places, cut.note) == (5, f"{k} of 5 places shown, worst first")
+    whole = finder.find(k=5)
+    assert (whole.places, whole.note) == (5, ""), "what is left over agrees"
+    everything = finder.find(k=7, everything=True)
+    assert (everything.places, everything.note) == (30, "7 of 30 places shown, worst first")
     assert finder.find(k=30, everything=True).note == ""
+    assert finder.find(k=50).places == 5
+
+
+def test_places_are_not_counted_where_too_many_pairs_are_left(changed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = finder_of(changed)
+    disagreeing = finder.find(k=4).places
+    monkeypatch.setattr("retrieval.mismatch._FLOOR", 0.0)
+    assert finder.find(k=4).places == disagreeing, "what agrees is no place"
+    monkeypatch.setattr("retrieval.mismatch._COUNTED", 20)
+    cut = finder.find(k=4)
+    assert (cut.places, cut.note) == (None, "4 of up to 30 places shown, worst first")
+    monkeypatch.setattr("retrieval.mismatch._COUNTED", 25)
+    assert finder.find(k=4).places == disagreeing
 
 
 def test_one_change_is_no_changes(tmp_path: Path) -> None:
@@ -257,6 +273,17 @@ def test_reviewed_places_do_not_come_back_until_something_is_new(tmp_path: Path)
     assert [change.tile for change in finder_of(folder).find().changes] == [first.tile]
 
 
+def test_what_is_taken_back_is_as_if_never_reviewed(changed: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(changed, tmp_path / "i"))
+    before = finder_of(folder).find()
+    worst = before.changes[0].id
+    finder_of(folder).review(worst, "reject", "a tent")
+    assert worst not in {change.id for change in finder_of(folder).find().changes}
+    assert finder_of(folder).review(worst, "open").decision == "open"
+    assert finder_of(folder).find() == before
+    assert finder_of(folder).find(reviewed=True) == before
+
+
 def test_a_change_that_is_none_cannot_be_reviewed(changed: Path) -> None:
     with pytest.raises(UsageError, match="no change has the id 'none'"):
         finder_of(changed).review("none", "accept")
@@ -272,6 +299,8 @@ def test_of_several_decisions_all_are_kept_or_none(changed: Path, tmp_path: Path
     with pytest.raises(UsageError, match="no change has the id 'none'"):
         finder_of(folder).review_all({first: "accept", "none": "reject"})
     assert not Reviews(folder).latest()
+    assert finder_of(folder).review_all({}) == ()
+    assert not Reviews(folder).path.exists()
     made = finder_of(folder).review_all({first: "accept", second: "reject"}, "seen")
     assert list(Reviews(folder).latest().values()) == list(made)
 

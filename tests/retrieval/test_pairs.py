@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from geoanchor.tiling import Tile, cell_at
 from retrieval.heat import ancestors
 from retrieval.pairs import NO_MAP, Pairs, find_pairs, pair_id, pair_ids
+from retrieval.registration import frames_m
 from retrieval.serving import Serving
 
 _DAY = 86_400_000_000
@@ -69,6 +70,39 @@ def test_a_map_of_another_zoom_counts_as_one_wherever_no_finer_map_is_near() -> 
     assert found(rows) == {(5, 3), (NO_MAP, 4)}, "the second town's other tile alone is unmapped"
     beside = [*rows, of_zoom(6, "map", 17, 70_002)]
     assert found(beside) == {(5, 3), (NO_MAP, 4), (NO_MAP, 1), (NO_MAP, 2)}, "here the finer map begins"
+
+
+def test_ground_of_which_a_finer_map_shows_a_corner_is_mapped() -> None:
+    tile = Tile(16, 35_000, 22_500)
+    rows = []
+    for number, (layer, tiled_as) in enumerate((("aerial", tile), ("map", tile.children()[0]))):
+        west, south, east, north = tiled_as.bounds
+        rows.append({"id": f"{number}", "layer": layer, "z": tiled_as.z, "x": tiled_as.x, "y": tiled_as.y, "west": west,
+                     "south": south, "east": east, "north": north, "acquired": None})  # fmt: skip
+    serving = Rows(rows)
+    assert find_pairs(serving, serving.layers["map"], serving.layers["aerial"]).apart.tolist() == [0]
+
+
+def test_finer_maps_are_near_across_the_antimeridian_too() -> None:
+    """Of the first column of tiles the last is the neighbour."""
+    last = 2**17 - 1
+    west, south, east, north = Tile(16, 0, 22_500).bounds
+    coarse = {"id": "a", "layer": "map", "z": 16, "x": 0, "y": 22_500, "west": west, "south": south, "east": east,
+              "north": north, "acquired": None}  # fmt: skip
+    picture, finer = (
+        tiled(number, layer, 0) | dict(zip(("west", "south", "east", "north"), Tile(17, x, 45_000).bounds, strict=True))
+        | {"x": x}
+        for number, layer, x in ((1, "aerial", 0), (2, "map", last))
+    )  # fmt: skip
+    assert found([coarse, picture]) == set()
+    assert found([coarse, picture, finer]) == {(NO_MAP, 1)}
+
+
+@pytest.mark.parametrize("turn", [-360.0, 0.0, 360.0])
+def test_frames_of_one_ground_lie_together_whatever_turn_of_the_globe_they_are_told_on(turn: float) -> None:
+    ours = loose(0, "map", 179.9951 + turn)
+    serving = Rows([ours, loose(1, "aerial", 179.9951) | {"east": -179.9949}])
+    assert np.abs(frames_m(serving, Pairs(np.array([0]), np.array([1])))).max() < 1e-3
 
 
 _ROWS = st.lists(

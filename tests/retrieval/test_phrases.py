@@ -135,6 +135,7 @@ def test_signs_letters_and_order() -> None:
     assert [(c.lat, c.lng) for c in coordinates("151.2, -33.9")] == [(-33.9, 151.2)]
     assert [(c.lat, c.lng) for c in coordinates("33.9S 70.5W")] == [(-33.9, -70.5)]
     assert [(c.lat, c.lng) for c in coordinates("S 33.9 W 70.5")] == [(-33.9, -70.5)]
+    assert [(c.lat, c.lng) for c in coordinates("51° 30' N, -0° 6' E")] == [(51.5, -0.1)]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -48,6 +49,27 @@ def test_what_is_added_is_read(tmp_path: Path) -> None:
         reviews.add(review)
     assert list(reviews.latest().values()) == [made("y", note="a line\nand \u2028 more \x1e"), made("x", "reject")]
     assert reviews.damaged() == 0
+
+
+def test_a_decision_taken_back_is_none_and_one_line_more(tmp_path: Path) -> None:
+    reviews = Reviews(tmp_path)
+    reviews.add(made("x"), made("y", "reject"))
+    before = reviews.path.read_bytes()
+    reviews.add(made("x", "open"))
+    assert dict(reviews.latest()) == {"y": made("y", "reject")}
+    assert reviews.path.read_bytes().startswith(before)
+    assert reviews.path.read_bytes().count(b"\n") == 3
+    assert reviews.damaged() == 0
+    reviews.add(made("x", "reject"))
+    assert list(reviews.latest()) == ["y", "x"]
+
+
+def test_decisions_of_one_moment_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    Reviews(tmp_path).add(*(made(f"{number}") for number in range(5)))
+    assert list(Reviews(tmp_path).latest()) == ["0", "1", "2", "3", "4"]
+    assert len(synced) == 1
 
 
 def test_what_cannot_be_kept_is_said(tmp_path: Path) -> None:
