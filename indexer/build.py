@@ -13,7 +13,7 @@ from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
 from geoanchor.manifest import Manifest, SegmentRecord, SourceRecord, read_manifest, write_manifest
 from geoanchor.protocols import Encoder, SegmentEncoder, TileSource
 from geoanchor.space import EmbeddingSpace
-from geoanchor.tiling import TILE_SIZE_PX
+from geoanchor.tiling import TILE_SIZE_PX, Bounds
 from indexer.engines import local
 from indexer.halfway import Halfway
 from indexer.journal import Intent, Journal
@@ -40,7 +40,7 @@ class BuildOptions:
     Attributes:
         batch_size: pictures encoded at once. threads: readers; 0 takes the number of cores.
         max_nodata: a picture with a larger share without data gets no row.
-        prune: remove rows that their source no longer lists.
+        prune: remove rows that their source no longer lists; within: in this box alone, which is all they list.
         commit_rows, commit_s: write when so many rows wait or so many seconds have passed; a kill loses no more.
         own_zoom: the sources chose their zooms, and rows on one that they chose before are no longer listed.
         h3_resolution: of the `cell` column. tile_size_px: side of the tiles, for the manifest.
@@ -50,6 +50,7 @@ class BuildOptions:
     threads: int = 0
     max_nodata: float = 0.5
     prune: bool = True
+    within: Bounds | None = None
     own_zoom: bool = False
     commit_rows: int = 4096
     commit_s: float = 10.0
@@ -120,7 +121,7 @@ class _Job:
         for number, ids in enumerate(plan.vanished):
             writer.remove(number, ids)
         refresh_texts(store, self.encoder)
-        refresh_names(self.folder, self.sources, keep=not self.options.prune)
+        refresh_names(self.folder, self.sources, keep=not self.options.prune or self.options.within is not None)
         manifest = finish(self.folder, store, recounted(self._manifest(writer.tallies), store))
         seconds = time.perf_counter() - start
         report = _report(manifest, writer.tallies, plan, resumed, seconds, len(plan.tasks) - done * intent.batch_size)
@@ -184,12 +185,14 @@ class _Job:
     def _plan_at(self, version: int) -> Plan:
         stored: dict[str, StoredRow] = {}
         if version:
-            rows = self.stores.open(self.folder, version).columns(["id", "stamp", "origin", "layer", "z"])
-            names = ("id", "stamp", "origin", "layer", "z")
-            for id_, *facts in zip(*(rows[name].to_pylist() for name in names), strict=True):
-                stored[id_] = StoredRow(*facts)
-        refs = [source.plan() for source in self.sources]
-        return make_plan(self.origins, refs, stored, resolution=self.options.h3_resolution, prune=self.options.prune)
+            names = ["id", "stamp", "origin", "layer", "z", "lng", "lat"]
+            rows = self.stores.open(self.folder, version).columns(names)
+            for id_, stamp, uri, layer, zoom, *point in zip(*(rows[name].to_pylist() for name in names), strict=True):
+                stored[id_] = StoredRow(stamp, uri, layer, zoom, None if None in point else (point[0], point[1]))
+        refs, options = [source.plan() for source in self.sources], self.options
+        return make_plan(
+            self.origins, refs, stored, resolution=options.h3_resolution, prune=options.prune, within=options.within
+        )
 
     def _store(self) -> IndexStore:
         if (self.folder / "tiles.lance").exists():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer
 from geoanchor.protocols import TileRef
-from geoanchor.tiling import cell_at
+from geoanchor.tiling import Bounds, cell_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class StoredRow:
     uri: str
     layer: str
     zoom: int | None
+    point: tuple[float, float] | None = None
+    """Its middle, lng and lat in degrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,14 @@ def make_plan(
     *,
     resolution: int,
     prune: bool,
+    within: Bounds | None = None,
 ) -> Plan:
     """Compare what sources list with what the index holds.
 
     Args:
         refs: what each source lists. stored: id -> row. resolution: of the H3 cells.
-        prune: count rows that their source no longer lists as vanished.
+        prune: count rows that their source no longer lists as vanished. within: the box of which the sources list what
+            has its middle there, degrees; beyond it nothing vanishes.
 
     Raises UsageError when a source lists nothing, or when an id comes twice or from another source than the row it
     would replace.
@@ -120,11 +124,15 @@ def make_plan(
                 f"{origin.uri}: lists no picture to index; check the path, the zoom and the area asked for"
             )
     tasks.sort(key=lambda task: (task.cell, origins[task.source].layer, task.ref.id))
+    asked = {id_: row for id_, row in stored.items() if prune and (within is None or _lies_in(row, within))}
     vanished = tuple(
-        tuple(sorted(id_ for id_, row in stored.items() if prune and id_ not in lister and origin.owns(row)))
-        for origin in origins
+        tuple(sorted(id_ for id_, row in asked.items() if id_ not in lister and origin.owns(row))) for origin in origins
     )
     return Plan(tuple(tasks), tuple(unchanged), vanished)
+
+
+def _lies_in(row: StoredRow, box: Bounds) -> bool:
+    return row.point is not None and box.holds(*row.point)
 
 
 def _expected_cell(ref: TileRef, resolution: int) -> int:

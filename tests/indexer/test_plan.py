@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geoanchor.errors import UsageError
 from geoanchor.protocols import TileRef
-from geoanchor.tiling import Tile, cell_at
+from geoanchor.tiling import Bounds, Tile, cell_at
 from indexer.plan import Origin, Plan, StoredRow, make_plan
 
 AERIAL = Origin("ortho.tif", "aerial", 17)
@@ -67,6 +69,16 @@ def test_only_what_changed_is_read_and_only_the_own_rows_vanish() -> None:
     assert made.unchanged == (1,)
     assert made.vanished == (("gone",),)
     assert plan([[ref("same", 1)]], stored, prune=False).vanished == ((),)
+
+
+def test_of_a_box_what_lies_in_it_vanishes() -> None:
+    inside, outside = (replace(row(), point=point) for point in ((12.0, 47.0), (12.2, 47.0)))
+    stored = {"in": inside, "out": outside, "nowhere": row(), "another's": replace(inside, uri="b.tif")}
+    for west, east in ((11.9, 12.1), (11.9, -179.0)):
+        box = Bounds(west, 46.9, east, 47.1)
+        made = make_plan([AERIAL], [[ref("new", 3)]], stored, resolution=10, prune=True, within=box)
+        assert made.vanished == ((("in",) if east > 0 else ("in", "out")),)
+    assert make_plan([AERIAL], [[ref("new", 3)]], stored, resolution=10, prune=False, within=box).vanished == ((),)
 
 
 def test_wrong_use_is_refused_in_a_sentence() -> None:
