@@ -76,6 +76,11 @@ class _Faults(Protocol):
     def errors(self) -> Sequence[Any]: ...
 
 
+def reason_of(error: Exception) -> str:
+    """Why a file cannot be used, in words: of the system's errors, which also tell number and path, the words alone."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def first_fault(error: _Faults) -> str:
     """The first thing that pydantic found wrong, as "where: what"."""
     fault = error.errors()[0]

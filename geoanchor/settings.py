@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from geoanchor.errors import UsageError, first_fault
+from geoanchor.errors import UsageError, first_fault, reason_of
 
 FILE_NAME = "geoanchor.toml"
 MAX_PIXELS = 100_000_000
@@ -57,7 +57,7 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
         try:
             data = tomllib.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise UsageError(f"{path}: cannot read settings ({error})") from error
+            raise UsageError(f"{path}: cannot read settings ({reason_of(error)})") from error
     if os.environ.get("GEOANCHOR_OFFLINE", "") not in ("", "0"):
         data["offline"] = True
     data |= {name: value for name, value in overrides.items() if value is not None}

@@ -18,6 +18,9 @@ from geoanchor.settings import Settings
 from geoanchor.space import EmbeddingSpace, Modality
 from models.bundle import WEIGHTS_NAME, Branch, BundleManifest
 from models.coarse import COARSE
+from models.fusion import PREFIX as FUSION
+from models.fusion import FusionScorer
+from models.fusion_matcher import FusionMatcher
 from models.matcher import CODES
 from models.structure_encoder import StructureEncoder
 from models.text import SentenceEncoder, gelu, linear, unit
@@ -64,10 +67,14 @@ class TowerEncoder:
         """ "semantic"; with a decoder also "structure" and "structure_grid"."""
         return self._spaces
 
-    @property
+    @cached_property
     def matcher(self) -> Matcher | None:
-        """What judges maps against pictures, where the bundle has a decoder."""
-        return self._structure.matcher if self._structure else None
+        """What judges maps against pictures: cell by cell where the bundle has a decoder, as wholes where it has a
+        discriminator alone."""
+        if self._structure:
+            return self._structure.matcher
+        fusion = self._weights.read(FUSION)
+        return FusionMatcher(FusionScorer(fusion)) if fusion else None
 
     def neutral(self, modality: Modality) -> tuple[int, int, int]:
         """The mean of the branch's normalisation. Raises UnsupportedModality."""

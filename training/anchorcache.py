@@ -95,11 +95,11 @@ def read_anchors(shards: Sequence[Path], form: Literal["sentence", "listing"]) -
     return TileAnchors(codes, tuple(texts), aerial, maps)
 
 
-def text_vectors(texts: Sequence[str], anchors: Anchors) -> NDArray[np.float32]:
+def text_vectors(texts: Sequence[str], anchors: Anchors, settings: Settings | None = None) -> NDArray[np.float32]:
     """(t, d) unit vectors of the frozen text encoder that the recipe names. Raises ModelNotFound, OfflineError."""
     if anchors.text == "minilm":
         return SentenceEncoder().encode(texts)
-    vectors = load_bundle(anchors.text, Settings()).encode(list(texts), "text")
+    vectors = load_bundle(anchors.text, settings).encode(list(texts), "text")
     return np.asarray(next(iter(vectors.values())), np.float32)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoanchor.protocols import Vectors
+from geoanchor.settings import Settings
 from models.bundle import Branch
 from models.text import SentenceEncoder
 from models.tower_encoder import normalise
@@ -66,10 +67,10 @@ class AnchorTargets:
         return shared.astype(np.float32)
 
 
-def anchor_targets(pairs: TilePairs, shape: Anchors) -> AnchorTargets:
+def anchor_targets(pairs: TilePairs, shape: Anchors, settings: Settings | None = None) -> AnchorTargets:
     """Read the anchors beside the tiles and encode their texts. Raises UsageError where a place has none."""
     anchors = read_anchors(pairs.shards, shape.form)
-    return AnchorTargets(anchors, text_vectors(anchors.texts, shape), shape)
+    return AnchorTargets(anchors, text_vectors(anchors.texts, shape, settings), shape)
 
 
 class Batches:

@@ -111,7 +111,7 @@ def describe(recipe: Recipe, weights_sha256: str) -> BundleManifest:
         licence=recipe.licence,
         training_data=(
             f"procedural cities of the countries {', '.join(data.countries)}",
-            *(["real pairs of aerial and map pictures"] if recipe.pairs else []),
+            *(["real pairs of aerial and map pictures"] if _real_pairs(recipe) else []),
             *(
                 [f"OpenStreetMap extracts drawn as maps and with the city's aerial look: {extracts}"]
                 if extracts
@@ -119,13 +119,23 @@ def describe(recipe: Recipe, weights_sha256: str) -> BundleManifest:
             ),
         ),
         attribution=("© OpenStreetMap contributors, ODbL",) if extracts else (),
-        limits=LIMITS,
+        limits=_limits(recipe),
         seeds={
             "train": f"{data.train_seeds[0]}..{data.train_seeds[1]}",
             "validation": ", ".join((f"{data.val_seeds[0]}..{data.val_seeds[1]}", *data.osm_val)),
         },
         recipe=recipe.model_dump(mode="json", exclude={"data": {"osm_folder", "workers"}, "pairs": {"path"}}),
     )
+
+
+def _real_pairs(recipe: Recipe) -> bool:
+    """Whether real pairs were learned from: a recipe goes without where they are not at hand."""
+    return recipe.pairs is not None and recipe.pairs.path.exists()
+
+
+def _limits(recipe: Recipe) -> tuple[str, ...]:
+    synthetic, ground, text = LIMITS
+    return (*(() if _real_pairs(recipe) else (synthetic,)), ground, *((text,) if recipe.weights.captions else ()))
 
 
 def write_manifest(folder: Path, manifest: BundleManifest) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from geoanchor.settings import Settings
 from training.anchorcache import annotate_places
 from training.batches import Batches, anchor_targets
 from training.checkpoint import require_checkpoint
@@ -35,6 +36,7 @@ def train(
     overrides: Sequence[str] = (),
     smoke: bool = False,
     resume: bool = False,
+    settings: Settings | None = None,
     log: Log = silent,
 ) -> Path:
     """Train a recipe and export the averaged model as a bundle folder, whose path is returned.
@@ -42,7 +44,8 @@ def train(
     Args:
         recipe: TOML. run: folder for tiles, checkpoints, log.jsonl and the bundle; default runs/<recipe's name>.
         overrides: "table.key=value" that win over the recipe; smoke: a minute's work, to see that all is in place.
-        resume: go on from the run's checkpoint. log: gets a line now and then.
+        resume: go on from the run's checkpoint. settings: whether weights may be fetched, and where they are
+            kept. log: gets a line now and then.
     Raises:
         UsageError: a bad recipe, nothing to resume, or a run that exists and is not to be resumed.
     """
@@ -55,7 +58,7 @@ def train(
         cache_pairs(plan.pairs, plan.data.cache_px, tiles, log)
     if plan.weights.anchors or plan.matching:
         annotate_places(places_of(plan.data), tiles, log)
-    session = Session(plan, TilePairs(tiles, "train"), run, TilePairs(tiles, "val"))
+    session = Session(plan, TilePairs(tiles, "train"), run, TilePairs(tiles, "val"), settings)
     if resume:
         session.load()
     session.fit(log)
@@ -72,13 +75,19 @@ def train(
 class Session(Fitting[PairModel]):
     """Both towers and the text head at one step of a recipe."""
 
-    def __init__(self, recipe: Recipe, pairs: TilePairs, run: Path, held_out: TilePairs | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        pairs: TilePairs,
+        run: Path,
+        held_out: TilePairs | None = None,
+        settings: Settings | None = None,
+    ) -> None:
         torch.manual_seed(recipe.schedule.seed)
         schedule = recipe.schedule.model_copy(update={"steps": recipe.schedule.steps_over(len(pairs)), "epochs": 0})
-        targets = anchor_targets(pairs, recipe.anchors) if recipe.weights.anchors else None
-        model = (
-            PairModel(recipe.towers, recipe.anchors, targets.vectors.shape[1]) if targets else PairModel(recipe.towers)
-        )
+        targets = anchor_targets(pairs, recipe.anchors, settings) if recipe.weights.anchors else None
+        anchors, inner = (recipe.anchors, targets.vectors.shape[1]) if targets else (None, 0)
+        model = PairModel(recipe.towers, anchors, inner, settings)
         super().__init__(model, schedule, run / CHECKPOINT, run / "log.jsonl")
         self._weights, self._branch, self._held_out = recipe.weights, branch_of(recipe.towers), held_out
         self.batches = ReadAhead(Batches(pairs, self._branch, schedule, targets))

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from geoanchor.errors import UsageError
+from geoanchor.settings import Settings
 from models.bundle import Branch
 from models.text import MINILM_DIM
 from models.towers import Head, ImageTower
 from training.batches import Batch
+from training.hub import fetching
 from training.losses import Scale, info_nce, sigmoid_contrast
 from training.recipe import Anchors, Towers, Weights
 
@@ -22,9 +24,12 @@ class PairModel(nn.Module):
 
     Args:
         anchors: how frozen anchor texts of `anchor_dim` numbers get into the space; None where none are learned from.
+        settings: whether the hub may be asked for weights.
     """
 
-    def __init__(self, shape: Towers, anchors: Anchors | None = None, anchor_dim: int = 0) -> None:
+    def __init__(
+        self, shape: Towers, anchors: Anchors | None = None, anchor_dim: int = 0, settings: Settings | None = None
+    ) -> None:
         super().__init__()
         self.aerial, self.map = (
             ImageTower(shape.architecture, shape.size_px, shape.dim, shape.hidden, shape.layout_channels)
@@ -32,7 +37,7 @@ class PairModel(nn.Module):
         )
         if shape.pretrained:
             for tower in (self.aerial, self.map):
-                _load_imagenet(tower, shape.architecture)
+                _load_imagenet(tower, shape.architecture, settings)
         self.text = nn.ModuleDict({"head": Head(MINILM_DIM, shape.hidden, shape.dim)})
         self.text_scale, self.keyword_scale, self.pair_scale, self.anchor_scale = (Scale() for _ in range(4))
         # Most words are not true of most pictures: the loss begins where that is what is believed.
@@ -105,6 +110,7 @@ def _projection(anchors: Anchors, inner: int, dim: int) -> nn.Module:
     return layer
 
 
-def _load_imagenet(tower: ImageTower, architecture: str) -> None:
-    ready = timm.create_model(architecture, pretrained=True, features_only=True, out_indices=(-2, -1))
+def _load_imagenet(tower: ImageTower, architecture: str, settings: Settings | None) -> None:
+    with fetching(architecture, settings):
+        ready = timm.create_model(architecture, pretrained=True, features_only=True, out_indices=(-2, -1))
     tower.backbone.load_state_dict(ready.state_dict())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
-from geoanchor.errors import UsageError, first_fault
+from geoanchor.errors import UsageError, first_fault, reason_of
 from training.sheet import Row, rows_of
 from training.swaps import derangement
 
@@ -70,12 +71,14 @@ def read_pairs(path: Path, split: str | None = None, seed: int = 0) -> list[Pair
     """
     if path.is_dir():
         return _of_folder(path, split, seed)
+    if path.is_file() and tarfile.is_tarfile(path):
+        raise UsageError(f"{path}: pairs are a CSV or a folder, not a tar; unpack it and name its folder")
     if split is not None:
         raise UsageError(f"{path}: a CSV of pairs has no splits; leave --split out")
     try:
         pairs = [_resolved(pair, path.parent) for pair in _pairs(rows_of(path.read_bytes()), path)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: cannot read pairs ({error})") from error
+        raise UsageError(f"{path}: cannot read pairs ({reason_of(error)})") from error
     if not pairs:
         raise UsageError(f"{path}: holds no pairs")
     return pairs

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, reason_of
 from models.bundle import MANIFEST_NAME, SHIPPED, read_bundle
 
 _FILE = Path(__file__).with_name("published.toml")
@@ -72,7 +72,7 @@ def read_result(path: Path) -> dict[str, Any]:
     try:
         result = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as a result of `geoanchor evaluate` ({error})") from error
+        raise UsageError(f"{path}: cannot be read as a result of `geoanchor evaluate` ({reason_of(error)})") from error
     if not isinstance(result, dict):
         raise UsageError(f"{path}: not a result of `geoanchor evaluate retrieval --json`")
     return result

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from geoanchor.errors import UsageError, first_fault
+from geoanchor.errors import UsageError, first_fault, reason_of
 from geoanchor.tiling import MAX_ZOOM
 
 R = TypeVar("R", bound=BaseModel)
@@ -254,7 +254,7 @@ def read_tree(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot read the recipe ({error})") from error
+        raise UsageError(f"{path}: cannot read the recipe ({reason_of(error)})") from error
 
 
 SMOKE = (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, reason_of
 from geoanchor.protocols import Encoder
 from retrieval import metrics
 from training.datasets import Captioned, Pictures
@@ -33,7 +33,7 @@ def read_paraphrases(path: Path) -> list[Paraphrase]:
     try:
         return TypeAdapter(list[Paraphrase]).validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise UsageError(f"{path}: not a list of paraphrases ({error})") from error
+        raise UsageError(f"{path}: not a list of paraphrases ({reason_of(error)})") from error
 
 
 def scene_precision(

@@ -147,7 +147,7 @@ def test_learned_kept_and_taken_back_by_the_command(
     monkeypatch.setattr(learning, "_RATE", 5e-3)
     monkeypatch.setattr(learning, "_TAKEN", 1.0)
     former, manifest, hits = rows_of(folder), read_manifest(folder), answered(folder)
-    assert cli.run(["adapt", str(folder), "--folds", "2", "--steps", "40"]) == 0
+    assert cli.run(["adapt", str(folder), "--folds", "2", "--steps", "40", "--offline"]) == 0
     said = capsys.readouterr()
     assert "before  after" in said.out
     assert "kept:" in said.err
@@ -364,6 +364,8 @@ def test_what_cannot_be_adapted_is_said_in_a_sentence(
     with pytest.raises(UsageError, match="known of 1 aerial picture and 1 map; `geoanchor evaluate matching"):
         adapting.adapt(tmp_path / "named.index")
     assert cli.run(["adapt", str(folder), "--folds", "1"]) == 2
+    with pytest.raises(UsageError, match="model 'toy' has no structure decoder to adapt"):
+        adapting.adapt(folder, model="toy")
 
 
 def test_one_kind_of_wrong_map_may_fall_where_the_mean_rises() -> None:

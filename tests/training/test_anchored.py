@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from test_data import town
 
 from geoanchor.errors import UsageError
-from models.bundle import WEIGHTS_NAME, load_bundle
+from models.bundle import WEIGHTS_NAME, load_bundle, read_bundle
 from models.fusion import PREFIX, FusionScorer
 from models.text import SentenceEncoder
 from training.anchorcache import FILE, TileAnchors, read_anchors, write_anchors
@@ -172,6 +172,12 @@ def test_recipes_run_from_pictures_to_a_bundle(name: str, tmp_path: Path) -> Non
     weights = load_file(folder / WEIGHTS_NAME)
     fusion = {k.removeprefix(f"{PREFIX}."): v for k, v in weights.items() if k.startswith(f"{PREFIX}.")}
     belief = FusionScorer(fusion).probability(maps, maps)
+    assert encoder.matcher is not None
+    judged = encoder.matcher.judge({"semantic": maps}, {"semantic": maps})
+    np.testing.assert_allclose(judged.probability, belief, atol=1e-6)
+    manifest = read_bundle(folder)
+    assert "real pairs of aerial and map pictures" in manifest.training_data
+    assert not any("synthetic pictures only" in limit or "English" in limit for limit in manifest.limits)
     assert belief.shape == (17,)
     assert ((belief >= 0) & (belief <= 1)).all()
     assert not any(key.startswith(("text.", "anchor_")) for key in weights)
@@ -224,3 +230,5 @@ def test_drawn_places_bring_edits_of_their_vectors(tmp_path: Path) -> None:
     edited, maps = np.load(shard / "edits.npy"), np.load(shard / "map.npy")
     assert all((picture != maps[row, 0]).any() for picture, (row, _, _) in zip(edited, facts, strict=True))
     assert set(load_bundle(bundle).spaces["semantic"].modalities) == {"aerial", "map"}
+    assert not any("real pairs" in line for line in read_bundle(bundle).training_data)
+    assert any("synthetic pictures only" in limit for limit in read_bundle(bundle).limits)

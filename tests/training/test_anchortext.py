@@ -10,6 +10,8 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
+from geoanchor.errors import OfflineError
+from geoanchor.settings import Settings
 from models.text import SentenceEncoder
 from training.anchorcache import text_vectors
 from training.recipe import Anchors
@@ -35,6 +37,13 @@ def test_clip_text_is_open_clips_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = text_vectors(TEXTS, Anchors(text=f"clip:GA-tiny-text/{tmp_path / 'tiny.safetensors'}"))
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
     assert found.dtype == np.float32
+
+
+def test_published_texts_are_not_fetched_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(OfflineError, match="clip:ViT-B-32/openai"):
+        text_vectors(TEXTS, Anchors(text="clip:ViT-B-32/openai"), Settings(offline=True, cache_dir=tmp_path))
+    assert constants.HF_HUB_OFFLINE
 
 
 def test_minilm_is_the_engines_own_sentence_encoder() -> None:

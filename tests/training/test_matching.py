@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from geoanchor.errors import BadInput, UsageError
+from geoanchor.errors import BadInput, UnsupportedModality, UsageError
 from models.fusion import Calibration, FusionScorer
+from models.fusion_matcher import FusionMatcher
 from models.text import unit
 from retrieval.metrics import auroc
 from training.matching.calibrate import calibrate, platt
@@ -46,6 +47,26 @@ def trained() -> tuple[FusionNet, FusionScorer]:
     torch.set_num_threads(1)
     net = MatchingSession(SHAPE, toy(0)).fit()
     return net, net.scorer(calibrate(net.scorer(Calibration()), toy(1), SHAPE))
+
+
+def test_a_bundle_without_a_decoder_judges_pairs_as_wholes(trained: tuple[FusionNet, FusionScorer]) -> None:
+    matcher, unseen = FusionMatcher(trained[1]), toy(2, 40)
+    maps, aerials = {"semantic": unseen.maps[0]}, {"semantic": unseen.aerial[0]}
+    judged = matcher.judge(maps, aerials)
+    np.testing.assert_allclose(judged.probability, trained[1].probability(unseen.aerial[0], unseen.maps[0]), atol=1e-6)
+    assert judged.evidence.shape == (40, 0, 0)
+    one = matcher.judge({"semantic": unseen.maps[0][:1]}, aerials)
+    assert one.probability.shape == (40,)
+    assert one.probability[0] == pytest.approx(judged.probability[0], abs=1e-6)
+    none = {"semantic": unseen.maps[0][:0]}
+    assert matcher.judge(none, none).probability.shape == (0,)
+    scores, offsets = matcher.rank(maps, aerials)
+    assert (scores.argsort(axis=1)[:, -5:] == np.arange(40)[:, None]).any(axis=1).mean() > 0.8
+    assert np.isnan(offsets).all()
+    order = scores.diagonal().argsort()
+    assert (np.diff(judged.probability[order]) >= -1e-6).all()
+    with pytest.raises(UnsupportedModality, match="whole pictures"):
+        matcher.probes("map", maps)
 
 
 def test_a_trained_toy_matcher_tells_matches_from_swaps(trained: tuple[FusionNet, FusionScorer]) -> None:

@@ -19,11 +19,12 @@ from geoanchor.change import MAX_OFFSET
 from geoanchor.errors import UsageError
 from geoanchor.manifest import OWN_MODEL, Manifest, model_of
 from geoanchor.protocols import RowIds, RowStore, RowVectors, Vectors
+from geoanchor.settings import Settings
 from geoanchor.tiling import cell_name
 from indexer.build import Finish
 from indexer.store import IndexStore, Stores
 from indexer.upkeep import Revision, revise
-from models.bundle import BundleManifest, load_bundle, read_bundle
+from models.bundle import BundleManifest, bundle_folder, known_names, load_bundle, read_bundle
 from models.coarse import COARSE
 from models.decoding import Decoder
 from models.matcher import CODES, TERMS
@@ -50,6 +51,7 @@ def adapt(
     options: AdaptOptions,
     *,
     model: str | None = None,
+    settings: Settings | None = None,
     log: Log,
     advance: Advance,
 ) -> Adaptation:
@@ -64,9 +66,9 @@ def adapt(
     made: list[Adaptation] = []
 
     def plan(store: IndexStore, manifest: Manifest) -> Revision | None:
-        revision, adaptation = _Adapting(folder, store, manifest, _base(folder, manifest, model), options).run(
-            log, advance
-        )
+        revision, adaptation = _Adapting(
+            folder, store, manifest, _base(folder, manifest, model), options, settings
+        ).run(log, advance)
         made.append(adaptation)
         return revision
 
@@ -109,15 +111,33 @@ def _base(folder: Path, manifest: Manifest, model: str | None) -> Base:
     if missing := [name for name in SPACES if name not in manifest.spaces]:
         reason = f"holds no space {missing[0]!r}, so it has no decoder to adapt; index it with a model that has one"
         raise UsageError(f"{folder}: {reason}")
-    base = Base(model or model_of(folder, manifest))
+    name = model or model_of(folder, manifest)
+    if _without_decoder(name):
+        raise UsageError(f"model {name!r} has no structure decoder to adapt; name a bundle that has one, like mini")
+    base = Base(name)
     for name, space in base.manifest.embedding_spaces().items():
         manifest.spaces[name].require(space, where=str(folder))
     return base
 
 
+def _without_decoder(name: str) -> bool:
+    """Whether it is a name of a model that is no bundle: decoders lie in bundles alone."""
+    known = {name.partition(":")[0] for name in known_names()}
+    return name.partition(":")[0] in known and not bundle_folder(name).is_dir()
+
+
 class _Adapting:
-    def __init__(self, folder: Path, store: IndexStore, manifest: Manifest, base: Base, options: AdaptOptions) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: IndexStore,
+        manifest: Manifest,
+        base: Base,
+        options: AdaptOptions,
+        settings: Settings | None,
+    ) -> None:
         self.folder, self.store, self.manifest, self.base, self.options = folder, store, manifest, base, options
+        self.settings = settings
         self.serving = Serving.open(folder, manifest)
         self.ground = read_ground(self.serving, store, base.spec.size_px, options.seed)
         self.blocks = split_blocks(self.ground.cells, options.folds, str(folder))
@@ -186,7 +206,11 @@ class _Adapting:
         """The structure's term as it is on held-out ground; the others speak as before, about their mean here."""
         terms = self.base.calibration.copy()
         terms[0], terms[1] = judged.line()
-        parts = RowMatcher(self.serving, load_bundle(self.base.folder)).judge(self.ground.pairs, MAX_OFFSET).parts
+        parts = (
+            RowMatcher(self.serving, load_bundle(self.base.folder, self.settings))
+            .judge(self.ground.pairs, MAX_OFFSET)
+            .parts
+        )
         terms[0] -= sum(weight * parts[n].mean() for weight, n in zip(terms[2:], TERMS[1:], strict=True) if n in parts)
         return terms
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from geoanchor.errors import BadInput, UsageError
+from geoanchor.errors import UsageError
 from geoanchor.image import Pixels
-from geoanchor.picture import read_rgb
+from geoanchor.picture import kept_rgb
 from geoanchor.protocols import RowIds, RowStore
 from models.decoding import resized
 from models.palette import map_classes
@@ -81,14 +81,7 @@ def pictures_of(serving: Serving, store: RowStore, rows: RowIds) -> Sequence[Pix
     ids = serving.rows.column("id").take(rows).to_pylist()
     table = store.fetch(sorted(set(ids)), ["id", "thumbnail"])
     kept = dict(zip(table["id"].to_pylist(), table["thumbnail"].to_pylist(), strict=True))
-    return [_read(kept.get(name), name) for name in ids]
-
-
-def _read(kept: bytes | None, name: str) -> Pixels | None:
-    try:
-        return read_rgb(kept, name) if kept else None
-    except BadInput:
-        return None
+    return [kept_rgb(kept.get(name), name) for name in ids]
 
 
 def _common(serving: Serving, rows: RowIds, partners: RowIds) -> NDArray[np.float64]:

@@ -16,7 +16,6 @@ from training.anchors.reply import PROMPT_VERSION, RULES, Reading, question, rea
 from training.anchors.schema import Anchor, agreement, sentence
 from training.memory import Memory, key_of
 
-MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 MIN_AGREEMENT = 9
 """A pair whose two sides agree in fewer attributes shows a map that is out of date: no anchor for training."""
 REPAIRS = 3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from geoanchor.errors import UsageError, first_fault
+from geoanchor.errors import UsageError, first_fault, reason_of
 from training.anchors.schema import Anchor
 
 
@@ -17,7 +17,7 @@ def read_anchors(path: Path) -> list[Anchor]:
         with open(path, encoding="utf-8") as file:
             lines = list(file)  # not splitlines, which splits inside of strings too
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot read anchors ({error})") from error
+        raise UsageError(f"{path}: cannot read anchors ({reason_of(error)})") from error
     found = []
     for number, line in enumerate(lines, 1):
         try:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from unicodedata import normalize
 
-from geoanchor.errors import BadInput, UsageError
+from geoanchor.errors import BadInput, UsageError, reason_of
 from geoanchor.image import Pixels
 from indexer.sources.picture import read_picture
 
@@ -32,7 +32,7 @@ class Pictures:
                 self._tar = tarfile.open(path)  # noqa: SIM115 (lives as long as this object)
                 self._members = _by_last_name(self._tar)
             except (tarfile.TarError, OSError, EOFError) as error:
-                raise UsageError(f"{path}: neither a folder nor a tar file of images ({error})") from error
+                raise UsageError(f"{path}: neither a folder nor a tar file of images ({reason_of(error)})") from error
         elif not path.is_dir():
             raise UsageError(f"{path}: no such folder or tar file of images")
 

@@ -11,6 +11,7 @@ import numpy as np
 from geoanchor.errors import UsageError
 from geoanchor.image import Pixels
 from geoanchor.protocols import Segmenter
+from geoanchor.settings import Settings
 from geoanchor.tiling import tiles_in
 from indexer.captions import tile_captions
 from indexer.city.city import City
@@ -31,12 +32,14 @@ Cutter = Callable[[Pixels], Pixels]
 """A picture to its segments (k, crop, crop, 3)."""
 
 
-def open_ground(recipe: DomainRecipe, name: str, cache: Path, log: Log) -> DomainPictures:
+def open_ground(
+    recipe: DomainRecipe, name: str, cache: Path, log: Log, settings: Settings | None = None
+) -> DomainPictures:
     """The pictures of a ground, drawn or read into `cache` where they are not there yet.
 
     Raises UsageError where its files are absent.
     """
-    spec, cut = recipe.grounds[name], cutter(recipe)
+    spec, cut = recipe.grounds[name], cutter(recipe, settings)
     if spec.images is None:
         return DomainPictures([_city(recipe, spec, c, s, cut, cache, log) for c, s in _cities(spec)])
     if not is_there(spec):
@@ -50,14 +53,14 @@ def is_there(spec: GroundSpec) -> bool:
     return spec.images is None or (spec.images.exists() and spec.captions is not None and spec.captions.exists())
 
 
-def cutter(recipe: DomainRecipe) -> Cutter:
+def cutter(recipe: DomainRecipe, settings: Settings | None = None) -> Cutter:
     """What cuts segments out of a picture: its best parts, or none where the branch is off."""
     count, side = recipe.segments.count, crop_px(recipe)
     if not count:
         return lambda _: np.zeros((0, side, side, 3), np.uint8)
     from models.segments import masked_crop, select
 
-    segmenter = _segmenter(recipe.segments.method)
+    segmenter = _segmenter(recipe.segments.method, settings or Settings())
 
     def cut(pixels: Pixels) -> Pixels:
         # What is outside a segment gets the picture's own mean: a colour that says nothing.
@@ -74,11 +77,10 @@ def crop_px(recipe: DomainRecipe) -> int:
     return recipe.segments.size_px or recipe.cache_px
 
 
-def _segmenter(method: str) -> Segmenter:
-    from geoanchor.settings import Settings
+def _segmenter(method: str, settings: Settings) -> Segmenter:
     from models.segments import open_segmenter
 
-    segmenter = open_segmenter(method, Settings())
+    segmenter = open_segmenter(method, settings)
     if segmenter is None:
         raise UsageError(f"segments.method {method!r} needs polygons, which captioned pictures do not have")
     return segmenter

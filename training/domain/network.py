@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from geoanchor.errors import ModelNotFound
+from geoanchor.settings import Settings
 from models.precision import matrix_units
 from models.text import MINILM_DIM, SentenceEncoder
 from models.towers import Head, ImageTower
 from training.domain.recipe import NetworkSpec
+from training.hub import fetching
 from training.losses import MAX_LOG_SCALE, Scale
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -145,7 +147,7 @@ class Heads(_MiniWords):
 class ClipTowers(TwoTowers):
     """An open_clip model; all of it is learned, text tower and factor included."""
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: NetworkSpec, settings: Settings | None = None) -> None:
         import open_clip
 
         if spec.architecture not in open_clip.list_models():
@@ -153,7 +155,8 @@ class ClipTowers(TwoTowers):
         tag = open_clip.get_pretrained_cfg(spec.architecture, spec.weights)
         if spec.weights and not tag and not Path(spec.weights).is_file():
             raise ModelNotFound(f"{spec.weights!r} is neither a file nor a tag of {spec.architecture}")
-        model = open_clip.create_model(spec.architecture, pretrained=spec.weights or None, weights_only=True)
+        with fetching(spec.weights, settings) if tag else nullcontext():
+            model = open_clip.create_model(spec.architecture, pretrained=spec.weights or None, weights_only=True)
         shown = open_clip.get_model_preprocess_cfg(model)
         super().__init__(shown["mean"], shown["std"])
         side = shown["size"]
@@ -183,13 +186,14 @@ class ClipTowers(TwoTowers):
         self.clip.logit_scale.clamp_(max=MAX_LOG_SCALE)
 
 
-def build_network(spec: NetworkSpec) -> TwoTowers:
+def build_network(spec: NetworkSpec, settings: Settings | None = None) -> TwoTowers:
     """The network of a recipe with its first weights, which torch's seed decides where they are random.
 
     One of open_clip goes to the GPU where there is one; small towers stay on the processor.
 
-    Raises ModelNotFound where open_clip does not know the architecture or the weights.
+    Raises ModelNotFound where open_clip does not know the architecture or the weights, OfflineError where they are not
+    at hand.
     """
     if spec.kind == "mini":
         return SmallTowers(spec)
-    return ClipTowers(spec).to("cuda" if torch.cuda.is_available() else "cpu")
+    return ClipTowers(spec, settings).to("cuda" if torch.cuda.is_available() else "cpu")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from geoanchor.settings import Settings
 from training.domain.batches import Side, Views
 from training.domain.ground import open_ground
 from training.domain.judge import Judge
@@ -21,17 +22,18 @@ from training.runlog import Log
 
 @dataclass
 class Grounds:
-    """A recipe's grounds, drawn or read into `cache` when they are first asked for."""
+    """A recipe's grounds, drawn or read into `cache` when first asked for; weights come as settings let them."""
 
     recipe: DomainRecipe
     cache: Path
     log: Log
+    settings: Settings | None = None
     _opened: dict[str, DomainPictures] = field(default_factory=dict)
 
     def views(self, name: str, network: TwoTowers) -> Views:
         """Random views of a ground, its texts as a network reads them."""
         if name not in self._opened:
-            self._opened[name] = open_ground(self.recipe, name, self.cache, self.log)
+            self._opened[name] = open_ground(self.recipe, name, self.cache, self.log, self.settings)
         pictures = self._opened[name]
         return Views(pictures, words_of(pictures, network, self.recipe.network, self.cache), network.size_px)
 
@@ -43,7 +45,7 @@ def train_source(grounds: Grounds, name: str, seed: int, folder: Path) -> TwoTow
     """
     recipe = grounds.recipe
     torch.manual_seed(seed)
-    network = build_network(recipe.network)
+    network = build_network(recipe.network, grounds.settings)
     views = grounds.views(name, network)
     parts = views.pictures.split(PRETRAINING)
     shape = recipe.pretraining.model_copy(update={"seed": seed})

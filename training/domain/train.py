@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from geoanchor.settings import Settings
 from training.checkpoint import require_checkpoint
 from training.domain.adapt import adapted, prepare
 from training.domain.batches import Side
@@ -25,6 +26,7 @@ def train_domain(
     overrides: Sequence[str] = (),
     smoke: bool = False,
     resume: bool = False,
+    settings: Settings | None = None,
     log: Log = silent,
 ) -> Path:
     """Train a domain recipe on its source and adapt it to its target; the bundle, or the weights of open_clip.
@@ -37,7 +39,7 @@ def train_domain(
     plan = load_domain_recipe(recipe, overrides, smoke)
     run = run or Path("runs") / (f"{plan.name}-smoke" if smoke else plan.name)
     require_checkpoint(run / CHECKPOINT, resume)
-    grounds = Grounds(plan, run / "pictures", log)
+    grounds = Grounds(plan, run / "pictures", log, settings)
     network = train_source(grounds, plan.source, plan.pretraining.seed, run)
     source, target = (grounds.views(name, network) for name in (plan.source, plan.target))
     parts = adaptation_split(source.pictures, target.pictures)
