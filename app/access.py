@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, reason_of
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 TOKEN_VARIABLE = "GEOANCHOR_TOKEN"
@@ -38,7 +38,7 @@ def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -
     try:
         token = (file.read_text("utf-8") if file else environment.get(TOKEN_VARIABLE, "")).strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{where}: cannot read the token ({error})") from error
+        raise UsageError(f"{where}: cannot read the token ({reason_of(error)})") from error
     if (file or token) and (len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable()):
         raise UsageError(f"{where}: a token is {_SHORTEST_TOKEN} or more printable ASCII characters on one line")
     return token

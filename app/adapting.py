@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.modelname import model_named_by
 from retrieval.snapshot import derive_serving
 
 if TYPE_CHECKING:
+    from geoanchor.settings import Settings
     from training.adapt.record import Adaptation
 
 
@@ -19,6 +21,7 @@ def adapt(
     steps: int | None = None,
     seed: int = 0,
     model: str | None = None,
+    settings: Settings | None = None,
     log: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Adaptation:
@@ -35,7 +38,10 @@ def adapt(
     from training.adapt.learning import AdaptOptions
 
     options = AdaptOptions(folds, steps or 0, seed)
-    return adapt_index(Path(folder), LanceStore, derive_serving, options, model=model, log=log, advance=progress)
+    with model_named_by(folder, model):
+        return adapt_index(
+            Path(folder), LanceStore, derive_serving, options, model=model, settings=settings, log=log, advance=progress
+        )
 
 
 def undo(folder: str | Path, *, model: str | None = None) -> Adaptation:

@@ -120,8 +120,9 @@ def feature(change: Change) -> dict[str, Any]:
 def _task(change: Change) -> dict[str, Any]:
     """A feature whose properties are plain, as tags of a task are."""
     made = feature(change)
-    kept = ("id", "cause", "reason", "mismatch", "tile", "acquired", "map_id", "aerial_id")
-    made["properties"] = {name: made["properties"][name] for name in kept if made["properties"][name] is not None}
+    kept = ("id", "cause", "reason", "mismatch", "tile", "acquired", "attribution", "map_id", "aerial_id")
+    facts = made["properties"]
+    made["properties"] = {name: facts[name] for name in kept if facts[name] not in (None, "")}
     return made
 
 

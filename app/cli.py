@@ -1,18 +1,19 @@
 """The `geoanchor` command: what is common to all commands, and the way errors leave the program.
 
-stdout carries results only. Exit codes: 0 success, 2 wrong use, 1 failure, each with one sentence on stderr.
+stdout carries results only. Exit codes: 0 success, 2 wrong use, 1 failure, 130 stopped by Ctrl+C, each but the first
+with one sentence on stderr.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import Annotated, Any
 
 import typer
 
 from app.commands import adapt, anchors, captions, changes, dataset, evaluate, index, info, report, search, serve, train
+from app.commands.output import close_stdout, write
 from geoanchor import __version__
 from geoanchor.errors import GeoAnchorError
 
@@ -35,7 +36,7 @@ app.add_typer(dataset.app, name="dataset")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"geoanchor {__version__}")
+        write(f"geoanchor {__version__}\n")
         raise typer.Exit
 
 
@@ -64,20 +65,33 @@ def run(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
     debug = "--debug" in arguments
     try:
-        result: Any = typer.main.get_command(app).main(arguments, prog_name="geoanchor", standalone_mode=False)
-        sys.stdout.flush()
-        return result if isinstance(result, int) else 0
+        code = _invoke(arguments)
+        write("")  # What is still in the buffer has to arrive, too.
+        return code
     except GeoAnchorError as error:
         return _fail(str(error), error.exit_code, error if debug else None)
     except typer.TyperException as error:
         return _fail(_wrong_use(error), error.exit_code, None)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return _fail("stopped; an interrupted build goes on where it was when it is run again", 130, None)
     except BrokenPipeError:
-        return _close_quietly()
+        # The reader of stdout has gone (`| head`): nothing is wrong, and nothing more can be said to it.
+        close_stdout()
+        return 0
     except Exception as error:
         hint = "" if debug else "; run `geoanchor --debug ...` to see where"
         return _fail(f"unexpected {type(error).__name__}: {_one_line(error)}{hint}", 1, error if debug else None)
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Typer's own way to run a command ends the process silently at Ctrl+C, and with a failure at a broken pipe."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("geoanchor", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    return 0
 
 
 def _fail(sentence: str, code: int, error: BaseException | None) -> int:
@@ -98,12 +112,6 @@ def _wrong_use(error: Any) -> str:
 
 def _one_line(words: object) -> str:
     return " ".join(str(words).split())
-
-
-def _close_quietly() -> int:
-    """The reader of stdout has gone (`| head`): nothing is wrong, and nothing more can be said to it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,17 @@ from geoanchor.change import MAX_OFFSET, ChangeList, Decision, Review
 from geoanchor.errors import BadInput, GeoAnchorError, UsageError
 from geoanchor.image import Layer
 from geoanchor.phrase import Phrase
-from geoanchor.query import Answer, BoundsRegion, CellsRegion, Hit, Query, RadiusRegion, RowFacts
+from geoanchor.query import (
+    LONGEST_PLACE,
+    Answer,
+    BoundsRegion,
+    CellsRegion,
+    Hit,
+    PolygonRegion,
+    Query,
+    RadiusRegion,
+    RowFacts,
+)
 from retrieval.phrases import Reading
 from retrieval.searcher import Description
 
@@ -175,7 +186,7 @@ class RemoteIndex:
         everything: bool = False,
         max_offset: float = MAX_OFFSET,
     ) -> Changes:
-        """As `Index.changes`; `within` is a box or H3 cells."""
+        """As `Index.changes`."""
         asked = _where(within, near) | {
             "k": k, "all_dates": all_dates, "unmapped": unmapped, "reviewed": reviewed, "everything": everything,
             "max_offset": max_offset,
@@ -249,7 +260,7 @@ def _json(query: Query) -> Any:
 
 
 def _where(within: Where | None, near: Sequence[float] | str | None) -> dict[str, str]:
-    """A region as parameters of an address. Raises UsageError for a polygon, which has no place in one."""
+    """A region as parameters of an address. Raises UsageError for a polygon that is too long for one."""
     match region_of(within, near):
         case None:
             return {}
@@ -259,5 +270,8 @@ def _where(within: Where | None, near: Sequence[float] | str | None) -> dict[str
             return {"within": ",".join(cells)}
         case RadiusRegion(lng=lng, lat=lat, radius_m=radius_m):
             return {"near": f"{lat!r},{lng!r},{radius_m!r}"}
-        case _:
-            raise UsageError("changes over REST are asked for in a box, a radius or H3 cells, not in a polygon")
+        case PolygonRegion(geometry=geometry):
+            within = json.dumps(geometry, separators=(",", ":"))
+            if len(within) > LONGEST_PLACE:
+                raise UsageError("the polygon has too many corners to be sent; simplify it, or give a box or H3 cells")
+            return {"within": within}

@@ -8,6 +8,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from app.answers import Hits
 from app.index import Index
@@ -15,10 +18,10 @@ from app.live import LiveIndex
 from app.overlay import evidence_png
 from app.question import Question, inline_region
 from geoanchor.change import MAX_OFFSET, ChangeList
-from geoanchor.errors import BadInput, GeoAnchorError, UsageError
+from geoanchor.errors import BadInput, GeoAnchorError, UsageError, first_fault
 from geoanchor.image import LAYERS, Layer
 from geoanchor.picture import UnknownTiff, measure
-from geoanchor.query import Answer, Hit, ImagePart, Query, RowFacts
+from geoanchor.query import Answer, Hit, ImagePart, PolygonRegion, Query, Region, RowFacts, picture_called
 from geoanchor.tiling import Tile
 from retrieval.cells import CellRows
 from retrieval.searcher import Description
@@ -33,6 +36,7 @@ _BATCH = 2_000
 _PICTURES = 2
 """Requests that decode and encode pictures at a time: each may need a few hundred megabytes."""
 _PATIENCE_S = 30.0
+_OBJECT = TypeAdapter(dict[str, Any])
 
 
 class NotFound(UsageError):
@@ -91,11 +95,11 @@ class Handlers:
         """A page of hits from the fields of a form; an empty field asks nothing.
 
         Args:
-            at: "lat,lng". near: "lat,lng,metres". within: "west,south,east,north" or H3 cells.
+            at: "lat,lng". near: "lat,lng,metres". within: "west,south,east,north", H3 cells, or a GeoJSON polygon.
         """
         question = Question(
             text=q.strip() or None, not_=not_.strip() or None, at=at.strip() or None, like=like.strip() or None,
-            segment=segment, near=near.strip() or None, within=inline_region(within) if within.strip() else None,
+            segment=segment, near=near.strip() or None, within=_place(within),
             layer=self._layer(layer), since=since.strip() or None, until=until.strip() or None, k=k, offset=offset,
             suppress=suppress, min_probability=min_probability, rerank=rerank or None, relations=relations, tags=tags,
             image=image, map=map, ground=ground,
@@ -149,11 +153,11 @@ class Handlers:
         everything: bool = False,
         max_offset: float = MAX_OFFSET,
     ) -> ChangeList:
-        """The worst places of a region, from the fields of a form; an empty field asks nothing."""
+        """The worst places of a region, from the fields of a form, as in `search_words`."""
         if k > MAX_HITS:
             raise UsageError(f"k must be at most {MAX_HITS} here")
         return self.index.changes(
-            within=inline_region(within) if within.strip() else None, near=near.strip() or None, k=k,
+            within=_place(within), near=near.strip() or None, k=k,
             all_dates=all_dates, unmapped=unmapped, reviewed=reviewed, everything=everything, max_offset=max_offset,
         ).answer  # fmt: skip
 
@@ -193,7 +197,7 @@ class Handlers:
             raise UsageError(f"a query has at most {MAX_PARTS} parts here, not {len(query.parts)}")
         pictures = [part for part in query.parts if isinstance(part, ImagePart)]
         for part in pictures:
-            self._check_picture(index, part.data, f"the {part.layer} picture of the query")
+            self._check_picture(index, part.data, picture_called(part.layer))
         if not pictures:
             yield
             return
@@ -234,3 +238,15 @@ class Handlers:
             if layer == name:
                 return layer
         raise UsageError(f"no layer {name!r}; layers: {', '.join(LAYERS)}")
+
+
+def _place(within: str) -> Region | None:
+    """The region that a field names, None where it is empty. Raises UsageError."""
+    if not within.strip():
+        return None
+    if not within.lstrip().startswith("{"):
+        return inline_region(within)
+    try:
+        return PolygonRegion(geometry=_OBJECT.validate_json(within))
+    except ValidationError as error:
+        raise UsageError(f"within: {first_fault(error)}") from error

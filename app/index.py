@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.answers import Changes, Hits
+from app.modelname import model_named_by
 from app.mosaic import Mosaic
 from app.question import Picture, Question, Where, file_bytes, region_of
 from app.rows import Rows
@@ -20,12 +21,13 @@ from geoanchor.manifest import Manifest, model_of, read_manifest
 from geoanchor.phrase import Phrase
 from geoanchor.places import Place
 from geoanchor.protocols import Encoder, Vectors
-from geoanchor.query import Query
+from geoanchor.query import Query, Region
 from geoanchor.settings import Settings
 from indexer.sources.picture import read_picture
 from retrieval.calibration import FILE_NAME as RELEVANCE_NAME
 from retrieval.calibration import Calibration, read_calibration
 from retrieval.cells import CellRows
+from retrieval.region import region_rows
 from retrieval.searcher import Description, Searcher
 from retrieval.serving import Serving
 
@@ -108,7 +110,8 @@ class Index:
             tags=tags, suppress=suppress, spaces=spaces, rerank=rerank, min_probability=min_probability,
             weights=weights,
         )  # fmt: skip
-        return self.query(question.query(None if literal else self.reader))
+        with question.naming_files():
+            return self.query(question.query(None if literal else self.reader))
 
     def parse(self, text: str) -> Phrase:
         """What a search box's text means here: the Query, and chips that say which words became what."""
@@ -176,14 +179,31 @@ class Index:
         """
         if k < 1:
             raise UsageError(f"k must be 1 or more, not {k}")
+        region = region_of(within, near)
+        if region is not None:
+            self._require_rows(region)
         found = self._changes.find(
-            region_of(within, near), k, all_dates=all_dates, unmapped=unmapped, reviewed=reviewed,
+            region, k, all_dates=all_dates, unmapped=unmapped, reviewed=reviewed,
             everything=everything, max_offset=max_offset, progress=progress,
         )  # fmt: skip
         return Changes(found)
 
+    def _require_rows(self, region: Region) -> None:
+        """Raises UsageError, which says where the index's pictures lie, when none of them is in a region."""
+        if len(region_rows(region, self._serving.places)):
+            return
+        box = self.mosaic.extent()
+        where = f"; all of them lie in {','.join(f'{edge:.5f}' for edge in box)}: name a place in there" if box else ""
+        raise UsageError(
+            f"{self.folder}: no map and aerial picture show the same ground in that region, where the index has no "
+            f"pictures at all{where}"
+        )
+
     def review(self, change_id: str, decision: Decision, note: str = "") -> Review:
-        """Accept or reject a change; it is remembered in the index and not suggested again while both pictures last."""
+        """Accept or reject a change; it is remembered in the index and not suggested again while both pictures last.
+
+        "open" takes a decision back: the change is then as if never reviewed.
+        """
         return self._changes.review(change_id, decision, note)
 
     def review_all(self, decisions: Mapping[str, Decision], note: str = "") -> tuple[Review, ...]:
@@ -191,7 +211,7 @@ class Index:
         return self._changes.review_all(decisions, note)
 
     def reviews(self) -> tuple[Review, ...]:
-        """The latest decision on each change, oldest first."""
+        """The latest decision on each change, oldest first, without those that were taken back."""
         from retrieval.reviews import Reviews
 
         return tuple(Reviews(self.folder).latest().values())
@@ -270,11 +290,9 @@ class Index:
 
     @cached_property
     def _changes(self) -> ChangeFinder:
-        from retrieval.matching import RowMatcher
         from retrieval.mismatch import ChangeFinder
 
-        matcher = RowMatcher(self._serving, self._searcher.encoder, self.thumbnails)
-        return ChangeFinder(self._serving, matcher, self._details)
+        return ChangeFinder(self._serving, self._searcher.matcher, self._details)
 
     @cached_property
     def _store(self) -> Any:
@@ -288,7 +306,8 @@ class Index:
     def _open_encoder(self) -> Encoder:
         from models.bundle import load_bundle
 
-        return load_bundle(self._model, self.settings)
+        with model_named_by(self.folder, self._model):
+            return load_bundle(self._model, self.settings)
 
     def _open_calibration(self) -> Calibration | None:
         from models.bundle import bundle_folder

@@ -177,9 +177,11 @@ class _Run:
         self._started, self._since, self._elapsed_s = datetime.now(UTC), time.monotonic(), 0.0
 
     def start(self) -> None:
-        """Raises UsageError where the process cannot be started; the run is then as it was before."""
+        """Raises UsageError where the process cannot be started; what the run says of itself is then as before."""
+        partial = self._file.with_suffix(".part")
         try:
-            self._file.write_text(self.request.model_dump_json(), "utf-8")
+            partial.write_text(self.request.model_dump_json(), "utf-8")
+            partial.replace(self._file)
             self._process = subprocess.Popen(
                 command(self.request, self._folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
@@ -220,8 +222,8 @@ class _Run:
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith('{"done"'):
-                self._facts = json.loads(line)
+            if facts := _facts(line):
+                self._facts = facts
             elif line.strip():
                 self._said.append(line.strip()[:_LONGEST_LINE])
         code = process.wait()
@@ -244,8 +246,16 @@ def command(request: JobRequest, folder: Path) -> Sequence[str]:
     return [*words, f"--style={request.style}", "--", request.source]
 
 
+def _facts(line: str) -> dict[str, float]:
+    """How far the job is; nothing of a line that says something else, or was cut off."""
+    try:
+        return dict(json.loads(line)) if line.startswith('{"done"') else {}
+    except ValueError:
+        return {}
+
+
 def _unfinished(path: Path) -> JobRequest | None:
     try:
-        return JobRequest.model_validate_json(path.read_text("utf-8"))
+        return JobRequest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None

@@ -30,6 +30,7 @@ class LiveIndex:
         # The folder may hold a newer version than the one that was opened a moment ago.
         mark = _mark(index.folder)
         self._seen = mark if mark and read_manifest(index.folder) == index.manifest else None
+        self._said = ""
         self._lock = threading.Lock()
         self.on_swap: Callable[[], None] = lambda: None
 
@@ -43,9 +44,12 @@ class LiveIndex:
                 renewed = self.current.renewed()
                 renewed.warm()
             except (GeoAnchorError, OSError) as error:
-                logger.warning("a new version of the index cannot be opened, the former one stays: %s", error)
+                # Tried again each time: what it lacks may come without a new manifest. But said once.
+                if str(error) != self._said:
+                    logger.warning("a new version of the index cannot be opened, the former one stays: %s", error)
+                self._said = str(error)
                 return False
-            self.current, self._seen = renewed, mark
+            self.current, self._seen, self._said = renewed, mark, ""
         self.on_swap()
         return True
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from io import BytesIO
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from geoanchor.errors import UsageError, first_fault
+from geoanchor.errors import BadInput, UsageError, first_fault, reason_of
 from geoanchor.image import Layer, Pixels
 from geoanchor.query import (
     NEGATIVE_WEIGHT,
@@ -30,6 +31,7 @@ from geoanchor.query import (
     RadiusRegion,
     Region,
     TextPart,
+    picture_called,
 )
 from geoanchor.tiling import Bounds
 from retrieval.phrases import Reader, Reading
@@ -41,6 +43,7 @@ Picture: TypeAlias = str | Path | bytes | Pixels | Image.Image
 """A picture file, its bytes, or pixels (h, w, 3) uint8."""
 Where: TypeAlias = Region | Sequence[float] | Sequence[str] | Mapping[str, Any] | str | Path
 """Bounds (w, s, e, n), H3 cell names, a GeoJSON geometry, a vector file, or a Region."""
+_GEOPARQUET = (".parquet", ".geoparquet")
 _CELL = re.compile(r"[0-9a-f]{15}")
 
 
@@ -112,6 +115,21 @@ class Question:
         except ValidationError as error:
             raise UsageError(f"query: {first_fault(error)}") from error
 
+    @contextmanager
+    def naming_files(self) -> Iterator[None]:
+        """Where a picture of the query turns out to be none while the query is answered, BadInput names its file."""
+        try:
+            yield
+        except BadInput as error:
+            files = [file for layer, given in self._pictures().items() for file in _several(given)
+                     if error.where == picture_called(layer) and isinstance(file, (str, Path))]  # fmt: skip
+            if not files:
+                raise
+            raise BadInput(" or ".join(map(str, files)), error.reason) from error
+
+    def _pictures(self) -> dict[Layer, Any]:
+        return {"aerial": self.image, "map": self.map, "ground": self.ground}
+
     def _parts(self, readings: Sequence[Reading]) -> list[Part]:
         weights = dict.fromkeys(KINDS, 1.0) | {"not": NEGATIVE_WEIGHT} | dict(self.weights or {})
         if self.segment is not None and len(_several(self.like)) != 1:
@@ -120,10 +138,8 @@ class Question:
             raise UsageError(f"no weight can be given to {unknown.pop()!r}; kinds: {', '.join(KINDS)}")
         try:
             parts: list[Part] = [part for said in readings for part in said.parts(weights["text"], weights["not"])]
-            pictures: tuple[tuple[str, Layer, Any], ...] = (
-                ("image", "aerial", self.image), ("map", "map", self.map), ("ground", "ground", self.ground),
-            )  # fmt: skip
-            for kind, layer, given in pictures:
+            for layer, given in self._pictures().items():
+                kind = "image" if layer == "aerial" else layer
                 parts += [ImagePart(layer=layer, data=file_bytes(p), weight=weights[kind]) for p in _several(given)]
             if self.at is not None:
                 lat, lng = _numbers(self.at, 2, "--at LAT,LNG")
@@ -244,15 +260,18 @@ def _read_geometry(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise UsageError(f"--within {path}: no such file, nor four numbers WEST,SOUTH,EAST,NORTH, nor H3 cells")
     import geopandas
+    import pyarrow
 
+    # GDAL reads GeoParquet only where it was built for it.
+    read = geopandas.read_parquet if path.suffix.lower() in _GEOPARQUET else geopandas.read_file
     try:
-        frame = geopandas.read_file(path)
+        frame = read(path)
         if not isinstance(frame, geopandas.GeoDataFrame):
             raise UsageError(f"--within {path}: holds no geometries")
         frame = frame if frame.crs is None else frame.to_crs(4326)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise UsageError(f"--within {path}: cannot read it as a vector file ({error})") from error
-    return _only_polygons(frame.__geo_interface__, str(path))
+    except (RuntimeError, ValueError, OSError, KeyError, TypeError, pyarrow.ArrowException) as error:
+        raise UsageError(f"--within {path}: cannot read it as a vector file ({reason_of(error)})") from error
+    return _only_polygons(frame.geometry.__geo_interface__, str(path))
 
 
 def _only_polygons(geojson: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from geoanchor.count import counted
 from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
 from geoanchor.manifest import read_manifest
+from geoanchor.tiling import Bounds, around
 from retrieval.snapshot import derive_serving
 
 if TYPE_CHECKING:
+    from geoanchor.protocols import RowIds
     from indexer.doctor import Finding
+    from retrieval.serving import Serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +104,35 @@ def _unread(folder: str | Path) -> str:
 
 
 def zoom_advice(folder: str | Path) -> str:
-    """What to do where an index holds maps, and imagery at a zoom that no map has; "" elsewhere."""
-    from app.wiring import open as open_index
+    """What to do about ground that has imagery of one zoom and a map of another alone; "" where there is none."""
+    from retrieval.pairs import find_pairs
+    from retrieval.serving import Serving
 
-    zooms: dict[str, set[int]] = {"map": set(), "aerial": set()}
-    for record in read_manifest(Path(folder)).sources:
-        if record.zoom is not None and record.rows and record.layer in zooms:
-            zooms[record.layer].add(record.zoom)
-    maps, apart = zooms["map"], zooms["aerial"] - zooms["map"]
-    extent = open_index(folder).mosaic.extent("aerial") if maps and apart else None
-    if extent is None:
+    folder = Path(folder)
+    serving = Serving.open(folder, read_manifest(folder))
+    zooms, maps, aerials = serving.numbers("z"), serving.layers["map"], serving.layers["aerial"]
+    apart = find_pairs(serving, maps, aerials, unmapped=False).apart
+    found, counts = np.unique(zooms[apart[~np.isnan(zooms[apart])]], return_counts=True)
+    if not len(found):
         return ""
-    box = ",".join(f"{edge:.5f}" for edge in extent)
-    # Imagery of the map's own zoom needs the rows that the map has now.
-    kept = " --no-prune" if maps & zooms["aerial"] else ""
+    lies = found[counts.argmax()]
+    box = around(map(Bounds._make, zip(*serving.edges(apart[zooms[apart] == lies]), strict=True)))
+    drawn = zooms[_meeting(serving, maps[~np.isnan(zooms[maps])], box)]
+    if not len(drawn):  # A map that lies on no grid has no zoom to be drawn at.
+        return ""
+    within = ",".join(f"{edge:.5f}" for edge in box)
     return (
-        f"the map is drawn at zoom {max(maps)} and the imagery lies at zoom {max(apart)}: to compare them, index the "
-        f"map again with --zoom {max(apart)} --within={box}{kept}"
+        f"the map is drawn at zoom {drawn.max():.0f} and the imagery lies at zoom {lies:.0f}: to compare them, index "
+        f"the map again with --zoom {lies:.0f} --within={within}"
     )
+
+
+def _meeting(serving: Serving, rows: RowIds, box: Bounds) -> RowIds:
+    """Those of some rows on the grid whose tiles have ground in a box."""
+    west, south, east, north = serving.edges(rows)
+    beside = [(west < part.east) & (east > part.west) for part in box.parts()]
+    there: RowIds = rows[np.logical_or.reduce(beside) & (south < box.north) & (north > box.south)]
+    return there
 
 
 def _review_findings(folder: Path) -> list[Finding]:

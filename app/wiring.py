@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.index import Index
+from app.modelname import lasting
 from geoanchor.image import Layer
 from geoanchor.manifest import FILE_NAME as MANIFEST_NAME
 from geoanchor.manifest import model_of, read_manifest
@@ -63,7 +64,7 @@ def build(
         segments: how aerial pictures are cut into parts that can be found by themselves: "none", "regions", "polygons"
             or "sam:NAME-OR-FILE"; None takes the index's own, "none" for a new one.
         fuse: share of the segments in a row's own vector, 0..1.
-        prune: remove rows that their source no longer lists; nothing is removed where only a box was read.
+        prune: remove rows that their source no longer lists; where only a box is read, those with their middle in it.
 
     Raises a GeoAnchorError in one sentence; what one bad picture causes is in the report instead.
     """
@@ -83,7 +84,7 @@ def build(
             stack.callback(opened[-1].close)
         if captions is not None:
             opened = _captioned(opened, Path(captions))
-        encoder = load_bundle(model or _model_of(folder) or DEFAULT_MODEL, settings)
+        encoder = load_bundle(lasting(model) if model else _model_of(folder) or DEFAULT_MODEL, settings)
         return build_index(
             folder,
             opened,
@@ -93,7 +94,8 @@ def build(
             BuildOptions(
                 settings.batch_size,
                 settings.threads,
-                prune=prune and within is None,
+                prune=prune,
+                within=within,
                 own_zoom=zoom is None,
                 tile_size_px=size,
             ),

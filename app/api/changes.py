@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app import changesheet
 from app.handlers import Handlers
 from geoanchor.change import LONGEST_NOTE, MAX_OFFSET, Cause, ChangeList, Decision, Review
+from geoanchor.query import LONGEST_PLACE
 
 Format = Literal["geojson", "csv", "parquet", "maproulette"]
 MaxOffset = Annotated[float, Field(ge=0, le=0.5, description="how far the map may lie off, of its side")]
@@ -30,7 +31,9 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    within: str = Field(default="", description="only in west,south,east,north or in H3 cells", max_length=20_000)
+    within: str = Field(
+        default="", description="only in west,south,east,north, H3 cells or a GeoJSON polygon", max_length=LONGEST_PLACE
+    )
     near: str = Field(default="", description="only within lat,lng,metres", max_length=100)
     k: int = Field(default=50, ge=1, description="places")
     all_dates: bool = Field(default=False, description="compare with every aerial picture, not the newest alone")
@@ -76,14 +79,14 @@ def routes(handlers: Handlers) -> APIRouter:
         headers = {"Content-Disposition": f'attachment; filename="changes.{format}"'}
         return Response(write(found), media_type=media_type, headers=headers)
 
-    @router.post("/changes", response_model=Review, summary="Accept or reject a change")
+    @router.post("/changes", response_model=Review, summary="Accept or reject a change, or take that back")
     def review(verdict: Verdict) -> Review:
-        """Remembered in the index; the change is not suggested again while both pictures last."""
+        """Remembered in the index; the change is not suggested again while both pictures last, unless reopened."""
         return handlers.index.review(verdict.change, verdict.decision, verdict.note)
 
     @router.get("/reviews", response_model=list[Review], summary="Decisions so far")
     def reviews() -> list[Review]:
-        """The latest on each change, oldest first."""
+        """The latest on each change, oldest first, without those that were taken back."""
         return list(handlers.index.reviews())
 
     @router.get("/changes/{change_id}/heat.png", response_class=Response, summary="Where a pair disagrees")

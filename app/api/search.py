@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.handlers import Handlers
 from geoanchor.image import Layer
-from geoanchor.query import Answer, Query
+from geoanchor.query import LONGEST_PLACE, Answer, Query
 from retrieval.searcher import Description
 
 Count = Annotated[int, Field(ge=1, le=10_000, description="hits on a page")]
@@ -29,7 +29,9 @@ class Words(BaseModel):
     like: str = Field(default="", description="id of a row", max_length=1000)
     segment: int | None = Field(default=None, ge=0, description="number of a part of that row")
     near: str = Field(default="", description="only within lat,lng,metres", max_length=100)
-    within: str = Field(default="", description="only in west,south,east,north or in H3 cells", max_length=20_000)
+    within: str = Field(
+        default="", description="only in west,south,east,north, H3 cells or a GeoJSON polygon", max_length=LONGEST_PLACE
+    )
     layer: str = Field(default="", description="aerial, map or ground", max_length=20)
     since: str = Field(default="", description="only taken on this day or later", max_length=40)
     until: str = Field(default="", description="only taken on this day or before", max_length=40)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import Folder, ModelName, Summary
-from app.commands.output import emit_json, progress, say
+from app.commands.options import Config, Folder, ModelName, Offline, Summary, settings_of
+from app.commands.output import emit, emit_json, progress, say
 
 if TYPE_CHECKING:
     from training.adapt.record import Adaptation
@@ -24,6 +24,8 @@ def adapt(
     seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
     undo: Annotated[bool, typer.Option("--undo", help="Take an adaptation back.")] = False,
     model: ModelName = None,
+    offline: Offline = False,
+    config: Config = None,
     format: Summary = "table",
 ) -> None:
     """Learn from an index's own maps and imagery, where most of the map can be trusted; kept only if it is better.
@@ -34,16 +36,19 @@ def adapt(
     """
     from app import adapting
 
+    settings = settings_of(config, offline=offline)
     if undo:
         taken = adapting.undo(folder, model=model)
         say(f"{folder}: has the vectors of {taken.former_model} again; its own model is deleted")
         return
     with progress("learning") as advance:
-        made = adapting.adapt(folder, folds=folds, steps=steps, seed=seed, model=model, log=say, progress=advance)
+        made = adapting.adapt(
+            folder, folds=folds, steps=steps, seed=seed, model=model, settings=settings, log=say, progress=advance
+        )
     if format == "json":
         emit_json(made.model_dump(mode="json", exclude={"former_spaces", "fold"}))
     else:
-        print(_summary(made))
+        emit(_summary(made))
     say(_verdict(made))
 
 

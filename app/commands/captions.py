@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import Config, LayerName, Offline, Summary, settings_of
-from app.commands.output import emit_json, progress, say
+from app.commands.output import emit, emit_json, progress, say
 
 if TYPE_CHECKING:
     from geoanchor.errors import BadInput
@@ -107,7 +107,7 @@ def captions(
     if format == "json":
         emit_json(report)
     else:
-        print(_table(report))
+        emit(_table(report))
 
 
 def _table(report: dict[str, Any]) -> str:

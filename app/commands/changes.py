@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from geoanchor.change import Decision, Review
 
 Format = Literal["table", "json", "geojson", "csv", "geoparquet", "html", "maproulette"]
+_DONE: Mapping[Decision, str] = {"accept": "accepted", "reject": "rejected", "open": "reopened"}
 
 
 def changes(
@@ -40,6 +41,9 @@ def changes(
     reject: Annotated[
         list[str] | None, typer.Option(help="Remember that this is no change; may be repeated.", metavar="ID")
     ] = None,
+    reopen: Annotated[
+        list[str] | None, typer.Option(help="Take a decision on this change back; may be repeated.", metavar="ID")
+    ] = None,
     note: Annotated[str, typer.Option(help="A remark to keep with the decision.", metavar="TEXT")] = "",
     reviewed: Annotated[bool, typer.Option("--reviewed", help="List the decisions instead, as table or json.")] = False,
     model: ModelName = None,
@@ -56,7 +60,7 @@ def changes(
     from app.upkeep import zoom_advice
     from app.wiring import open as open_index
 
-    decisions = _decisions(accept or [], reject or [], note)
+    decisions = _decisions({"accept": accept or [], "reject": reject or [], "open": reopen or []}, note)
     if decisions or reviewed:
         _check_reviewing(bool(decisions), reviewed, format)
     index = open_index(folder, model, settings_of(config, offline=offline))
@@ -65,7 +69,7 @@ def changes(
     elif decisions:
         made = index.review_all(decisions, note)
         for review in made:
-            say(f"{review.change}: {review.decision}ed")
+            say(f"{review.change}: {_DONE[review.decision]}")
         if format == "json" or out is not None:
             _print_reviews(made, format, out)
     else:
@@ -76,19 +80,24 @@ def changes(
                 within=within, near=near, k=k, all_dates=all_dates, unmapped=unmapped, everything=everything,
                 max_offset=max_offset, progress=advance,
             )  # fmt: skip
+        say(_headline(found, k))
         _print(index, found, format, out, max_offset)
 
 
-def _decisions(accept: list[str], reject: list[str], note: str) -> dict[str, Decision]:
-    """The decision on each change. Raises UsageError for a change that is given both, and for a remark on none."""
+def _decisions(given: Mapping[Decision, Sequence[str]], note: str) -> dict[str, Decision]:
+    """The decision on each change. Raises UsageError for a change that is given two, and for a remark on none."""
     from geoanchor.errors import UsageError
 
-    if both := sorted({*accept} & {*reject}):
-        raise UsageError(f"{both[0]} cannot be accepted and rejected at once; leave out one of the two")
-    if note and not accept and not reject:
+    decisions: dict[str, Decision] = {}
+    for decision, changes in given.items():
+        for change in changes:
+            first = decisions.setdefault(change, decision)
+            if first != decision:
+                both = f"{_DONE[first]} and {_DONE[decision]}"
+                raise UsageError(f"{change} cannot be {both} at once; leave out one of the two")
+    if note and not given["accept"] and not given["reject"]:
         raise UsageError("--note is kept with a decision; give --accept ID or --reject ID too")
-    decisions: dict[str, Decision] = {change: "accept" for change in accept}
-    return decisions | {change: "reject" for change in reject}
+    return decisions
 
 
 def _check_reviewing(deciding: bool, listing: bool, format: Format) -> None:
@@ -96,7 +105,7 @@ def _check_reviewing(deciding: bool, listing: bool, format: Format) -> None:
     from geoanchor.errors import UsageError
 
     if deciding and listing:
-        raise UsageError("--reviewed lists the decisions made before; give --accept and --reject without it")
+        raise UsageError("--reviewed lists the decisions made before; give --accept, --reject and --reopen without it")
     if format not in ("table", "json"):
         raise UsageError(f"decisions are given as table or json, not {format}")
 
@@ -110,10 +119,22 @@ def _print_reviews(reviews: Sequence[Review], format: Format, out: Path | None) 
         emit_table(reviews_table(reviews), out)
 
 
+def _headline(found: Changes, k: int) -> str:
+    """What there is to say of the region, and of a full list what its note leaves out."""
+    from app.changesheet import headline
+    from geoanchor.count import counted
+
+    said = [headline(found.answer)]
+    if found.answer.places != len(found):
+        said.append("-k shows more")
+    if found.answer.reviewed and len(found) == k:
+        said.append(f"{counted(found.answer.reviewed, 'was', 'were')} reviewed before")
+    return "; ".join(said)
+
+
 def _print(index: Index, found: Changes, format: Format, out: Path | None, max_offset: float) -> None:
     from app import changesheet
 
-    say(changesheet.headline(found.answer))
     match format:
         case "table":
             emit_table(changesheet.to_table(found), out)

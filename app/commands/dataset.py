@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.commands.output import emit, emit_json, progress, say
-from geoanchor.errors import UsageError
+from geoanchor.errors import UsageError, reason_of
 
 app = typer.Typer(help="Look at benchmark data: what two sets share, and how to divide one.", rich_markup_mode=None)
 
@@ -85,4 +85,4 @@ def _names(path: Path) -> frozenset[str]:
     try:
         return frozenset(name for line in path.read_text("utf-8-sig").splitlines() if (name := line.strip()))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as a list of names ({error})") from error
+        raise UsageError(f"{path}: cannot be read as a list of names ({reason_of(error)})") from error

@@ -146,7 +146,7 @@ def table(
                     on_bad=on_bad,
                 )  # fmt: skip
             rows.append(measured(result | {"split": split}, dataset, name))
-    print(comparison(dataset, rows))
+    emit(comparison(dataset, rows))
 
 
 @app.command()
@@ -178,7 +178,7 @@ def matching(
     if json:
         emit_json(result)
     else:
-        print(matching_table(result))
+        emit(matching_table(result))
 
 
 @app.command()
@@ -239,7 +239,7 @@ def adaptation(
     if json:
         emit_json(result)
     elif not markdown:
-        print(matrix_table(result))
+        emit(matrix_table(result))
 
 
 def _require_format(path: Path | None, formats: tuple[str, ...]) -> None:
@@ -260,8 +260,8 @@ def _print(result: dict[str, Any], as_json: bool) -> None:
         return
     for name, value in result.items():
         if not isinstance(value, dict):
-            print(f"{name}: {value}")
+            emit(f"{name}: {value}")
         elif any(isinstance(inner, dict) for inner in value.values()):
             _print({f"{name}.{key}": inner for key, inner in value.items()}, as_json)
         else:
-            print(f"{name}: " + ", ".join(f"{key} {number}" for key, number in value.items()))
+            emit(f"{name}: " + ", ".join(f"{key} {number}" for key, number in value.items()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app.commands.options import Config, LayerName, Offline, Summary, settings_of
-from app.commands.output import emit_json, progress_as, say
+from app.commands.output import emit, emit_json, progress_as, say
 
 if TYPE_CHECKING:
     from geoanchor.tiling import Bounds
@@ -85,6 +85,7 @@ def index(
     if not sources and not remove:
         raise UsageError("nothing to do: name a source to index, or one to take out with --remove")
     from app import upkeep, wiring
+    from app.modelname import model_named_by
 
     if remove:
         removal = upkeep.remove(into, remove)
@@ -95,16 +96,16 @@ def index(
                 say(f"{uri} left out {copies} as copies; index it again to have those whose other is gone now")
     if not sources:
         return
-    with progress_as(progress, "indexing") as advance:
+    with progress_as(progress, "indexing") as advance, model_named_by(into, model):
         report = wiring.build(
-            sources, into, model=model, layer=layer, zoom=zoom, within=box_of(within), style=style, bands=_bands(bands),
-            size=size, captions=captions, segments=segments, fuse=fuse, prune=prune, settings=settings,
-            progress=lambda state: advance(state.done, state.total),
+            sources, into, model=model, layer=layer, zoom=zoom, within=box_of(within), style=style,
+            bands=_bands(bands), size=size, captions=captions, segments=segments, fuse=fuse, prune=prune,
+            settings=settings, progress=lambda state: advance(state.done, state.total),
         )  # fmt: skip
     if format == "json":
         emit_json(report.model_dump(mode="json"))
     else:
-        print(_summary(into, report))
+        emit(_summary(into, report))
         for advice in upkeep.advices(into):
             say(advice)
     if not report.rows:

@@ -22,17 +22,17 @@ def info(folder: Folder, format: Summary = "table") -> None:
         return
     layers = ", ".join(f"{count} {layer}" for layer, count in manifest.layers.items()) or "none"
     updated = f"{manifest.updated:%Y-%m-%d %H:%M}"
-    print(f"{folder}: {manifest.rows} rows ({layers}), {manifest.texts} texts, updated {updated}")
-    print(f"model {manifest.model}")
+    emit(f"{folder}: {manifest.rows} rows ({layers}), {manifest.texts} texts, updated {updated}")
+    emit(f"model {manifest.model}")
     for name, space in manifest.spaces.items():
-        print(f"space {name}: {space.dim} numbers, {', '.join(space.modalities)}, fingerprint {space.fingerprint}")
+        emit(f"space {name}: {space.dim} numbers, {', '.join(space.modalities)}, fingerprint {space.fingerprint}")
     for source in manifest.sources:
         zoom = "" if source.zoom is None else f", zoom {source.zoom}"
         skipped = "".join(f", {count} {reason}" for reason, count in sorted(source.skipped.items()))
         bad = f", {source.quarantined} not usable" if source.quarantined else ""
-        print(f"source {source.uri}: {source.layer}{zoom}, {source.rows} rows{skipped}{bad}")
+        emit(f"source {source.uri}: {source.layer}{zoom}, {source.rows} rows{skipped}{bad}")
         if source.attribution:
-            print(f"  {source.attribution}")
+            emit(f"  {source.attribution}")
 
 
 def doctor(
@@ -48,9 +48,9 @@ def doctor(
         emit_json({"findings": [{"level": finding.level, "text": finding.text} for finding in findings]})
     else:
         for finding in findings:
-            print(f"{finding.level}: {finding.text}")
+            emit(f"{finding.level}: {finding.text}")
         if not findings:
-            print(f"{folder}: all is well")
+            emit(f"{folder}: all is well")
     if errors := sum(finding.level == "error" for finding in findings):
         raise GeoAnchorError(f"{folder}: {counted(errors, 'error', 'errors')}; --repair puts right what can be")
 
@@ -67,7 +67,7 @@ def compact(folder: Folder, format: Summary = "table") -> None:
         emit_json({"bytes_before": before, "bytes_after": after})
     else:
         kept = "; the version before stays until the next change, for those who read it" if after > before else ""
-        print(f"{folder}: {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB now{kept}")
+        emit(f"{folder}: {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB now{kept}")
 
 
 def export(

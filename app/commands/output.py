@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from geoanchor.errors import UsageError
+from geoanchor.errors import GeoAnchorError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,12 +36,33 @@ def emit(result: str | bytes, out: Path | None = None) -> None:
             raise UsageError(f"{out}: cannot be written ({error.strerror})") from error
         say(f"wrote {out}")
     elif isinstance(result, str):
-        print(result)
+        write(f"{result}\n")
     elif sys.stdout.isatty():
         raise UsageError("this format is no text: send it to a file with --out FILE")
     else:
-        sys.stdout.buffer.write(result)
-        sys.stdout.buffer.flush()
+        write(result)
+
+
+def write(result: str | bytes) -> None:
+    """Put a result on stdout, all of it. Raises GeoAnchorError where it cannot be written, BrokenPipeError where nobody
+    reads it any more."""
+    try:
+        if isinstance(result, bytes):
+            sys.stdout.buffer.write(result)
+        else:
+            sys.stdout.write(result)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        close_stdout()
+        reason = (error.strerror or str(error)).lower()
+        raise GeoAnchorError(f"the result cannot be written to standard output: {reason}") from error
+
+
+def close_stdout() -> None:
+    """Let all that goes to stdout vanish, else Python fails once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def emit_json(value: Any, out: Path | None = None) -> None:
@@ -54,11 +76,12 @@ def emit_table(table: Table, out: Path | None = None) -> None:
 
     from rich.console import Console
 
+    # Printed by rich itself, a broken pipe would end the process.
+    text, terminal = StringIO(), out is None and sys.stdout.isatty()
+    Console(file=text, force_terminal=terminal or None, width=None if terminal else PIPE_WIDTH).print(table)
     if out is None:
-        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+        write(text.getvalue())
     else:
-        text = StringIO()
-        Console(file=text, width=PIPE_WIDTH).print(table)
         emit(text.getvalue(), out)
 
 

@@ -70,8 +70,8 @@ def search(
     rerank: Annotated[
         str | None,
         typer.Option(
-            help="Reorder the hits: mismatch puts first what disagrees most with --map, segments what has a part that "
-            "suits the query.",
+            help="Reorder the hits: mismatch puts first what disagrees most with --map, among the -k hits of this page "
+            "alone; segments what has a part that suits the query, among the best 200.",
             metavar="RERANKER",
         ),
     ] = None,
@@ -96,7 +96,9 @@ def search(
     )  # fmt: skip
     saved = _saved(query, context) if query is not None else None
     index = open_index(folder, model, settings_of(config, offline=offline))
-    _print(index, index.query(saved or question.query(None if literal else index.reader)), format, out)
+    with question.naming_files():
+        hits = index.query(saved or question.query(None if literal else index.reader))
+    _print(index, hits, format, out)
 
 
 def describe(
@@ -119,7 +121,7 @@ def describe(
         emit_json({"texts": [{"text": item.text, "score": item.score} for item in found]})
         return
     for item in found:
-        print(f"{item.score:.4f}  {item.text}")
+        emit(f"{item.score:.4f}  {item.text}")
     if not found:
         say(f"{folder}: the index holds no texts; they come from captions and tags")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.commands.options import Config, Folder, ModelName, Offline, settings_of
-from app.commands.output import progress, say
+from app.commands.output import emit, progress, say
 
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)]
@@ -79,7 +79,7 @@ def demo(
 
     with progress("indexing the town") as advance:
         report = run_demo(into, seed, model, settings_of(None, offline=True), advance, say)
-    print(report)
+    emit(str(report))
     if serve:
         from app.access import Access, read_token
         from app.server import hosts_of, run

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import Summary
-from app.commands.output import emit_json, say
+from app.commands.options import Config, Offline, Summary, settings_of
+from app.commands.output import emit, emit_json, say
+
+if TYPE_CHECKING:
+    from geoanchor.settings import Settings
 
 
 def train(
@@ -24,24 +29,40 @@ def train(
         Path | None,
         typer.Option(help="Folder of the run.", metavar="DIR", show_default="in runs, by the recipe's name and kind"),
     ] = None,
+    offline: Offline = False,
+    config: Config = None,
 ) -> None:
     """Train a model by a recipe; prints the folder of the bundle it made, or the file of open_clip weights."""
+    training = _training(recipe, settings_of(config, offline=offline))
+    emit(str(training(recipe, run, overrides=set_ or [], smoke=smoke, resume=resume, log=say)))
+
+
+def _training(recipe: Path, settings: Settings) -> Callable[..., Path]:
+    """What trains by a recipe of its kind. Settings go where weights may be fetched; the others open what is here."""
     from training.domain.recipe import is_domain_recipe
     from training.scenes.recipe import is_scenes_recipe
     from training.sketches.recipe import is_sketch_recipe
     from training.structure.recipe import is_structure_recipe
 
     if is_structure_recipe(recipe):
-        from training.structure.train import train_structure as run_training
-    elif is_scenes_recipe(recipe):
-        from training.scenes.train import train_scenes as run_training
-    elif is_sketch_recipe(recipe):
-        from training.sketches.train import train_sketches as run_training
-    elif is_domain_recipe(recipe):
-        from training.domain.train import train_domain as run_training
-    else:
-        from training.loop import train as run_training
-    print(run_training(recipe, run, overrides=set_ or [], smoke=smoke, resume=resume, log=say))
+        from training.structure.train import train_structure
+
+        return train_structure
+    if is_scenes_recipe(recipe):
+        from training.scenes.train import train_scenes
+
+        return train_scenes
+    if is_sketch_recipe(recipe):
+        from training.sketches.train import train_sketches
+
+        return train_sketches
+    if is_domain_recipe(recipe):
+        from training.domain.train import train_domain
+
+        return partial(train_domain, settings=settings)
+    from training.loop import train
+
+    return partial(train, settings=settings)
 
 
 def models(format: Summary = "table") -> None:
@@ -53,6 +74,6 @@ def models(format: Summary = "table") -> None:
         emit_json({"bundles": [bundle.model_dump(mode="json") for bundle in bundles], "names": known_names()})
         return
     for bundle in bundles:
-        print(f"{bundle.name}: {bundle.description}")
-        print(f"  {', '.join(bundle.branches)}; {bundle.licence}")
-    print("names that --model takes: " + ", ".join(known_names()) + ", or a bundle folder")
+        emit(f"{bundle.name}: {bundle.description}")
+        emit(f"  {', '.join(bundle.branches)}; {bundle.licence}")
+    emit("names that --model takes: " + ", ".join(known_names()) + ", or a bundle folder")

@@ -2,10 +2,11 @@
 
 import { Atlas } from "./atlas.js";
 import { controls } from "./controls.js";
+import { canUndo, decide as keepDecision, undo as undoDecision } from "./decisions.js";
 import { icon, make, thumbnail, toast } from "./dom.js";
 import { readFacts } from "./facts.js";
-import { ringsOf } from "./geometry.js";
-import { cover, review } from "./review.js";
+import { regionOf, regionParameters, regionText } from "./question.js";
+import { DONE, cover, review } from "./review.js";
 import { ask, download } from "./service.js";
 import { noMap, skeleton, trouble } from "./states.js";
 
@@ -60,6 +61,7 @@ async function openMap(facts) {
 async function compare() {
   say("Comparing map and imagery; the first time this takes a while …");
   stage.setAttribute("aria-busy", "true");
+  atlas?.showRegion(regionOf(within));
   const asked = new URLSearchParams({ ...region(), k: new FormData(form).get("k") });
   try {
     found = await ask("/api/changes?" + asked);
@@ -77,13 +79,16 @@ async function compare() {
   atlas?.fitHits();
 }
 
-/* Where is looked, and whether settled places are listed, too. */
-const region = () => ({ ...(new FormData(form).has("reviewed") && { reviewed: "true" }), ...(within && { within }) });
+/* Where is looked, and whether settled places are listed, too. What is no region the service refuses in words. */
+function region() {
+  const place = regionOf(within);
+  return { ...(new FormData(form).has("reviewed") && { reviewed: "true" }), ...(place ? regionParameters(place) : within && { within }) };
+}
 
 /* What there is to say of the region as a whole. */
-function words({ pairs, unmapped, reviewed, registration, note }) {
+function words({ changes, places, pairs, unmapped, reviewed, registration, note }) {
   const compared = `${pairs.toLocaleString("en")} ${pairs === 1 ? "pair" : "pairs"} of map and picture compared`;
-  return [compared + (unmapped ? `, ${unmapped} without a map` : ""), reviewed && `${reviewed} reviewed`, registration?.reason, note].filter(Boolean).join("; ");
+  return [compared + (unmapped ? `, ${unmapped} without a map` : ""), reviewed && `${reviewed} reviewed`, registration?.reason, note, places !== changes.length && "“Places” sets how many"].filter(Boolean).join("; ");
 }
 
 function draw() {
@@ -119,7 +124,7 @@ function choose(change, remember = true) {
   for (const item of queue.children) item.firstChild.setAttribute("aria-current", String(item.dataset.change === chosen?.id));
   if (!chosen) { stage.replaceChildren(nothingLeft()); return; }
   queue.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
-  stage.replaceChildren(...review(chosen, shown, { decide, step, show: (now) => { shown = { ...shown, ...now }; cover(stage, shown); } }));
+  stage.replaceChildren(...review(chosen, shown, { decide, undo: canUndo() && undo, step, show: (now) => { shown = { ...shown, ...now }; cover(stage, shown); } }));
   atlas?.light(chosen.rank);
   if (remember) { history.pushState(null, "", "#" + address()); atlas?.goTo(chosen); }
 }
@@ -132,45 +137,73 @@ function step(by) {
 
 async function decide(decision, note) {
   const change = chosen, next = neighbour(1);
+  if (!(await settled(() => keepDecision(change, decision, note)))) return;
+  toast(`${change.rank} ${DONE[decision]}` + (decision === "open" ? "" : " · u undoes it"));
+  redraw(change);
+  choose(decision === "open" ? change : next ?? change);
+}
+
+async function undo() {
+  if (!canUndo()) { toast("Nothing was decided since the page was opened"); return; }
+  let undone;
+  if (!(await settled(async () => { undone = await undoDecision(); }))) return;
+  // It may have been left out as decided, or be of another cause.
+  if (!byId(undone.id)) await compare();
+  const change = byId(undone.id);
+  toast(`${change?.rank ?? "It"} is ${DONE[undone.review?.decision ?? "open"]}`);
+  if (!change) return;
+  change.review = undone.review;
+  redraw(change);
+  choose(change);
+}
+
+/* Whether the service did what was asked; if not, it is said why. One decision at a time. */
+async function settled(act) {
+  if (deciding) return false;
   deciding = true;
   try {
-    change.review = await ask("/api/changes", { body: { change: change.id, decision, note } });
+    await act();
+    return true;
   } catch (error) {
     toast(error.message);
-    return;
+    return false;
   } finally {
     deciding = false;
   }
-  toast(`${change.rank} ${decision}ed`);
+}
+
+function redraw(change) {
   queue.querySelector(`[data-change="${CSS.escape(change.id)}"]`)?.replaceWith(entry(change));
-  choose(next ?? change);
 }
 
 function key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("input:not([type=checkbox]):not([type=range]), select, textarea")) {
     if (event.key === "Escape") event.target.blur();
+    if (event.key === "Enter" && event.target.name === "note" && !event.isComposing) leaveNote();
     return;
   }
   const note = stage.querySelector('[name="note"]');
   const act = {
     j: () => step(1), k: () => step(-1),
     a: () => chosen && decide("accept", note.value), r: () => chosen && decide("reject", note.value),
-    h: () => stage.querySelector('[name="heat"]')?.click(), o: () => stage.querySelector('[name="outline"]')?.click(), n: () => note?.focus(),
+    h: () => stage.querySelector('[name="heat"]')?.click(), o: () => stage.querySelector('[name="outline"]')?.click(), n: () => note?.focus(), u: undo,
   }[event.key];
   if (!act) return;
   event.preventDefault();
-  // A key that is held down would decide on places that nobody has seen.
-  if ("ar".includes(event.key) && (event.repeat || deciding)) return;
+  // A key that is held down would decide on places that nobody has seen, or undo all.
+  if ("aru".includes(event.key) && event.repeat) return;
   act();
 }
 
+/* The keys that decide are at hand again. */
+function leaveNote() {
+  stage.focus({ preventScroll: true });
+  toast("The note is kept when you accept (a) or reject (r)");
+}
+
 function inRegion(region) {
-  if (region.kind === "polygon") {
-    const lngs = ringsOf(region.geometry).flat().map(([lng]) => lng), lats = ringsOf(region.geometry).flat().map(([, lat]) => lat);
-    within = [Math.min(...lngs), Math.min(...lats), Math.max(...lngs), Math.max(...lats)].join(",");
-  } else within = region.bounds.map((edge) => edge.toFixed(6)).join(",");
-  atlas?.showRegion({ kind: "bounds", bounds: within.split(",").map(Number) });
+  within = regionText(region);
   history.pushState(null, "", "#" + address());
   compare();
 }
@@ -178,7 +211,8 @@ function inRegion(region) {
 function nothingLeft() {
   return make("div", { class: "panel" }, icon("accept"), make("h2", {}, "Nothing to look at here"),
     make("p", {}, found?.note || "Map and imagery agree, or everything was reviewed."),
-    within && make("button", { type: "button", class: "button", onclick: () => { within = ""; atlas?.showRegion(null); compare(); } }, "Look everywhere"));
+    canUndo() && make("button", { type: "button", class: "button", onclick: undo }, icon("undo"), "Undo the last decision"),
+    within && make("button", { type: "button", class: "button", onclick: () => { within = ""; compare(); } }, "Look everywhere"));
 }
 
 function wrong(error, again) {

@@ -7,6 +7,7 @@ const SHAPES = {
   close: '<path d="M6 6l12 12M18 6 6 18"/>',
   back: '<path d="m14.5 5.500-6.500 6.500 6.500 6.500"/>',
   next: '<path d="m9.500 5.500 6.500 6.500-6.500 6.500"/>',
+  undo: '<path d="M8.500 5.500 4.500 9.500l4 4M4.500 9.500h9a5 5 0 0 1 0 10h-3"/>',
   more: '<path d="M12 5v14M5 12h14"/>',
   less: '<path d="M5 12h14"/>',
   compare: '<rect x="3.5" y="5" width="7" height="14" rx="1.5"/><rect x="13.5" y="5" width="7" height="14" rx="1.5"/>',

@@ -79,14 +79,22 @@ export function regionWords(region) {
   return "in the box";
 }
 
-function regionText(region) {
+/* A region as parameters of an address of the service. */
+export function regionParameters(region) {
+  if (region.kind === "polygon") return { within: JSON.stringify(region.geometry) };
+  if (region.kind === "radius") return { near: [region.lat, region.lng, region.radius_m].join(",") };
+  return { within: regionText(region) };
+}
+
+/* A region as it stands in the page's own address. */
+export function regionText(region) {
   if (region.kind === "bounds") return region.bounds.map(short).join(",");
   if (region.kind === "radius") return `r${short(region.lng)},${short(region.lat)},${Math.round(region.radius_m)}`;
   if (region.kind === "cells") return region.cells.join(",");
   return "p" + region.geometry.coordinates[0].flat().map(short).join(",");
 }
 
-function regionOf(text) {
+export function regionOf(text) {
   if (!text) return null;
   if (/^[0-9a-f]{15}(,|$)/.test(text)) return { kind: "cells", cells: text.split(",") };
   const given = numbers(text.replace(/^[pr]/, ""));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from io import BytesIO
 from pathlib import Path
@@ -107,10 +108,10 @@ def test_a_list_that_is_cut_says_so_beside_every_format(
     folder: Path, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     asked = ("changes", folder, "--format", form, "--out", tmp_path / "out")
-    assert "; 4 of 12 places shown, worst first (-k shows more)" in run(capsys, *asked, "--all", "-k", 4)[2]
-    assert "shown" not in run(capsys, *asked, "--all")[2]
-    assert "; 2 of up to " in run(capsys, *asked, "-k", 2)[2]
-    assert "shown" not in run(capsys, *asked)[2]
+    assert "; 4 of 12 places shown, worst first; -k shows more\n" in run(capsys, *asked, "--all", "-k", 4)[2]
+    assert "show" not in run(capsys, *asked, "--all")[2]
+    assert "; 2 of 3 places shown, worst first; -k shows more\n" in run(capsys, *asked, "-k", 2)[2]
+    assert "show" not in run(capsys, *asked)[2]
 
 
 def test_pictures_without_a_position_are_pointed_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +128,16 @@ def test_pictures_without_a_position_are_pointed_elsewhere(tmp_path: Path, capsy
         "such position is known of 3 aerial pictures and 1 map; `geoanchor evaluate matching --pairs DIR` pairs "
         "pictures by name\n"
     )
+
+
+def test_a_region_without_pictures_is_answered_with_where_they_lie(
+    folder: Path, index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, "changes", folder, "--within", "0,0,1,1", "--format", "json")
+    assert (code, out) == (2, "")
+    assert "where the index has no pictures at all; all of them lie in " in err
+    named = err.partition("all of them lie in ")[2].partition(": name a place in there")[0]
+    assert index.changes(within=named).answer.pairs == index.changes().answer.pairs
 
 
 def test_maproulette_tasks_are_one_record_a_line(
@@ -148,6 +159,20 @@ def test_maproulette_tasks_are_one_record_a_line(
         assert not any(isinstance(value, dict | list) for value in feature["properties"].values())
 
 
+def test_both_pictures_are_credited_in_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps = {tile: np.zeros_like(TOWN[tile]) for tile in TILES[:-1]}
+    ground, drawn = Drawing(TOWN, "aerial"), Drawing(maps, "map", attribution="© OpenStreetMap contributors")
+    folder = index_of(tmp_path / "town.index", ground, drawn)
+    changes = json.loads(run(capsys, "changes", folder, "--all", "--format", "json")[1])["changes"]
+    credits = {change["map_id"] is None: change["attribution"] for change in changes}
+    assert credits == {False: "nobody; © OpenStreetMap contributors", True: "nobody"}
+    for form in ("geojson", "csv", "maproulette"):
+        assert credits[False] in run(capsys, "changes", folder, "--all", "--format", form)[1], form
+    folder = index_of(tmp_path / "one.index", ground, Drawing(maps, "map"))
+    changes = json.loads(run(capsys, "changes", folder, "--all", "--format", "json")[1])["changes"]
+    assert {change["attribution"] for change in changes} == {"nobody"}, "named once"
+
+
 def test_a_place_that_agrees_is_no_task(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changes = json.loads(run(capsys, "changes", folder, "--all", "--format", "json")[1])["changes"]
     tasks = run(capsys, "changes", folder, "--all", "--format", "maproulette")[1]
@@ -167,7 +192,11 @@ def test_decisions_on_the_command_line(folder: Path, capsys: pytest.CaptureFixtu
     assert [review["change"] for review in json.loads(out)["reviews"]] == [ids[0], ids[2]]
     code, out, err = run(capsys, "changes", folder, "--format", "json")
     assert [change["id"] for change in json.loads(out)["changes"]] == [ids[1]]
-    assert "2 were reviewed before" in err
+    assert err.count("2 were reviewed before") == 1
+    err = run(capsys, "changes", folder, "-k", 1)[2]
+    assert err.endswith("; 2 were reviewed before\n"), "a full list says so, too"
+    assert err.count("reviewed") == 1
+    assert "reviewed" not in run(capsys, "changes", folder, "--all", "-k", 1)[2]
     reviews = json.loads(run(capsys, "changes", folder, "--reviewed", "--format", "json")[1])["reviews"]
     assert [(review["change"], review["decision"], review["note"]) for review in reviews] == [
         (ids[0], "accept", "seen"), (ids[2], "reject", "seen")
@@ -186,10 +215,26 @@ def test_decisions_on_the_command_line(folder: Path, capsys: pytest.CaptureFixtu
     ]
 
 
+def test_decisions_are_taken_back_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = run(capsys, "changes", folder, "--format", "json")
+    first, second, third = (change["id"] for change in json.loads(before[1])["changes"])
+    run(capsys, "changes", folder, "--accept", first, "--reject", second)
+    code, out, err = run(capsys, "changes", folder, "--reopen", first, "--reopen", second, "--accept", third)
+    assert (code, out, err) == (0, "", f"{third}: accepted\n{first}: reopened\n{second}: reopened\n")
+    reviews = json.loads(run(capsys, "changes", folder, "--reviewed", "--format", "json")[1])["reviews"]
+    assert [review["change"] for review in reviews] == [third]
+    run(capsys, "changes", folder, "--reopen", third)
+    assert run(capsys, "changes", folder, "--format", "json") == before
+    assert not [finding for finding in upkeep.doctor(folder) if "reviews.jsonl" in finding.text]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         (["--accept", "a", "--accept", "b", "--reject", "b"], "b cannot be accepted and rejected at once"),
+        (["--reject", "a", "--reopen", "a"], "a cannot be rejected and reopened at once"),
+        (["--reopen", "a", "--note", "seen"], "--note is kept with a decision"),
+        (["--reopen", "a", "--reviewed"], "--reviewed lists the decisions made before"),
         (["--note", "seen"], "--note is kept with a decision"),
         (["--accept", "a", "--reviewed"], "--reviewed lists the decisions made before"),
         (["--accept", "a", "--format", "geojson"], "decisions are given as table or json, not geojson"),
@@ -238,6 +283,7 @@ def client(index: Index) -> TestClient:
 def test_rest_lists_reviews_and_draws(client: TestClient) -> None:
     found = client.get("/api/changes", params={"k": 2}).json()
     assert [change["rank"] for change in found["changes"]] == [1, 2]
+    assert (found["places"], found["note"]) == (3, "2 of 3 places shown, worst first")
     first, second = found["changes"]
     heat = client.get(f"/api/changes/{first['id']}/heat.png")
     assert heat.headers["content-type"] == "image/png"
@@ -252,6 +298,43 @@ def test_rest_lists_reviews_and_draws(client: TestClient) -> None:
         (first["id"], True),
         (second["id"], False),
     ]
+    assert client.post("/api/changes", json={"change": first["id"], "decision": "open"}).json()["decision"] == "open"
+    assert client.get("/api/changes", params={"k": 2}).json() == found
+    assert client.get("/api/reviews").json() == []
+
+
+def half_of(west: dict[str, Any], east: dict[str, Any]) -> dict[str, Any]:
+    """A triangle that holds the western of two places; its box holds both."""
+    low, high = min(west["lat"], east["lat"]) - 1e-4, max(west["lat"], east["lat"]) + 0.01
+    left, right = west["lng"] - 1e-4, east["lng"] + 1e-4
+    return {"type": "Polygon", "coordinates": [[[left, low], [right, low], [left, high], [left, low]]]}
+
+
+def test_rest_takes_a_polygon(client: TestClient, index: Index) -> None:
+    listed = client.get("/api/changes").json()["changes"]
+    west, east = sorted((change for change in listed if change["map_id"]), key=lambda change: change["lng"])
+    triangle = half_of(west, east)
+    (left, low), (right, _), (_, high), _ = triangle["coordinates"][0]
+    box = {"within": f"{left},{low},{right},{high}"}
+    assert {west["id"], east["id"]} <= {
+        change["id"] for change in client.get("/api/changes", params=box).json()["changes"]
+    }
+    found = client.get("/api/changes", params={"within": json.dumps(triangle)}).json()
+    assert [change["id"] for change in found["changes"]] == [west["id"]]
+    assert found["changes"] == [change.model_dump(mode="json") for change in index.changes(within=triangle)]
+    hits = client.get("/api/search", params={"q": "red", "within": json.dumps(triangle), "k": 100}).json()["hits"]
+    assert east["aerial_id"] not in {hit["id"] for hit in hits}
+    assert west["aerial_id"] in {hit["id"] for hit in hits}
+
+
+@pytest.mark.parametrize(
+    "within", ["{", "{}", '{"type":"Point","coordinates":[1,2]}', '{"type":"Polygon","coordinates":[[[1,2],[3,4]]]}',
+               '{"a":' * 3000, '{"type":"Polygon","coordinates":[[[1,2],[3,4],[5,6],{"x":1}]]}'],
+)  # fmt: skip
+def test_rest_refuses_what_is_no_polygon(client: TestClient, within: str) -> None:
+    answer = client.get("/api/changes", params={"within": within})
+    assert answer.status_code == 400
+    assert len(answer.json()["error"]) < 200
 
 
 def test_rest_writes_what_the_command_line_writes(
@@ -312,6 +395,8 @@ def test_reranking_puts_the_worst_first_and_says_why(index: Index, tmp_path: Pat
     own = next(hit for hit in same if hit.layer == "aerial")
     assert own.why["cause"] == "map behind"
     assert own.why["offset_m"] == [0, 0]
+    told = same.answer.model_dump_json() + index.changes(everything=True).answer.model_dump_json()
+    assert not re.search(r"-0\.0[,\]}]", told)
     second = index.search(map=picture, layer="aerial", k=3, offset=3, rerank="mismatch")
     assert [hit.rank for hit in second] == [4, 5, 6]
     # The map that is wanted counts, not one that is unwanted.
@@ -331,7 +416,7 @@ def test_reranking_knows_what_a_picture_lacks_and_goes_by_parts(
     ground = {tile: TOWN[TILES[0]] for tile in TILES[:5]}
     folder = index_of(tmp_path / "i.index", Drawing(ground, "aerial", nodata=0.45))
     whole = geoanchor.open(folder).search(map=png(TOWN[TILES[1]]), k=5, rerank="mismatch")
-    assert {hit.why["reason"] for hit in whole} == {"45.0 % of the picture has no data"}
+    assert {hit.why["reason"] for hit in whole} == {"45.0 % of the picture is cloud or has no data"}
     monkeypatch.setattr("retrieval.rerank.CHUNK", 2)
     parts = geoanchor.open(folder).search(map=png(TOWN[TILES[1]]), k=5, rerank="mismatch")
     assert [hit.model_dump() for hit in parts] == [hit.model_dump() for hit in whole]
@@ -350,5 +435,5 @@ def test_reranking_without_a_map_is_wrong_use(index: Index, words: dict[str, Any
     query = {"text": {"text": "red"}, "image": {"image": buffer.getvalue()}}.get(next(iter(words)), {"text": "red"})
     with pytest.raises(UsageError, match="give one with --map"):
         index.search(**query, rerank="mismatch")
-    with pytest.raises(UsageError, match="'magic'; there is mismatch"):
+    with pytest.raises(UsageError, match="'magic'; there are mismatch and segments"):
         index.search(**query, rerank="magic")

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import geopandas
 import pytest
 from browsing import chromium, faults, opened, served
+from PIL import Image
 from structured import Drawing, GridEncoder, index_of, town_block
 
 import geoanchor
@@ -68,6 +70,31 @@ def test_map_and_imagery_one_over_the_other(page: Any) -> None:
     assert page.locator(".disagreeing").is_hidden()
     page.keyboard.press("o")
     assert page.locator(".disagreeing").is_visible()
+
+
+def test_where_nothing_is_mapped_the_map_side_is_empty(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.bundle.load_bundle", lambda _name, _settings: GridEncoder())
+    ground = {Tile(17, FIRST.x + x, FIRST.y): town_block(x) for x in range(4)}
+    maps = dict(list(ground.items())[1:])
+    bare = geoanchor.open(index_of(tmp_path / "bare.index", Drawing(ground, "aerial"), Drawing(maps, "map")))
+    with served(bare) as address, opened(browser, address, "/changes", bypass_csp=True) as page:
+        page.get_by_role("heading", name="nothing mapped").wait_for()
+        sheet, frame = page.get_by_text("no map here"), page.locator(".swipe").bounding_box()
+        page.locator(".swipe img").first.evaluate("picture => picture.decode()")
+        assert page.locator(".swipe-over img").count() == 0
+        assert sheet.bounding_box() == pytest.approx(frame | {"width": frame["width"] / 2}, abs=1)
+        # Below the words, where the imagery, its heat and its outline would shine through.
+        clip = {
+            "x": frame["x"] + 9,
+            "y": frame["y"] + 0.6 * frame["height"],
+            "width": 0.4 * frame["width"],
+            "height": 60,
+        }
+        with Image.open(io.BytesIO(page.screenshot(clip=clip))) as seen:
+            assert len(seen.convert("RGB").getcolors()) == 1
+        assert faults(page) == []
 
 
 def test_what_lies_over_the_pictures_leaves_note_and_focus_alone(page: Any) -> None:
@@ -135,6 +162,95 @@ def test_a_reviewer_decides_by_keyboard_and_is_not_asked_again(page: Any, index:
     assert page.locator(".places li").count() == 2
 
 
+def test_a_note_waits_for_a_decision_and_says_so(page: Any, index: Index) -> None:
+    first, note = chosen(page), page.locator('[name="note"]')
+    page.keyboard.press("n")
+    page.keyboard.type("a tent")
+    page.keyboard.press("Enter")
+    page.get_by_text("The note is kept when you accept (a) or reject (r)").wait_for()
+    assert page.evaluate("document.activeElement.id") == "review"
+    page.keyboard.press("j")
+    assert note.input_value() == ""
+    page.keyboard.press("k")
+    assert note.input_value() == "a tent"
+    page.reload()
+    page.locator(".review-facts").wait_for()
+    assert (chosen(page), note.input_value()) == (first, "a tent")
+    assert index.reviews() == ()
+    page.keyboard.press("r")
+    page.locator(f'[data-change="{first}"][data-decision="reject"]').wait_for()
+    assert [review.note for review in index.reviews()] == ["a tent"]
+    # What is undone leaves its note to the next decision.
+    page.keyboard.press("u")
+    page.locator(f'[data-change="{first}"][data-decision=""]').wait_for()
+    assert note.input_value() == "a tent"
+    page.keyboard.press("a")
+    page.locator(f'[data-change="{first}"][data-decision="accept"]').wait_for()
+    assert [review.note for review in index.reviews()] == ["a tent"]
+    # What was decided is no draft: the next one is shown the note that was kept.
+    index.review(first, "accept", "a hall")
+    page.get_by_label("also settled ones").check()
+    page.get_by_role("button", name="Compare").click()
+    page.locator(f'[data-change="{first}"][data-decision="accept"] button').click()
+    page.wait_for_function("document.querySelector('[name=note]').value === 'a hall'")
+
+
+def test_a_slip_is_undone(page: Any, index: Index) -> None:
+    first = chosen(page)
+    assert page.get_by_role("button", name="Undo the last decision").count() == 0
+    page.keyboard.press("u")
+    page.get_by_text("Nothing was decided").wait_for()
+    page.keyboard.press("a")
+    page.locator(f'[data-change="{first}"][data-decision="accept"]').wait_for()
+    second = chosen(page)
+    assert second != first
+    page.keyboard.press("u")
+    page.locator(f'[data-change="{first}"][data-decision=""]').wait_for()
+    assert chosen(page) == first
+    assert index.reviews() == ()
+    # What was decided before the slip is decided again.
+    for key, decision in (("a", "accept"), ("k", "accept"), ("r", "reject"), ("u", "accept")):
+        page.keyboard.press(key)
+        page.locator(f'[data-change="{first}"][data-decision="{decision}"]').wait_for()
+    assert [(review.change, review.decision) for review in index.reviews()] == [(first, "accept")]
+    # Also where the list was made anew without it.
+    page.get_by_role("button", name="Compare").click()
+    page.locator(".headline", has_text="1 reviewed").wait_for()
+    assert chosen(page) == second
+    page.keyboard.press("r")
+    page.locator(f'[data-change="{second}"][data-decision="reject"]').wait_for()
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("heading", name="Nothing to look at here").wait_for()
+    page.get_by_role("button", name="Undo the last decision").click()
+    page.locator(f'[data-change="{second}"][data-decision=""]').wait_for()
+    page.get_by_role("button", name="Undo the last decision").click()
+    page.locator(f'[data-change="{first}"][data-decision=""]').wait_for()
+    assert chosen(page) == first
+    assert index.reviews() == ()
+
+
+def test_a_reviewed_place_is_taken_back(page: Any, index: Index) -> None:
+    first = chosen(page)
+    assert page.get_by_role("button", name="Take back").count() == 0
+    index.review(first, "reject", "a tent")
+    page.get_by_label("also settled ones").check()
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("button", name="Take back").click()
+    page.locator(f'[data-change="{first}"][data-decision=""]').wait_for()
+    assert chosen(page) == first
+    assert page.get_by_role("button", name="Take back").count() == 0
+    assert index.reviews() == ()
+
+
+def test_a_list_that_is_cut_points_at_what_lengthens_it(page: Any) -> None:
+    headline = page.locator(".headline")
+    assert "shown" not in headline.inner_text()
+    page.get_by_label("Places", exact=True).fill("1")
+    page.get_by_role("button", name="Compare").click()
+    page.locator(".headline", has_text="1 of 2 places shown, worst first; “Places” sets how many").wait_for()
+    assert "-k" not in headline.inner_text()
+
+
 def test_one_cause_alone_and_a_link_to_a_place(page: Any) -> None:
     second = page.locator(".places li").nth(1)
     second.get_by_role("button").click()
@@ -147,11 +263,60 @@ def test_one_cause_alone_and_a_link_to_a_place(page: Any) -> None:
     assert page.locator(".places li").count() == 1
 
 
+def test_a_drawn_polygon_is_searched_as_it_was_drawn(page: Any) -> None:
+    page.get_by_role("button", name="Draw a polygon to search in").click()
+    frame = page.locator(".sketch").bounding_box()
+    with page.expect_request(lambda request: "/api/changes?" in request.url) as sent:
+        for x, y in ((0.2, 0.3), (0.8, 0.3), (0.2, 0.8)):
+            page.mouse.click(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"])
+        page.keyboard.press("Enter")
+    (within,) = parse_qs(urlsplit(sent.value.url).query)["within"]
+    polygon = json.loads(within)
+    assert (polygon["type"], len(polygon["coordinates"][0])) == ("Polygon", 4)
+    # The address has the same polygon.
+    page.wait_for_function("location.hash.startsWith('#within=p')")
+    with page.expect_request(lambda request: "/api/changes?" in request.url) as again:
+        page.reload()
+    assert parse_qs(urlsplit(again.value.url).query)["within"] == [within]
+
+
+def test_what_lies_beside_the_polygon_is_not_listed(page: Any, index: Index) -> None:
+    west, east = sorted(index.changes(), key=lambda change: change.lng)
+    low, high, left, right = west.lat - 1e-4, west.lat + 0.001, west.lng - 1e-4, east.lng + 1e-4
+    page.evaluate(f"location.hash = 'within=p{left},{low},{right},{low},{left},{high},{left},{low}'")
+    page.reload()
+    page.locator(".review-facts").wait_for()
+    assert page.locator(".places li").evaluate_all("items => items.map(item => item.dataset.change)") == [west.id]
+
+
 def test_a_region_without_pairs_is_said(page: Any) -> None:
     page.evaluate("location.hash = 'within=0,0,1,1'")
     page.reload()
     page.get_by_role("alert").wait_for()
     assert "no map and aerial picture show the same ground in that region" in page.get_by_role("alert").inner_text()
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 600), (1024, 768), (1280, 640)])
+def test_in_a_small_window_what_is_to_be_decided_is_in_view(page: Any, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.keyboard.press("a")
+    page.locator('.places [data-decision="accept"]').wait_for()
+    page.keyboard.press("k")
+    page.get_by_role("button", name="Take back").wait_for()
+    review, picture = page.locator(".review").bounding_box(), page.locator(".swipe").bounding_box()
+    assert picture["width"] == pytest.approx(picture["height"], abs=1)
+    assert picture["width"] >= 200
+    buttons = [page.get_by_role("button", name=name) for name in ("Accept", "Reject", "Take back")]
+    for seen in (page.locator(".swipe"), page.locator(".reason"), page.locator('[name="note"]'), *buttons):
+        box = seen.bounding_box()
+        assert review["y"] <= box["y"], seen
+        assert box["y"] + box["height"] <= min(height, review["y"] + review["height"]), seen
+        assert review["x"] <= box["x"] < box["x"] + box["width"] <= review["x"] + review["width"], seen
+    assert page.locator(".ground").bounding_box()["height"] >= 120
+    names = (".map-left", ".map-right", ".maplibregl-ctrl-bottom-right")
+    left, right, zoom = (page.locator(name).bounding_box() for name in names)
+    assert left["x"] + left["width"] <= right["x"]
+    assert right["y"] + right["height"] <= zoom["y"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,6 +1,9 @@
 import json
+import shutil
+import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -11,8 +14,10 @@ import typer
 from shapely.geometry import box, mapping
 
 from app import cli
+from app.modelname import lasting
 from geoanchor.manifest import read_manifest
-from geoanchor.tiling import Tile
+from geoanchor.tiling import Bounds, Tile, tiles_in
+from models.bundle import SHIPPED
 from retrieval.serving import serving_folder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -174,7 +179,7 @@ def test_what_a_saved_query_would_leave_out_is_refused(
         (["search", "INDEX", "red", "--model", "toy:other"], 2, "space"),
         (["search", "INDEX", "red", "--model", "no-such-model"], 2, "no-such-model"),
         (["search", "INDEX", "--image", "none.jpg"], 2, "none.jpg"),
-        (["search", "INDEX", "red", "--rerank", "luck"], 2, "luck"),
+        (["search", "INDEX", "red", "--rerank", "luck"], 2, "called 'luck'; there are mismatch and segments"),
         (["index", "no-such-file.tif", "--into", "x"], 2, "no-such-file.tif"),
         (["index", "--into", "x"], 2, "nothing to do"),
         (["index", "a.tif"], 2, "--into"),
@@ -208,6 +213,45 @@ def test_a_picture_that_is_none_is_a_failure(run: Run, painted_index: Path, tmp_
     path.write_text("words")
     code, out, err = run("search", painted_index, "--image", path)
     assert (code, out, err.count("\n")) == (1, "", 1)
+
+
+@pytest.mark.parametrize("option", ["--image", "--map"])
+def test_a_picture_that_is_none_is_named(run: Run, painted_index: Path, tmp_path: Path, option: str) -> None:
+    words, other = tmp_path / "words.md", tmp_path / "other.md"
+    for path in (words, other):
+        path.write_text("words")
+    code, _, err = run("search", painted_index, option, words)
+    assert (code, err.startswith(f"geoanchor: {words}: is not a picture")) == (1, True)
+    code, _, err = run("search", painted_index, option, words, option, other)
+    assert (code, err.startswith(f"geoanchor: {words} or {other}: is not a picture")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "none.toml"),
+        ("evaluate", "adaptation", "--recipe", "none.toml"),
+        ("search", "INDEX", "red", "--config", "none.toml"),
+        ("evaluate", "matching", "--pairs", "none.csv"),
+        ("anchors", "city:7", "--out", "x.jsonl", "--agreement", "none.jsonl"),
+        ("serve", "INDEX", "--token-file", "none.txt"),
+        ("evaluate", "table", "none.json"),
+    ],
+)
+def test_a_file_that_is_missing_is_told_in_plain_words(
+    run: Run, painted_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*(str(painted_index) if word == "INDEX" else word for word in words))
+    assert (code, out, err.count("\n"), "[Errno" in err, "none." in err) == (2, "", 1, False, True), err
+
+
+def test_a_tar_of_pairs_is_to_be_unpacked(run: Run, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "pairs.tar", "w") as tar:
+        tar.add(__file__, "map/0.png")
+    code, out, err = run("evaluate", "matching", "--pairs", tmp_path / "pairs.tar")
+    assert (code, out) == (2, "")
+    assert "pairs.tar: pairs are a CSV or a folder, not a tar; unpack it and name its folder" in err
 
 
 def test_an_unexpected_error_is_one_sentence_with_a_hint(
@@ -266,8 +310,6 @@ def test_a_removal_names_who_left_out_copies_of_what_went(run: Run, tmp_path: Pa
 
 
 def test_a_bad_file_is_set_aside(run: Run, painted_folder: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = tmp_path / "photos"
     folder.mkdir()
     for n, path in enumerate(sorted(painted_folder.rglob("*.png"))[:3]):
@@ -280,6 +322,38 @@ def test_a_bad_file_is_set_aside(run: Run, painted_folder: Path, tmp_path: Path)
     assert "broken.jpg" in run("index", folder, "--into", tmp_path / "j", "--model", "toy")[1]
 
 
+def test_a_model_in_a_folder_is_found_from_everywhere_and_missed_by_name(
+    run: Run, painted_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, into = tmp_path / "runs" / "bundle", tmp_path / "own.index"
+    shutil.copytree(SHIPPED / "mini", bundle)
+    monkeypatch.chdir(tmp_path)
+    source = f"{painted_folder}/{{z}}/{{x}}/{{y}}.png"
+    assert run("index", source, "--into", into, "--model", "runs/bundle")[0] == 0
+    monkeypatch.chdir(tmp_path / "runs")
+    assert read_manifest(into).model == str(bundle)
+    assert run("search", into, "red", "--format", "json")[0] == 0
+    bundle.rename("moved")
+    picture = next(painted_folder.rglob("*.png"))
+    said = f"{into}: the index names the model '{bundle}', which is not there; say where it lies now with --model\n"
+    for words in (("search", into, "red"), ("index", source, "--into", into), ("describe", into, "--image", picture)):
+        code, out, err = run(*words)
+        assert (code, out, err) == (2, "", f"geoanchor: {said}"), words
+    assert run("search", into, "red", "--model", "moved")[0] == 0
+    assert "no model 'gone'" in run("search", into, "red", "--model", "gone")[2]
+
+
+def test_a_shipped_model_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(SHIPPED)
+    assert [lasting(name) for name in ("mini", "toy", "clip:ViT-B-32/openai")] == [
+        "mini",
+        "toy",
+        "clip:ViT-B-32/openai",
+    ]
+    assert lasting("./mini") == str(SHIPPED / "mini")
+    assert lasting("clip:ViT-B-32/mini/bundle.json") == f"clip:ViT-B-32/{SHIPPED / 'mini' / 'bundle.json'}"
+
+
 def test_export_is_read_back(run: Run, painted_index: Path, tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     code, out, _ = run("export", painted_index, "--out", path)
@@ -288,13 +362,12 @@ def test_export_is_read_back(run: Run, painted_index: Path, tmp_path: Path) -> N
     assert len(frame["vector_semantic"][0]) == 4
     tile = Tile(int(frame["z"][5]), int(frame["x"][5]), int(frame["y"][5]))
     assert frame.geometry[5].bounds == tuple(tile.bounds)
+    assert json.loads(run("search", painted_index, "red", "--within", path, "--format", "json")[1])["total"] == 32
     code, out, _ = run("export", painted_index, "--format", "geojson")
     assert (code, len(json.loads(out)["features"])) == (0, 32)
 
 
 def test_doctor_and_compact(run: Run, painted_index: Path, tmp_path: Path) -> None:
-    import shutil
-
     own = shutil.copytree(painted_index, tmp_path / "own.index")
     assert run("doctor", own)[0] == 0
     next(own.glob("serving/*/rows.arrow")).unlink()
@@ -309,8 +382,6 @@ def test_doctor_and_compact(run: Run, painted_index: Path, tmp_path: Path) -> No
 def test_a_compaction_that_takes_more_room_says_why(
     run: Run, painted_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     own = Path(shutil.copytree(painted_index, tmp_path / "own.index"))
     served = serving_folder(own, read_manifest(own))
     assert run("compact", own)[0] == 0
@@ -344,6 +415,34 @@ def test_a_map_at_another_zoom_than_the_imagery_is_pointed_out(
     (tmp_path / "rows.arrow").rename(next(folder.glob("serving/*")) / "rows.arrow")
     assert advice not in run("index", house, "--zoom", 16, "--into", folder)[2]
     assert advice not in run("doctor", folder)[1]
+
+
+def test_zooms_are_compared_only_where_map_and_imagery_share_ground(
+    run: Run, painted_folder: Path, painted_tiles: dict[Tile, str], tmp_path: Path
+) -> None:
+    folder, far, house = tmp_path / "own.index", tmp_path / "far", tmp_path / "house.geojson"
+    for tile in tiles_in(Bounds(20.0, 0.0, 20.004, 0.004), 17):
+        (far / f"{tile}.png").parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(painted_folder / f"{next(iter(painted_tiles))}.png", far / f"{tile}.png")
+    ground = [box(*next(iter(painted_tiles)).bounds).buffer(-0.0007), box(20.001, 0.001, 20.003, 0.003)]
+    for name, shape in zip(("here", "there"), ground, strict=True):
+        outline = {"type": "Feature", "properties": {"building": "yes"}, "geometry": mapping(shape)}
+        house.with_stem(name).write_text(json.dumps({"type": "FeatureCollection", "features": [outline]}))
+    run("index", f"{painted_folder}/{{z}}/{{x}}/{{y}}.png", "--into", folder, "--model", "toy")
+    run("index", f"{far}/{{z}}/{{x}}/{{y}}.png", "--into", folder)
+    code, _, err = run("index", house.with_stem("here"), "--zoom", 16, "--into", folder)
+    assert (code, err) == (0, ""), "the map pairs where it is, and elsewhere there is none"
+    code, _, err = run("index", house.with_stem("there"), "--zoom", 18, "--into", folder)
+    assert "drawn at zoom 18 and the imagery lies at zoom 17" in err
+    named = [float(edge) for edge in err.strip().partition("--within=")[2].split(",")]
+    assert Bounds(*named).holds(20.002, 0.002)
+    assert 19.99 < named[0] < named[2] < 20.01, "the box is that of the ground where they differ, and no other"
+    assert (
+        run("index", house.with_stem("there"), "--zoom", 17, f"--within={','.join(map(str, named))}", "--into", folder)[
+            2
+        ]
+        == ""
+    )
 
 
 def test_evaluate_and_models(run: Run, painted_folder: Path, painted_tiles: dict[Tile, str], tmp_path: Path) -> None:
@@ -385,11 +484,40 @@ def test_bytes_and_words_leave_by_stdout_alone(painted_index: Path) -> None:
     assert b"32 rows" in done.stderr
 
 
-def test_a_reader_that_leaves_early_is_no_error(painted_index: Path) -> None:
-    command = f"{sys.executable} -m app.cli search '{painted_index}' red -k 32 --format geojson | head -c 100"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, timeout=60)
-    assert len(done.stdout) == 100
-    assert done.stderr == b""
+@pytest.mark.parametrize("format", ["table", "geojson", "geoparquet"])
+def test_a_reader_that_leaves_early_is_no_error(painted_index: Path, format: str) -> None:
+    command = f"{sys.executable} -m app.cli search '{painted_index}' red --no-tags -k 32 --format {format}"
+    # A reader that has gone before anything is written.
+    done = subprocess.run(["bash", "-c", f"{command} > >(exec true); echo $?"], capture_output=True, timeout=60)
+    assert (done.stdout, done.stderr) == (b"0\n", b"")
+
+
+@pytest.mark.parametrize(
+    "words", [("search", "INDEX", "red"), ("search", "INDEX", "red", "--format", "json"), ("info", "INDEX")]
+)
+def test_a_full_disk_is_one_sentence(painted_index: Path, words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "app.cli", *(str(painted_index) if word == "INDEX" else word for word in words)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    said = b"geoanchor: the result cannot be written to standard output: no space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_what_is_stopped_by_hand_says_so() -> None:
+    """Ctrl+C while an index is being opened."""
+    code = (
+        "import signal, sys, threading; import app.wiring; from app.cli import main;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "app.wiring.open = lambda *_: (print('ready', flush=True), threading.Event().wait(60));"
+        "main(['search', 'any.index', 'red'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    said = b"geoanchor: stopped; an interrupted build goes on where it was when it is run again\n"
+    assert (process.returncode, out, err) == (130, b"", said)
 
 
 def test_failure_of_the_real_program() -> None:

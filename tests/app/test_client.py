@@ -57,6 +57,15 @@ def test_the_words_are_the_same(name: str) -> None:
     assert str(theirs) == str(mine)
 
 
+def test_a_polygon_is_sent_unless_it_is_too_long(remote: RemoteIndex) -> None:
+    ring = [[0, 0], *([n / 1000, 1] for n in range(1000)), [0, 0]]
+    with pytest.raises(UsageError, match="cannot compare"):
+        remote.changes(within={"type": "Polygon", "coordinates": [ring]})
+    ring[1:1] = ring[1:-1] * 4
+    with pytest.raises(UsageError, match="too many corners"):
+        remote.changes(within={"type": "Polygon", "coordinates": [ring]})
+
+
 def test_changes_has_the_same_words_but_progress() -> None:
     mine, theirs = (list(inspect.signature(kind.changes).parameters) for kind in (Index, RemoteIndex))
     assert theirs == [name for name in mine if name != "progress"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import open_clip
 import pytest
 from commandline import run
+from huggingface_hub import constants
 
 from tests.domains import write_domain
 
@@ -41,6 +42,33 @@ def test_the_paper_preset_makes_weights_that_open_clip_reads(
     )  # fmt: skip
     assert code == 0, err
     assert open_clip.create_model("ViT-S-32-alt", pretrained=out.strip()).visual.image_size == (224, 224)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            ("network.architecture=ViT-B-32", "network.weights=openai"),
+            "openai: its published weights are not on this machine",
+        ),
+        (("segments.method=sam:vit_b",), "get it and put it at CACHE/weights/sam-vit_b.pth"),
+    ],
+)
+def test_training_offline_fetches_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, changes: tuple[str, ...],
+    said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f"cache_dir = '{tmp_path}'\n")
+    code, out, err = run(
+        capsys, "train", RECIPES / "urbancross.toml", "--smoke", "--run", tmp_path / "run", "--offline", "--config",
+        settings, *painted(tmp_path, "source", 1.0), *painted(tmp_path, "target", 0.5),
+        *(word for change in changes for word in ("--set", change)),
+    )  # fmt: skip
+    assert (code, out) == (1, "")
+    assert said.replace("CACHE", str(tmp_path)) in err
+    assert constants.HF_HUB_OFFLINE or "sam" in said
 
 
 def test_the_matrix_of_the_mini_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,12 @@ from PIL import Image
 from slowly import take_time
 
 import geoanchor
+from app import jobs
 from app.access import Access
 from app.allowed import allowed_source, offered
 from app.api import create_api
 from app.handlers import Forbidden
-from app.jobs import FILE_NAME, JobRequest, command
+from app.jobs import FILE_NAME, JobRequest, JobRunner, command
 
 CITY = {"source": "city:7", "layer": "map", "zoom": 15, "within": [-180, -85, 180, 85]}
 
@@ -178,3 +180,22 @@ def test_nothing_of_a_request_becomes_an_option(tmp_path: Path) -> None:
 )
 def test_a_request_that_makes_no_sense_is_refused(client: TestClient, change: dict[str, Any]) -> None:
     assert client.post("/api/jobs", json=CITY | change).status_code == 422
+
+
+def test_a_line_of_progress_that_is_cut_off_does_not_leave_a_job_running(
+    client: TestClient, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = 'print(\'{"done": 3, "total": 7, "eta_s": 1.5}\'); print(\'{"done": 4, "to\')'
+    monkeypatch.setattr(jobs, "command", lambda *_: [sys.executable, "-c", said])
+    client.post("/api/jobs", json={"source": str(pictures)})
+    job = _until(client, "1", "done", "failed")
+    assert (job["state"], job["done"], job["total"]) == ("done", 3, 7)
+    assert job["message"] == '{"done": 4, "to'
+
+
+def test_a_job_file_that_a_kill_cut_off_is_passed_over(folder: Path) -> None:
+    whole = '{"source": "Zürich"}'.encode()
+    (folder / FILE_NAME).write_bytes(whole)
+    assert [job.request.source for job in JobRunner(folder, Access(indexing=True)).all()] == ["Zürich"]
+    (folder / FILE_NAME).write_bytes(whole[: whole.index("ü".encode()) + 1])
+    assert JobRunner(folder, Access(indexing=True)).all() == []

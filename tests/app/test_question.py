@@ -5,6 +5,7 @@ from typing import Any
 
 import geopandas
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,6 +107,28 @@ def test_a_geopackage_in_metres_becomes_degrees(tmp_path: Path) -> None:
     from shapely.geometry import shape
 
     assert shape(region(str(path)).geometry).symmetric_difference(box(10, 48, 11, 49)).area < 1e-6
+
+
+@pytest.mark.parametrize("name", ["area.parquet", "area.GeoParquet"])
+def test_geoparquet_in_metres_becomes_degrees(tmp_path: Path, name: str) -> None:
+    metres = geopandas.GeoDataFrame({"tags": [["a"]]}, geometry=[box(10, 48, 11, 49)], crs=4326).to_crs(3857)
+    metres.to_parquet(tmp_path / name)
+    found = region(tmp_path / name)
+    assert isinstance(found, PolygonRegion)
+    assert shape(found.geometry).hausdorff_distance(box(10, 48, 11, 49)) < 1e-6
+
+
+def test_geoparquet_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "area.parquet"
+    local = 'LOCAL_CS["somebody\'s own",UNIT["metre",1]]'
+    for write in (
+        lambda: path.write_bytes(b"PAR1 and no more"),
+        lambda: pd.DataFrame({"a": [1]}).to_parquet(path),
+        lambda: geopandas.GeoDataFrame(geometry=[box(10, 48, 11, 49)], crs=local).to_parquet(path),
+    ):
+        write()
+        with pytest.raises(UsageError, match=r"area\.parquet: cannot read it as a vector file"):
+            region(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"type": "Point", "coordinates": [1, 2]}', "null"])
