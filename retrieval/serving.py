@@ -131,8 +131,11 @@ class Serving:
     def edges(self, rows: RowIds) -> tuple[NDArray[np.float64], ...]:
         """West, south, east and north (n,) of rows' boxes, degrees, NaN where unknown; west > east over the
         antimeridian."""
-        boxes = self.rows.select(["west", "south", "east", "north"]).take(pa.array(rows, pa.int64()))
-        return tuple(np.asarray(edge.to_numpy(zero_copy_only=False), np.float64) for edge in boxes.columns)
+        return tuple(edge[rows] for edge in self._edges)
+
+    @cached_property
+    def _edges(self) -> tuple[NDArray[np.float64], ...]:
+        return tuple(self.numbers(name) for name in ("west", "south", "east", "north"))
 
     def row_of(self, row_id: str) -> int | None:
         """Position of a row by id."""

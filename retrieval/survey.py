@@ -123,7 +123,7 @@ def _registration(matcher: RowMatcher, survey: Survey, max_offset: float, chunk:
     around."""
     common, some = _told(survey, max_offset), _evenly(np.flatnonzero(survey.informative), _ASKED)
     for farther in _FARTHER:
-        if common is not None or not max_offset:
+        if common is not None or not max_offset or not len(some):
             break
         reach = min(farther * max_offset, _FARTHEST)
         common = _told(_judged(matcher, survey.take(some), reach, chunk, None), reach)

@@ -192,7 +192,7 @@ def test_a_note_waits_for_a_decision_and_says_so(page: Any, index: Index) -> Non
     page.get_by_label("also settled ones").check()
     page.get_by_role("button", name="Compare").click()
     page.locator(f'[data-change="{first}"][data-decision="accept"] button').click()
-    page.wait_for_function("document.querySelector('[name=note]').value === 'a hall'")
+    page.wait_for_function("() => document.querySelector('[name=note]').value === 'a hall'")
 
 
 def test_a_slip_is_undone(page: Any, index: Index) -> None:
@@ -274,7 +274,7 @@ def test_a_drawn_polygon_is_searched_as_it_was_drawn(page: Any) -> None:
     polygon = json.loads(within)
     assert (polygon["type"], len(polygon["coordinates"][0])) == ("Polygon", 4)
     # The address has the same polygon.
-    page.wait_for_function("location.hash.startsWith('#within=p')")
+    page.wait_for_function("() => location.hash.startsWith('#within=p')")
     with page.expect_request(lambda request: "/api/changes?" in request.url) as again:
         page.reload()
     assert parse_qs(urlsplit(again.value.url).query)["within"] == [within]

@@ -25,8 +25,7 @@ class Pairs(Strict):
 class Decoder(Strict):
     """Shape of `models.structure.StructureNet`, and the side of the pictures it is shown when an index is built.
 
-    `keep` takes the base's own decoder, codes and coarse vectors as they are, so that an index of it can be judged
-    anew without being made anew: only critic and calibration are learned.
+    `keep` takes the base's own decoder, codes and coarse vectors as they are: only critic and calibration are learned.
     """
 
     keep: bool = False
