@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoanchor.manifest import read_manifest
-from geoanchor.tiling import Bounds
+from geoanchor.tiling import Bounds, cell_name
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -42,7 +42,8 @@ def _frame(folder: Path, *, vectors: bool) -> GeoDataFrame:
     shapes = _shapes({name: table[name].to_numpy() for name in ("west", "south", "east", "north", "lng", "lat")})
     frame = table.to_pandas()
     if not vectors:
-        # JSON knows neither arrays nor times.
+        # JSON knows neither arrays nor times, and whoever reads it may round a number as large as a cell's.
+        frame["cell"] = [cell_name(cell) if cell else None for cell in table["cell"].to_pylist()]
         frame["tags"] = frame["tags"].map(list)
         frame["acquired"] = [time.isoformat() if time else None for time in table["acquired"].to_pylist()]
     return geopandas.GeoDataFrame(frame, geometry=shapes, crs="EPSG:4326")

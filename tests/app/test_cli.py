@@ -16,7 +16,7 @@ from shapely.geometry import box, mapping
 from app import cli
 from app.modelname import lasting
 from geoanchor.manifest import read_manifest
-from geoanchor.tiling import Bounds, Tile, tiles_in
+from geoanchor.tiling import Bounds, Tile, cell_name, tiles_in
 from models.bundle import SHIPPED
 from retrieval.serving import serving_folder
 
@@ -364,7 +364,10 @@ def test_export_is_read_back(run: Run, painted_index: Path, tmp_path: Path) -> N
     assert frame.geometry[5].bounds == tuple(tile.bounds)
     assert json.loads(run("search", painted_index, "red", "--within", path, "--format", "json")[1])["total"] == 32
     code, out, _ = run("export", painted_index, "--format", "geojson")
-    assert (code, len(json.loads(out)["features"])) == (0, 32)
+    features = json.loads(out)["features"]
+    assert (code, len(features)) == (0, 32)
+    told = [feature["properties"] for feature in features]
+    assert [row["cell"] for row in told] == [cell_name(cell) for cell in frame["cell"]]
 
 
 def test_doctor_and_compact(run: Run, painted_index: Path, tmp_path: Path) -> None:
