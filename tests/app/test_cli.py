@@ -1,23 +1,18 @@
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import geopandas
 import pytest
 import typer
-from shapely.geometry import box, mapping
 
 from app import cli
-from app.modelname import lasting
 from geoanchor.manifest import read_manifest
-from geoanchor.tiling import Bounds, Tile, cell_name, tiles_in
-from models.bundle import SHIPPED
+from geoanchor.tiling import Tile, cell_name
 from retrieval.serving import serving_folder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -34,11 +29,6 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return code, captured.out, captured.err
 
     return call
-
-
-def _process(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "app.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def _leaves(command: object, name: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -322,38 +312,6 @@ def test_a_bad_file_is_set_aside(run: Run, painted_folder: Path, tmp_path: Path)
     assert "broken.jpg" in run("index", folder, "--into", tmp_path / "j", "--model", "toy")[1]
 
 
-def test_a_model_in_a_folder_is_found_from_everywhere_and_missed_by_name(
-    run: Run, painted_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bundle, into = tmp_path / "runs" / "bundle", tmp_path / "own.index"
-    shutil.copytree(SHIPPED / "mini", bundle)
-    monkeypatch.chdir(tmp_path)
-    source = f"{painted_folder}/{{z}}/{{x}}/{{y}}.png"
-    assert run("index", source, "--into", into, "--model", "runs/bundle")[0] == 0
-    monkeypatch.chdir(tmp_path / "runs")
-    assert read_manifest(into).model == str(bundle)
-    assert run("search", into, "red", "--format", "json")[0] == 0
-    bundle.rename("moved")
-    picture = next(painted_folder.rglob("*.png"))
-    said = f"{into}: the index names the model '{bundle}', which is not there; say where it lies now with --model\n"
-    for words in (("search", into, "red"), ("index", source, "--into", into), ("describe", into, "--image", picture)):
-        code, out, err = run(*words)
-        assert (code, out, err) == (2, "", f"geoanchor: {said}"), words
-    assert run("search", into, "red", "--model", "moved")[0] == 0
-    assert "no model 'gone'" in run("search", into, "red", "--model", "gone")[2]
-
-
-def test_a_shipped_model_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(SHIPPED)
-    assert [lasting(name) for name in ("mini", "toy", "clip:ViT-B-32/openai")] == [
-        "mini",
-        "toy",
-        "clip:ViT-B-32/openai",
-    ]
-    assert lasting("./mini") == str(SHIPPED / "mini")
-    assert lasting("clip:ViT-B-32/mini/bundle.json") == f"clip:ViT-B-32/{SHIPPED / 'mini' / 'bundle.json'}"
-
-
 def test_export_is_read_back(run: Run, painted_index: Path, tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     code, out, _ = run("export", painted_index, "--out", path)
@@ -400,54 +358,6 @@ def test_a_compaction_that_takes_more_room_says_why(
         assert run("compact", own)[1] == f"{own}: 3.3 MB before, {said}\n"
 
 
-def test_a_map_at_another_zoom_than_the_imagery_is_pointed_out(
-    run: Run, painted_folder: Path, painted_tiles: dict[Tile, str], tmp_path: Path
-) -> None:
-    folder, house = tmp_path / "own.index", tmp_path / "house.geojson"
-    ground = box(*next(iter(painted_tiles)).children()[0].bounds).buffer(-0.0007)
-    outline = {"type": "Feature", "properties": {"building": "yes"}, "geometry": mapping(ground)}
-    house.write_text(json.dumps({"type": "FeatureCollection", "features": [outline]}))
-    run("index", f"{painted_folder}/{{z}}/{{x}}/{{y}}.png", "--into", folder, "--model", "toy")
-    code, _, err = run("index", house, "--into", folder)
-    assert code == 0
-    advice = "drawn at zoom 17 and the imagery lies at zoom 16: to compare them, index the map again with --zoom 16"
-    assert advice in err
-    assert advice in run("doctor", folder)[1]
-    next(folder.glob("serving/*/rows.arrow")).rename(tmp_path / "rows.arrow")
-    assert "`geoanchor doctor --repair` writes it anew" in run("doctor", folder)[1], "also where no advice can be given"
-    (tmp_path / "rows.arrow").rename(next(folder.glob("serving/*")) / "rows.arrow")
-    assert advice not in run("index", house, "--zoom", 16, "--into", folder)[2]
-    assert advice not in run("doctor", folder)[1]
-
-
-def test_zooms_are_compared_only_where_map_and_imagery_share_ground(
-    run: Run, painted_folder: Path, painted_tiles: dict[Tile, str], tmp_path: Path
-) -> None:
-    folder, far, house = tmp_path / "own.index", tmp_path / "far", tmp_path / "house.geojson"
-    for tile in tiles_in(Bounds(20.0, 0.0, 20.004, 0.004), 17):
-        (far / f"{tile}.png").parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(painted_folder / f"{next(iter(painted_tiles))}.png", far / f"{tile}.png")
-    ground = [box(*next(iter(painted_tiles)).bounds).buffer(-0.0007), box(20.001, 0.001, 20.003, 0.003)]
-    for name, shape in zip(("here", "there"), ground, strict=True):
-        outline = {"type": "Feature", "properties": {"building": "yes"}, "geometry": mapping(shape)}
-        house.with_stem(name).write_text(json.dumps({"type": "FeatureCollection", "features": [outline]}))
-    run("index", f"{painted_folder}/{{z}}/{{x}}/{{y}}.png", "--into", folder, "--model", "toy")
-    run("index", f"{far}/{{z}}/{{x}}/{{y}}.png", "--into", folder)
-    code, _, err = run("index", house.with_stem("here"), "--zoom", 16, "--into", folder)
-    assert (code, err) == (0, ""), "the map pairs where it is, and elsewhere there is none"
-    code, _, err = run("index", house.with_stem("there"), "--zoom", 18, "--into", folder)
-    assert "drawn at zoom 18 and the imagery lies at zoom 17" in err
-    named = [float(edge) for edge in err.strip().partition("--within=")[2].split(",")]
-    assert Bounds(*named).holds(20.002, 0.002)
-    assert 19.99 < named[0] < named[2] < 20.01, "the box is that of the ground where they differ, and no other"
-    assert (
-        run("index", house.with_stem("there"), "--zoom", 17, f"--within={','.join(map(str, named))}", "--into", folder)[
-            2
-        ]
-        == ""
-    )
-
-
 def test_evaluate_and_models(run: Run, painted_folder: Path, painted_tiles: dict[Tile, str], tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.csv"
     files = {colour: painted_folder / f"{tile}.png" for tile, colour in painted_tiles.items()}
@@ -478,53 +388,3 @@ def test_evaluate_and_models(run: Run, painted_folder: Path, painted_tiles: dict
     assert value["text_to_image"]["R@1"] == value["image_to_text"]["R@10"] == 100.0
     assert "toy" in run("models")[1]
     assert "names" in json.loads(run("models", "--format", "json")[1])
-
-
-def test_bytes_and_words_leave_by_stdout_alone(painted_index: Path) -> None:
-    done = _process("search", painted_index, "red", "-k", 40, "--format", "geoparquet")
-    assert done.returncode == 0
-    assert len(geopandas.read_parquet(BytesIO(done.stdout))) == 32
-    assert b"32 rows" in done.stderr
-
-
-@pytest.mark.parametrize("format", ["table", "geojson", "geoparquet"])
-def test_a_reader_that_leaves_early_is_no_error(painted_index: Path, format: str) -> None:
-    command = f"{sys.executable} -m app.cli search '{painted_index}' red --no-tags -k 32 --format {format}"
-    # A reader that has gone before anything is written.
-    done = subprocess.run(["bash", "-c", f"{command} > >(exec true); echo $?"], capture_output=True, timeout=60)
-    assert (done.stdout, done.stderr) == (b"0\n", b"")
-
-
-@pytest.mark.parametrize(
-    "words", [("search", "INDEX", "red"), ("search", "INDEX", "red", "--format", "json"), ("info", "INDEX")]
-)
-def test_a_full_disk_is_one_sentence(painted_index: Path, words: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "app.cli", *(str(painted_index) if word == "INDEX" else word for word in words)]
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
-    said = b"geoanchor: the result cannot be written to standard output: no space left on device\n"
-    assert (done.returncode, done.stderr) == (1, said)
-
-
-def test_what_is_stopped_by_hand_says_so() -> None:
-    """Ctrl+C while an index is being opened."""
-    code = (
-        "import signal, sys, threading; import app.wiring; from app.cli import main;"
-        "signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "app.wiring.open = lambda *_: (print('ready', flush=True), threading.Event().wait(60));"
-        "main(['search', 'any.index', 'red'])"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    said = b"geoanchor: stopped; an interrupted build goes on where it was when it is run again\n"
-    assert (process.returncode, out, err) == (130, b"", said)
-
-
-def test_failure_of_the_real_program() -> None:
-    done = _process("search", "no.index", "red")
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.decode().startswith("geoanchor: no.index: ")
-    assert _process("--version").stdout.decode().startswith("geoanchor ")
