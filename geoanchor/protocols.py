@@ -242,6 +242,17 @@ class Registrar(Protocol):
         NaN where a pair shows nothing that an offset could be told by, such as open water.
         """
 
+    def likeness(
+        self, maps: Sequence[Pixels], aerials: Sequence[Pixels], shown: tuple[NDArray[np.float64], NDArray[np.float64]]
+    ) -> tuple[Vectors, Vectors]:
+        """How well every map suits every aerial picture where it suits best, and how far off it then lies.
+
+        Args:
+            shown: of maps (m,) and pictures (a,), side of what each shows, in its middle, by that of its frame, 0..1.
+        Returns:
+            Likeness (m, a), some .05 to .4; offsets (m, a, 2) in shares of the frame's side, NaN where nothing tells.
+        """
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:

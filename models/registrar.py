@@ -14,7 +14,7 @@ from geoanchor.change import MAX_OFFSET
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
 from models.codes import CELLS
-from models.registration import told_shifts
+from models.registration import Shown, told_shifts
 
 FINE_CELLS = 2 * CELLS
 """Side of the grid that is compared: what the decoder tells apart."""
@@ -42,7 +42,13 @@ class StructureRegistrar:
             found[part] = self._found(ours, theirs, max_offset)
         return found
 
+    def likeness(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], shown: Shown) -> tuple[Vectors, Vectors]:
+        """Likeness (m, a) and offsets (m, a, 2); see `geoanchor.protocols.Registrar`."""
+        rows, columns = (axis.ravel() for axis in np.indices((len(maps), len(aerials))))
+        offsets, likeness = told_shifts(self._maps(maps), self._aerials(aerials), rows, columns, MAX_OFFSET, shown)
+        return likeness.reshape(len(maps), len(aerials)), offsets.reshape(len(maps), len(aerials), 2)
+
     def _found(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float) -> Vectors:
         sides = self._maps(maps), self._aerials(aerials)
         rows, columns = (np.arange(max(len(maps), len(aerials))) % len(side) for side in sides)
-        return told_shifts(*sides, rows, columns, max_offset)
+        return told_shifts(*sides, rows, columns, max_offset)[0]

@@ -29,6 +29,10 @@ about as likely; what a cell costs keeps a street's map from sliding along it.""
 _STEPS_A_CELL = 10
 _LEAST_OVERLAP = 0.1
 """Share of a side; where frames overlap by less, what is left cannot stand for the whole."""
+Shares = NDArray[np.float64]
+Shown = tuple[Shares, Shares]
+"""Of maps (m,) and pictures (p,), the side of what each shows, in its middle, by that of its frame."""
+Cells = NDArray[np.generic]
 _LEAST_CONTRAST = 0.06
 """Likeness at the best shift, less that at the usual one, without which a pair tells no shift: open water, a meadow."""
 
@@ -60,14 +64,19 @@ class Spectra:
 
     Args:
         maps: (m, h, w, c); pictures: (p, h, w, c); sharpened. reach: the farthest shift, cells.
+        shown: of maps and pictures; None where all show all of their frames.
     """
 
-    def __init__(self, maps: Vectors, pictures: Vectors, reach: int) -> None:
+    def __init__(self, maps: Vectors, pictures: Vectors, reach: int, shown: Shown | None = None) -> None:
         self._sides = maps.shape[1:3]
         self._size = [fft.next_fast_len(side + reach + 1, real=True) for side in self._sides]
         self._shifts = np.arange(-reach, reach + 1)
+        self._shown = shown or (np.ones(len(maps)), np.ones(len(pictures)))
         # Classes first: a transform wants its axes together.
-        self._maps, self._pictures = (fft.rfft2(np.moveaxis(t, -1, 1).copy(), self._size) for t in (maps, pictures))
+        self._maps, self._pictures = (
+            fft.rfft2(np.moveaxis(_middles(grids, shares), -1, 1).copy(), self._size)
+            for grids, shares in zip((maps, pictures), self._shown, strict=True)
+        )
 
     def likeness(self, maps: NDArray[np.int64], pictures: NDArray[np.int64]) -> Vectors:
         """Likeness of n pairs of rows at every whole shift.
@@ -77,7 +86,7 @@ class Spectra:
             dy too far south. Where the frames overlap in part, the part stands for the whole.
         """
         sums = fft.irfft2(self._product(maps, pictures), self._size)[:, self._shifts[:, None], self._shifts[None, :]]
-        return np.asarray(sums / self._overlap(self._shifts, self._shifts), np.float32)
+        return np.asarray(sums / self._overlap(maps, pictures, self._shifts, self._shifts), np.float32)
 
     def refined(self, maps: NDArray[np.int64], pictures: NDArray[np.int64], whole: NDArray[np.int64]) -> Vectors:
         """Shifts (n, 2) to a tenth of a cell, the likeliest within a cell of whole ones (n, 2); float32 dx, dy.
@@ -93,7 +102,8 @@ class Spectra:
         for row, (dx, dy) in enumerate(whole.tolist()):
             turn_y = np.exp(2j * np.pi * np.outer(dy + steps, down))
             turn_x = np.exp(2j * np.pi * np.outer(along, dx + steps)) * twice[:, None]
-            table = (turn_y @ product[row] @ turn_x).real / self._overlap(dy + steps, dx + steps)
+            overlap = self._overlap(maps[row : row + 1], pictures[row : row + 1], dy + steps, dx + steps)[0]
+            table = (turn_y @ product[row] @ turn_x).real / overlap
             south, east = np.unravel_index(int(table.argmax()), table.shape)
             out[row] = dx + steps[east], dy + steps[south]
         return out
@@ -102,9 +112,29 @@ class Spectra:
         product: NDArray[np.complex64] = np.einsum("nchw,nchw->nhw", self._maps[maps], self._pictures[pictures].conj())
         return product
 
-    def _overlap(self, down: NDArray[np.generic], along: NDArray[np.generic]) -> NDArray[np.float64]:
-        shares = (1 - np.abs(shifts) / side for shifts, side in zip((down, along), self._sides, strict=True))
-        return np.outer(*(np.maximum(share, _LEAST_OVERLAP) for share in shares))
+    def _overlap(
+        self, maps: NDArray[np.int64], pictures: NDArray[np.int64], down: Cells, along: Cells
+    ) -> NDArray[np.float64]:
+        """Share (n, len(down), len(along)) of a frame that n pairs have in common."""
+        ours, theirs = self._shown[0][maps, None], self._shown[1][pictures, None]
+        south, east = (
+            np.minimum(np.minimum(ours, theirs), (ours + theirs) / 2 - np.abs(shifts) / side)
+            for shifts, side in zip((down, along), self._sides, strict=True)
+        )
+        south, east = np.maximum(south, _LEAST_OVERLAP), np.maximum(east, _LEAST_OVERLAP)
+        return np.asarray(south[:, :, None] * east[:, None, :])
+
+
+def _middles(grids: Vectors, shares: Shares) -> Vectors:
+    """Grids (n, h, w, c) with zeros around so much of their middles."""
+    if (shares >= 1).all():
+        return grids
+    kept = grids.copy()
+    for grid, share in zip(kept, shares.tolist(), strict=True):
+        for rows in (grid, grid.swapaxes(0, 1)):
+            rim = round(len(rows) * (1 - min(share, 1.0)) / 2)
+            rows[:rim] = rows[len(rows) - rim :] = 0
+    return kept
 
 
 def reach_cells(max_offset: float, cells: int) -> int:
@@ -143,22 +173,28 @@ def _greatest(table: Vectors) -> tuple[NDArray[np.int64], Vectors]:
 
 
 def told_shifts(
-    maps: Vectors, pictures: Vectors, rows: NDArray[np.int64], columns: NDArray[np.int64], max_offset: float
-) -> Vectors:
-    """Shifts (n, 2) of n pairs of rows, shares of the side, none beyond `max_offset` on either axis; float32.
+    maps: Vectors,
+    pictures: Vectors,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    max_offset: float,
+    shown: Shown | None = None,
+) -> tuple[Vectors, Vectors]:
+    """Shifts (n, 2) of n pairs of rows, shares of the side, none beyond `max_offset` on either axis, and the likeness
+    there (n,), less what the way costs; float32.
 
-    NaN where one shift suits a pair hardly better than another.
+    A shift is NaN where one suits a pair hardly better than another.
 
     Args:
-        maps: (m, h, w, c); pictures: (p, h, w, c); sharpened.
+        maps: (m, h, w, c); pictures: (p, h, w, c); sharpened. shown: see `Spectra`.
     """
     cells = maps.shape[1]
-    spectra = Spectra(maps, pictures, reach_cells(max_offset, cells))
+    spectra = Spectra(maps, pictures, reach_cells(max_offset, cells), shown)
     table = spectra.likeness(rows, columns)
-    whole, _ = _greatest(table - _way(table.shape[1] // 2))
+    whole, likeness = _greatest(table - _way(table.shape[1] // 2))
     # A map whose own ground lies a little off the picture's seems farther off than it can be.
     shifts = np.clip(spectra.refined(rows, columns, whole) / cells, -max_offset, max_offset)
-    return np.asarray(np.where(contrast(table)[:, None] >= _LEAST_CONTRAST, shifts, np.nan), np.float32)
+    return np.asarray(np.where(contrast(table)[:, None] >= _LEAST_CONTRAST, shifts, np.nan), np.float32), likeness
 
 
 def _way(reach: int) -> Vectors:

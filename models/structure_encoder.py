@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from geoanchor.errors import BadInput
+from geoanchor.gaps import gap_cells
 from geoanchor.image import Pixels
 from geoanchor.protocols import RowVectors, Vectors
 from geoanchor.structure import shares
@@ -125,7 +126,9 @@ class StructureEncoder:
             decoder, sketches = self._decoder, self._sketches
         beliefs, features = decoder.described(pictures, FINE_CELLS)
         plain = sharpened(log_odds(beliefs, self.books.prior), PICTURE_FLOOR)
-        return np.concatenate([plain, sketches.draw_pictures(features)], axis=-1) if sketches else plain
+        grids = np.concatenate([plain, sketches.draw_pictures(features)], axis=-1) if sketches else plain
+        # A map that shows more than the rest of a picture does would suit what is made up of its gaps.
+        return grids * ~np.stack([gap_cells(picture, FINE_CELLS) for picture in pictures])[..., None]
 
     @cached_property
     def _projections(self) -> Projections:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.gaps import Gaps
-from geoanchor.image import Layer
-from geoanchor.protocols import Registrar, RowIds, RowVectors, Vectors
+from geoanchor.image import Layer, Pixels
+from geoanchor.protocols import RowIds, RowVectors, Vectors
 from geoanchor.query import ImagePart, LikePart
 from geoanchor.structure import informative
-from retrieval.alignment import told
-from retrieval.index.flat import top
+from retrieval.alignment import Alignment, align, told
+from retrieval.index.flat import best_first, top
 from retrieval.matching import RowMatcher
 from retrieval.serving import Serving
 
@@ -27,6 +27,10 @@ _LOOKED_AT = 2000
 """Rows compared at every shift on a grid half as fine: the best of the coarse vectors."""
 _COMPARED = 128
 """Those of them that are compared cell by cell."""
+_ALIGNED = 10
+"""Those of them whose pictures themselves are compared."""
+_SPREAD = 0.025
+"""Of the likeness of pictures, what counts as much as a standard deviation of that of codes."""
 _AT_ONCE = 8192
 _USUAL = 64
 """Rows, evenly spread, whose likeness says what is usual for a query."""
@@ -62,6 +66,7 @@ class CounterpartTerm:
         part: the picture in the query; its weight is that of the likeness.
         scales: (s,), sides of the picture's ground by those of a row's that are tried.
         hidden: (s, cells, cells), of which cells the picture says nothing at each scale; None for none.
+        pixels: (h, w, 3) uint8 of the picture; None where it is a row of the index.
     """
 
     serving: Serving
@@ -71,16 +76,18 @@ class CounterpartTerm:
     part: ImagePart | LikePart
     scales: tuple[float, ...] = (1.0,)
     hidden: Gaps | None = None
+    pixels: Pixels | None = None
+    _aligned: dict[int, Alignment | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def scores(self, rows: RowIds) -> Scores:
-        """Scores (n,) of rows (n,) sorted positions."""
+        """Scores (n,) of rows (n,) sorted positions; those of the best ten are dealt anew among them."""
         found = np.zeros(len(rows))
         candidates = np.flatnonzero(np.isin(rows, self._comparable))
         if len(candidates) > _LOOKED_AT:
             candidates = candidates[np.isin(rows[candidates], self._likely(rows[candidates]))]
         if len(candidates):
-            above = self._likeness(rows[candidates], _COMPARED).above
-            found[candidates] = self.part.weight * np.maximum(above, 0)
+            above = np.maximum(self._likeness(rows[candidates], _COMPARED).above, 0)
+            found[candidates] = self.part.weight * self._dealt(rows[candidates], above)
         return found
 
     def why(self, rows: RowIds) -> list[dict[str, Any]]:
@@ -89,12 +96,12 @@ class CounterpartTerm:
         reasons: list[dict[str, Any]] = [{} for _ in rows]
         there = np.flatnonzero(np.isin(rows, self._comparable))
         if len(there):
-            found = self._likeness(rows[there])
-            columns = (there, found.raw, found.offsets, found.scale)
-            for at, score, offset, scale in zip(*(column.tolist() for column in columns), strict=True):
-                reasons[at] = {"structure": round(score, 4)} | told(offset)
-                if self.scales[scale] != 1:
-                    reasons[at]["scale"] = round(self.scales[scale], 2)
+            lying, found = self._alignments(rows[there[:_ALIGNED]]), self._likeness(rows[there])
+            columns = (there, rows[there], found.raw, found.offsets, found.scale)
+            for at, row, score, offset, scale in zip(*(column.tolist() for column in columns), strict=True):
+                seen = lying.get(row)
+                lies = told(seen.offset, seen.scale) if seen else told(offset, self.scales[scale])
+                reasons[at] = {"structure": round(score, 4)} | lies
         return reasons
 
     def probabilities(self, rows: RowIds) -> Scores:
@@ -114,10 +121,29 @@ class CounterpartTerm:
             likely[some] = np.where(informative(judged.shares), same, np.nan)
         return likely
 
-    @property
-    def registrar(self) -> Registrar | None:
-        """What tells shifts from pictures, where the model has it."""
-        return self.matcher.matcher.registrar
+    def _dealt(self, rows: RowIds, above: Scores) -> Scores:
+        """Scores (n,) of rows, those of the best few dealt anew, since pictures tell better which of them is first."""
+        near = best_first(above, np.arange(len(rows)), _ALIGNED)[1]
+        lying = self._alignments(rows[near])
+        near = near[[row in lying for row in rows[near].tolist()]]
+        # Most first rows are right, and a right one is seldom likest at a scale that is not the picture's.
+        if not len(near) or lying[int(rows[near[0]])].scale == 1:
+            return above
+        both = above[near] + np.array([lying[row].likeness for row in rows[near].tolist()]) / _SPREAD
+        dealt = above.copy()
+        dealt[near[np.argsort(-both, kind="stable")]] = above[near]
+        return dealt
+
+    def _alignments(self, rows: RowIds) -> Mapping[int, Alignment]:
+        """How the picture lies on those of some rows that have pictures, by row; {} where pictures tell nothing."""
+        registrar = self.matcher.matcher.registrar
+        if self.pixels is None or registrar is None:
+            return {}
+        unseen = np.array([row for row in rows.tolist() if row not in self._aligned], np.int64)
+        pictures = self.matcher.pictures(unseen)
+        found = align(self.pixels, self.layer, [*pictures.values()], registrar)
+        self._aligned.update(dict.fromkeys(unseen.tolist()) | dict(zip(pictures, found, strict=True)))
+        return {row: lies for row in rows.tolist() if (lies := self._aligned[row])}
 
     @cached_property
     def _comparable(self) -> RowIds:
@@ -150,6 +176,9 @@ class CounterpartTerm:
         column, best = np.arange(len(rows)), above.max(axis=0)
         # What suits well at the rows' own scale is of that scale, though another may suit still better by chance.
         scale = np.where(best + _RESCALED > _CLEARLY * above[0], above.argmax(axis=0), 0)
+        for at, row in enumerate(rows.tolist()):
+            if lies := self._aligned.get(row):
+                scale[at] = np.abs(np.array(self.scales) - lies.scale).argmin()
         return _Likeness(best, raw[scale, column], offsets[scale, column], scale)
 
     def _alike(self, rows: RowIds, compared: int | None = None) -> tuple[Vectors, Vectors]:

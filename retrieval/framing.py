@@ -31,19 +31,3 @@ def hidden(pixels: Pixels, scale: float, layer: Layer, cells: int) -> Gaps:
     beyond = np.ones((cells, cells), bool)
     beyond[rim : cells - rim, rim : cells - rim] = False
     return beyond | gap_cells(pixels, cells) if layer == "aerial" else beyond
-
-
-def window(pixels: Pixels, scale: float, east: float, south: float) -> tuple[Pixels, tuple[float, float]]:
-    """The part of a row's picture (h, w, 3) that shows a smaller picture's ground, moved so far from its middle.
-
-    Returns:
-        The part, all of it within the picture, and how far east and south its middle lies, as shares of the side.
-    """
-    height, width = pixels.shape[:2]
-    sides = round(scale * height), round(scale * width)
-    top, left = (
-        int(np.clip(round((0.5 + by) * side - part / 2), 0, side - part))
-        for by, side, part in zip((south, east), (height, width), sides, strict=True)
-    )
-    part = pixels[top : top + sides[0], left : left + sides[1]]
-    return part, ((left + sides[1] / 2) / width - 0.5, (top + sides[0] / 2) / height - 0.5)

@@ -143,7 +143,7 @@ class Interpreter:
             vectors = {
                 name: np.concatenate([first, others[name]]) for name, first in self._picture_vectors(part).items()
             }
-            return CounterpartTerm(self._serving, rows, layer, vectors, part, SCALES, unseen)
+            return CounterpartTerm(self._serving, rows, layer, vectors, part, SCALES, unseen, pixels)
         own = np.array([self.row(part)])
         if not len(rows.comparable(own)):
             return None

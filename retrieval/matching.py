@@ -77,12 +77,10 @@ class RowMatcher:
         if self._pictures is None or not len(holed):
             return None
         unseen = np.array([row for row in holed.tolist() if row not in self._gaps], np.int64)
-        ids = self._serving.rows.column("id").take(unseen).to_pylist()
-        pictures = self._pictures(ids) if ids else {}
-        for row, name in zip(unseen.tolist(), ids, strict=True):
-            picture = kept_rgb(pictures.get(name), name)
+        pictures = self.pictures(unseen)
+        for row in unseen.tolist():
             # What cannot be seen is taken as whole.
-            gaps = False if picture is None else gap_cells(picture, self.matcher.cells)
+            gaps = gap_cells(pictures[row], self.matcher.cells) if row in pictures else False
             self._gaps[row] = np.packbits(np.broadcast_to(gaps, 2 * (self.matcher.cells,)))
         side = self.matcher.cells
         found = np.zeros((len(rows), side * side), bool)
@@ -90,6 +88,13 @@ class RowMatcher:
             if row in self._gaps:
                 found[at] = np.unpackbits(self._gaps[row], count=side * side)
         return found.reshape(-1, side, side)
+
+    def pictures(self, rows: RowIds) -> dict[int, Pixels]:
+        """Stored pictures (h, w, 3) uint8 of some rows by row; those that have none, or a damaged one, are left out."""
+        ids = self._serving.rows.column("id").take(rows).to_pylist()
+        stored = self._pictures(ids) if ids and self._pictures else {}
+        found = ((row, kept_rgb(stored.get(name), name)) for row, name in zip(rows.tolist(), ids, strict=True))
+        return {row: picture for row, picture in found if picture is not None}
 
     def gap_shares(self, rows: RowIds) -> NDArray[np.float64]:
         """Share (n,) of some rows' pictures that holds no data and is known to, 0..1."""

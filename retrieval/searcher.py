@@ -17,10 +17,8 @@ from geoanchor.errors import UnsupportedModality
 from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
 from geoanchor.protocols import Details, Encoder, Reranker, RowIds
-from geoanchor.query import Answer, Hit, ImagePart, LikePart, Query, row_fields
-from retrieval.alignment import aligned
+from geoanchor.query import Answer, Hit, LikePart, Query, row_fields
 from retrieval.calibration import Calibration
-from retrieval.counterpart import CounterpartTerm
 from retrieval.interpreter import Interpreter, ReadPicture
 from retrieval.late import RERANKER, Ranked, with_segments
 from retrieval.matching import RowMatcher
@@ -107,7 +105,6 @@ class Searcher:
         scores, found, suppressed = self._page(ranking, query, total)
         verdict = self._verdicts.on(terms)
         hits = self._hits(ranking, verdict, scores, found, query.offset)
-        hits = self._aligned(terms, hits)
         if reranker is not None:
             hits = tuple(reranker.rerank(query, hits))
         answer = Answer(hits=hits, total=total, note=_note(query, len(passed), total, len(found)))
@@ -153,14 +150,6 @@ class Searcher:
         return open_reranker(
             query.rerank, query, self._serving, lambda: self.matcher, self._details, self._interpreter.pixels
         )
-
-    def _aligned(self, terms: Sequence[Term], hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
-        """Hits of the other layer, the best of them compared with the picture of the query pixel by pixel."""
-        for term in terms:
-            if isinstance(term, CounterpartTerm) and isinstance(term.part, ImagePart) and term.registrar:
-                pixels = self._interpreter.pixels(term.part)
-                return aligned(hits, pixels, term.layer, term.registrar, lambda ids: self._details(ids, "thumbnail"))
-        return hits
 
     def _filtered(self, query: Query) -> RowIds:
         """Sorted positions of the rows that pass every filter."""

@@ -56,6 +56,35 @@ def test_one_picture_on_either_side_stands_for_all(one: str) -> None:
     assert np.abs(found - sign * np.array(MOVES) / SIDE).max() < 0.005
 
 
+@pytest.mark.parametrize("smaller", ["map", "aerial"])
+def test_what_shows_part_of_its_frame_lies_where_the_part_does(smaller: str) -> None:
+    """Four fifths of the ground around a middle that lies elsewhere, anything around it."""
+    rim, noise = SIDE // 10, np.random.default_rng(0)
+    moves = [(0, 0), (13, -7), (-29, 30)]
+    parts = []
+    for own, (dx, dy) in zip(GROUNDS, moves, strict=False):
+        part = np.repeat(noise.integers(0, len(PRIOR), (SIDE, SIDE, 1), np.uint8), 3, axis=2)
+        part[rim:-rim, rim:-rim] = shown(own, dx, dy)[rim:-rim, rim:-rim]
+        parts.append(part)
+    frames, shares = [shown(own, 0, 0) for own in GROUNDS[:3]], (np.full(3, 0.8), np.ones(3))
+    if smaller == "map":
+        likeness, offsets = REGISTRAR.likeness(parts, frames, shares)
+    else:
+        likeness, offsets = REGISTRAR.likeness(frames, parts, shares[::-1])
+        likeness, offsets = likeness.T, offsets.swapaxes(0, 1)
+    assert likeness.argmax(axis=1).tolist() == [0, 1, 2]
+    sign = 1 if smaller == "map" else -1
+    assert np.abs(offsets[range(3), range(3)] - sign * np.array(moves) / SIDE).max() < 0.005
+
+
+def test_whole_frames_are_told_as_pairs_are() -> None:
+    maps = [shown(own, *move) for own, move in zip(GROUNDS, MOVES, strict=True)]
+    aerials = [shown(own, 0, 0) for own in GROUNDS[:4]]
+    _, every = REGISTRAR.likeness(maps, aerials, (np.ones(6), np.ones(4)))
+    assert every.shape == (6, 4, 2)
+    np.testing.assert_array_equal(every[range(4), range(4)], REGISTRAR.offsets(maps[:4], aerials))
+
+
 def test_many_pairs_are_told_as_each_is_alone() -> None:
     maps = [shown(GROUNDS[row % 6], *MOVES[(row + 1) % 6]) for row in range(70)]
     aerials = [shown(GROUNDS[row % 6], 0, 0) for row in range(70)]

@@ -121,7 +121,7 @@ def streets(*columns: int, side: int = 40) -> Vectors:
 
 def test_a_street_s_map_does_not_slide_along_it() -> None:
     """Any shift along the street suits alike, if need be one that shows less of it; none is told."""
-    told = told_shifts(streets(23), streets(20), rows(1), rows(1), 0.1)
+    told, _ = told_shifts(streets(23), streets(20), rows(1), rows(1), 0.1)
     assert told[0] * 40 == pytest.approx((3, 0), abs=0.5)
 
 
@@ -132,7 +132,7 @@ def test_a_map_that_hardly_suits_better_elsewhere_shares_the_picture_s_frame(sha
     picture, beside = large[:, 5:85, 5:85], large[:, 5:85, :80]
     shown = share * picture + (1 - share) * beside
     length = np.linalg.norm(picture)
-    told = told_shifts(shown / length, picture / length, rows(1), rows(1), 0.1)
+    told, _ = told_shifts(shown / length, picture / length, rows(1), rows(1), 0.1)
     assert told[0] * 80 == pytest.approx((east, 0), abs=0.1)
 
 

@@ -23,7 +23,7 @@ from indexer.city.aerial import LOOKS, render_aerial
 from indexer.city.city import City
 from indexer.render import render_map
 from models.bundle import load_bundle
-from retrieval.alignment import told
+from retrieval.alignment import Alignment
 from retrieval.counterpart import OTHER, CounterpartTerm
 from retrieval.index.lance import LanceStore
 from retrieval.interpreter import Interpreter
@@ -139,9 +139,9 @@ def test_the_first_hits_are_compared_by_their_pictures(both: Searcher, layer: La
     # One has no picture stored, one a damaged one; the vectors' word stands there and beyond the tenth.
     assert set(changed) <= set(asked_for) - set(asked_for[1:3])
     assert max(abs(part) for part in told.hits[0].why["offset"]) < 0.01
-    assert [hit.why["structure"] for hit in told.hits if "structure" in hit.why] == [
-        hit.why["structure"] for hit in plain.hits if "structure" in hit.why
-    ]
+    for codes, pictures in zip((hit.why for hit in plain.hits), (hit.why for hit in told.hits), strict=True):
+        if codes.get("scale") == pictures.get("scale"):
+            assert codes.get("structure") == pictures.get("structure")
 
 
 def test_a_map_of_open_water_tells_no_offset(both: Searcher) -> None:
@@ -347,6 +347,21 @@ def test_two_pictures_at_once_get_the_answers_of_each(both: Searcher) -> None:
         assert [hit.score for hit in hits] == pytest.approx([score for _, score in alone[number % 3]], abs=1e-4)
 
 
-def test_a_shift_that_rounds_to_nothing_has_no_sign() -> None:
-    assert str(told([-0.00001, 0.25])) == "{'offset': [0.0, 0.25]}"
-    assert told([float("nan"), 0.25]) == {}
+@pytest.mark.parametrize(("scale", "first"), [(1.0, 0), (0.8, 3)])
+def test_a_first_row_at_a_scale_of_its_own_gives_way_to_what_pictures_prefer(
+    both: Searcher, monkeypatch: pytest.MonkeyPatch, scale: float, first: int
+) -> None:
+    """The fourth by codes, here; all keep the scores of the places."""
+
+    def align(_pixels: Pixels, _layer: Layer, rows: Sequence[Pixels], _registrar: object) -> list[Alignment]:
+        return [Alignment(1.0 if at == 3 else 0.1, (0.0, 0.0), scale if at == 0 else 1.0) for at in range(len(rows))]
+
+    monkeypatch.setattr("retrieval.counterpart.align", align)
+    kept = {f"aerial/{tile}": png(picture(tile, "aerial")) for tile in TILES}
+    finer = Searcher(both._serving, lambda: both.encoder, details=lambda ids, _: {name: kept[name] for name in ids})
+    by_codes, by_pictures = (searcher.search(asked("map", 4, layer="aerial")).hits for searcher in (both, finer))
+    order = [first, *(at for at in range(len(TILES)) if at != first)]
+    assert [hit.id for hit in by_pictures] == [by_codes[at].id for at in order]
+    assert [hit.score for hit in by_pictures] == [hit.score for hit in by_codes]
+    # The page may be of any length: which is first does not depend on it.
+    assert finer.search(asked("map", 4, layer="aerial").model_copy(update={"k": 1})).hits[0].id == by_codes[first].id

@@ -51,7 +51,7 @@ class HeldOut:
             maps = np.concatenate([maps, sketches.draw_maps(self._shares)], axis=-1)
             pictures = np.concatenate([pictures, sketches.draw_pictures(self._features)], axis=-1)
         rows = np.arange(len(maps))
-        told = told_shifts(maps, pictures, rows, rows, MOST_MOVED)
+        told, _ = told_shifts(maps, pictures, rows, rows, MOST_MOVED)
         return float((np.linalg.norm(told - self._true, axis=1) <= _NEAR).mean())
 
     def weighed(self, sketches: Sketches) -> tuple[Sketches, float]:
