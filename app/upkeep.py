@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app.layeradvice import layer_advice
 from geoanchor.count import counted
 from geoanchor.errors import IndexCorrupt, NotAnIndex, UsageError
 from geoanchor.manifest import read_manifest
@@ -90,7 +91,7 @@ def doctor(folder: str | Path, *, repair: bool = False) -> list[Finding]:
 
 def advices(folder: str | Path) -> list[str]:
     """What to know or do about an index that is sound."""
-    return [text for text in (zoom_advice(folder), _unread(folder)) if text]
+    return [text for text in (zoom_advice(folder), _unread(folder), *layer_advice(folder)) if text]
 
 
 def _unread(folder: str | Path) -> str:

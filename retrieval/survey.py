@@ -120,10 +120,12 @@ def survey_pairs(
 
 def _registration(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int) -> Registration | None:
     """How the map lies as a whole: as its pairs were judged, or else as some of them tell that are looked at farther
-    around."""
+    around; None where that cannot be told, or was not looked for."""
+    if not max_offset:
+        return None
     common, some = _told(survey, max_offset), _evenly(np.flatnonzero(survey.informative), _ASKED)
     for farther in _FARTHER:
-        if common is not None or not max_offset or not len(some):
+        if common is not None or not len(some):
             break
         reach = min(farther * max_offset, _FARTHEST)
         common = _told(_judged(matcher, survey.take(some), reach, chunk, None), reach)

@@ -46,7 +46,7 @@ def adapt(
             folder, folds=folds, steps=steps, seed=seed, model=model, settings=settings, log=say, progress=advance
         )
     if format == "json":
-        emit_json(made.model_dump(mode="json", exclude={"former_spaces", "fold"}))
+        emit_json(made.model_dump(mode="json", exclude={"former_spaces", "fold"}) | {"gain": made.gain})
     else:
         emit(_summary(made))
     say(_verdict(made))

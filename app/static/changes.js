@@ -88,7 +88,7 @@ function region() {
 /* What there is to say of the region as a whole. */
 function words({ changes, places, pairs, unmapped, reviewed, registration, note }) {
   const compared = `${pairs.toLocaleString("en")} ${pairs === 1 ? "pair" : "pairs"} of map and picture compared`;
-  return [compared + (unmapped ? `, ${unmapped} without a map` : ""), reviewed && `${reviewed} reviewed`, registration?.reason, note, places !== changes.length && "“Places” sets how many"].filter(Boolean).join("; ");
+  return [compared + (unmapped ? `, ${unmapped} without a map` : ""), reviewed && !note.includes("reviewed") && `${reviewed} reviewed`, registration?.reason, note, places !== changes.length && "“Places” sets how many"].filter(Boolean).join("; ");
 }
 
 function draw() {

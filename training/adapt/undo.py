@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geoanchor.errors import UsageError
+from geoanchor.count import counted
+from geoanchor.errors import ModelNotFound, UsageError
 from geoanchor.manifest import OWN_MODEL, Manifest, read_manifest
 from geoanchor.protocols import RowVectors
 from indexer.build import Finish
@@ -58,7 +59,16 @@ def _former(
     fresh = {name for name, at in found if at is None}
     if not fresh:
         return ids, vectors
-    base = Base(model or adaptation.former_model)
+    try:
+        base = Base(model or adaptation.former_model)
+    except ModelNotFound as error:
+        if model:
+            raise
+        raise ModelNotFound(
+            f"{folder}: {counted(len(fresh), 'picture', 'pictures')} came since it was adapted and "
+            f"{'needs' if len(fresh) == 1 else 'need'} the model of before, {adaptation.former_model!r}, which is not "
+            "there; say where it lies now with --model"
+        ) from error
     for name, space in base.manifest.embedding_spaces().items():
         adaptation.former_spaces[name].require(space, where=str(folder))
     serving = Serving.open(folder, manifest)
