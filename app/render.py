@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 JSON_FIELDS = ("id", "rank", "score", "layer", "tile", "bounds", "lng", "lat", "cell", "source", "why")
 """Fields of a hit in `--format json`, in this order; the contract that others script against."""
+_IN_PLACE = 0.005
+"""Of a side; as far off a map lies as well as in its place."""
 
 
 def to_json(answer: Answer) -> str:
@@ -132,11 +134,23 @@ def _part(part: Mapping[str, Any]) -> str:
     return f"{'not ' if part['weight'] < 0 else ''}{words} {part['score']:.2f}"
 
 
+def _offset(_name: str, value: Sequence[float]) -> str:
+    """Shares of a hit's side east and south; half a percent is as good as nothing."""
+    ways = (
+        (abs(share), words[share > 0])
+        for share, words in zip(value, (("west", "east"), ("north", "south")), strict=True)
+    )
+    off = [f"{100 * share:.1f} % {way}" for share, way in ways if share >= _IN_PLACE]
+    return f"map lies {' and '.join(off)} of its place" if off else "map lies in its place"
+
+
 _SPOKEN: dict[str, Callable[[str, Any], str]] = {
     "relation": _relation,
     "parts": _parts,
     "segment": lambda _, part: f"segment {part['number']} {part['score']:.2f}",
     "tags": lambda _, share: "tagged so" if share >= 1 else "partly tagged so" if share > 0 else "tagged as unwanted",
+    "offset": _offset,
+    "scale": lambda _, side: f"shows {100 * side:.0f} % of the side",
     "distance_m": lambda _, metres: f"{metres:.0f} m away",
     "holds_point": lambda _, holds: "holds the point" if holds else "",
 }

@@ -31,8 +31,17 @@ const SPOKEN = {
   tags: (share) => share >= 1 ? "tagged so on the map" : share > 0 ? "partly tagged so on the map" : "tagged as unwanted on the map",
   distance_m: (metres) => `${distanceWords(metres)} away`,
   holds_point: () => "holds the point",
+  offset,
+  scale: (side) => `shows ${Math.round(100 * side)} % of the side`,
   offset_m: (offset) => Array.isArray(offset) ? `map lies off by ${offset.map(Math.round).join(", ")} m` : "",
 };
+
+/* Shares of a hit's side east and south; half a percent is as good as nothing. */
+function offset(shares) {
+  const ways = [["west", "east"], ["north", "south"]].map((way, axis) => [Math.abs(shares[axis]), way[Number(shares[axis] > 0)]]);
+  const off = ways.filter(([share]) => share >= 0.005).map(([share, way]) => `${(100 * share).toFixed(1)} % ${way}`);
+  return off.length ? `map lies ${off.join(" and ")} of its place` : "map lies in its place";
+}
 
 export function distanceWords(metres) {
   return metres < 1000 ? `${Math.round(metres)} m` : `${(metres / 1000).toFixed(metres < 10_000 ? 1 : 0)} km`;

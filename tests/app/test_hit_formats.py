@@ -107,4 +107,9 @@ def test_reasons_in_words() -> None:
     ]  # fmt: skip
     assert render.reason({"parts": parts}) == "park 0.25, map picture 0.50, not car park 0.12"
     assert render.reason({"distance_m": 12.4, "holds_point": True}) == "12 m away, holds the point"
+    assert render.reason({"offset": [0.041, -0.1]}) == "map lies 4.1 % east and 10.0 % north of its place"
+    assert render.reason({"offset": [-0.02, 0.004], "scale": 0.8}) == (
+        "map lies 2.0 % west of its place, shows 80 % of the side"
+    )
+    assert render.reason({"offset": [0.0049, 0.0]}) == "map lies in its place"
     assert render.reason({"new thing": {"a": 1.0, "b": "c"}}) == "new thing: a 1, b c"

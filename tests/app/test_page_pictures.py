@@ -143,3 +143,13 @@ def test_what_is_no_picture_is_said(page: Any) -> None:
     page.evaluate(_HAND_OVER, ["notes.png", base64.b64encode(b"no picture").decode(), "image/png", "drop"])
     page.get_by_text("notes.png cannot be read as a picture").wait_for()
     assert page.locator(".chip").count() == 0
+
+
+def test_how_a_map_lies_is_said_in_words(page: Any) -> None:
+    said = "async (why) => (await import('/static/reasons.js')).reasons({ why })"
+    assert page.evaluate(said, {"structure": 0.3, "offset": [0.041, -0.1]}) == [
+        "map lies 4.1 % east and 10.0 % north of its place"
+    ]
+    assert page.evaluate(said, {"offset": [0.0049, 0], "scale": 0.8}) == [
+        "map lies in its place", "shows 80 % of the side",
+    ]  # fmt: skip
