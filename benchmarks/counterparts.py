@@ -5,7 +5,6 @@ from __future__ import annotations
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from time import perf_counter
@@ -27,35 +26,55 @@ from training.structure.pairs import Part, part_of
 SIDES: tuple[Layer, ...] = ("map", "aerial")
 JUDGED: tuple[Part, ...] = ("validation", "calibration")
 """Nothing learned from either; on the calibration tenth thresholds and one weight were chosen."""
-SEEDS = range(3)
 MOST_MOVED = 0.1
-_PART = 0.8
-"""Of a row's side, that a window shows which shows less ground than the rows."""
+"""Of a question's own side, in any direction."""
 K = 10
 _RIGHT = 0.01
-"""Of the side; an offset as near to the true one is right."""
+"""Of a question's own side; an offset as near to the true one is right."""
+
+
+class Case(NamedTuple):
+    """How questions are cut from pictures.
+
+    Attributes:
+        title: in words. row: of a picture, in its middle, that is in the index. part: of a row's side, that a question
+            shows. moved: whether it lies elsewhere than in the middle. draws: of where.
+    """
+
+    title: str
+    row: float
+    part: float
+    moved: bool
+    draws: int
+
+
+WHOLE = Case("whole", 1.0, 1.0, False, 1)
+MOVED = Case("parts of .8 of the side, moved up to 10 %", 1.0, 0.8, True, 3)
+BEYOND = Case("moved up to 10 %, beyond what the rows show", 1 / 1.2, 1.0, True, 1)
 
 
 class Asked(NamedTuple):
-    """Rank of the true other side, 0 where it is not among the first K, and how far the told offset is off, infinite
-    where none is told."""
+    """Rank of the true other side, 0 where it is not among the first K, and how far the told offset is off, in sides of
+    the question, infinite where none is told."""
 
     rank: int
     miss: float
 
 
 def run() -> dict[str, Any]:
-    """Recall and offsets of each side and part, mean over the seeds of where the windows lie, with the spread."""
+    """Recall and offsets of each side and part, mean over draws of where the windows lie, with the spread."""
     if not REAL.exists():
         return {"pairs": f"{REAL} is not there"}
     pictures, names = Pictures(REAL), _names()
     figures: dict[str, Any] = {"gallery": len(names)}
-    with tempfile.TemporaryDirectory() as folder:
-        for side in SIDES:
-            index = _gallery(pictures, names, OTHER[side], Path(folder))
-            for part, (most, scale) in product(JUDGED, ((0.0, 1.0), (MOST_MOVED, 1.0), (MOST_MOVED, _PART))):
-                own = [name for name in names if part_of(name) == part]
-                figures |= _figures(index, pictures, own, side, part, most, scale)
+    for side in SIDES:
+        for row, cases in ((WHOLE.row, (WHOLE, MOVED)), (BEYOND.row, (BEYOND,))):
+            with tempfile.TemporaryDirectory() as folder:
+                index = _gallery(pictures, names, OTHER[side], row, Path(folder))
+                for part in JUDGED:
+                    own = [name for name in names if part_of(name) == part]
+                    for case in cases:
+                        figures |= _figures(index, pictures, own, side, part, case)
     return figures
 
 
@@ -64,27 +83,23 @@ def _names() -> list[str]:
         return sorted(Path(member).name for member in archive.getnames() if Path(member).parent.name == "map")
 
 
-def _gallery(pictures: Pictures, names: list[str], layer: Layer, folder: Path) -> Index:
-    """Every picture of a layer without its rim, from which the windows of the other side move away."""
+def _gallery(pictures: Pictures, names: list[str], layer: Layer, row: float, folder: Path) -> Index:
+    """An index of the middles of every picture of a layer."""
     (folder / layer).mkdir()
     for name in names:
         picture = pictures.read(f"{layer}/{name}")
-        seen = _window(picture, 0, 0).cut(picture)
+        seen = _window(picture, row).cut(picture)
         Image.fromarray(seen).save(folder / layer / f"{Path(name).stem}.png", compress_level=1)
     geoanchor.build(str(folder / layer), folder / f"{layer}.index", layer=layer)
     return geoanchor.open(folder / f"{layer}.index")
 
 
-def _figures(
-    index: Index, pictures: Pictures, names: list[str], side: Layer, part: Part, most: float, scale: float
-) -> dict[str, Any]:
+def _figures(index: Index, pictures: Pictures, names: list[str], side: Layer, part: Part, case: Case) -> dict[str, Any]:
     started = perf_counter()
-    seeds = SEEDS if most and scale == 1 else SEEDS[:1]
-    runs = [list(_ask(index, pictures, names, side, most, scale, seed)) for seed in seeds]
+    draws = case.draws if side == "map" else 1
+    runs = [list(_ask(index, pictures, names, side, case, seed)) for seed in range(draws)]
     seconds = (perf_counter() - started) / sum(map(len, runs))
-    title = f"{part} {side}s, {'moved up to 10 %' if most else 'unmoved'}"
-    if scale != 1:
-        title += f", showing {scale:.0%} of the side"
+    title = f"{part} {side}s, {case.title}"
     recall = {k: [100 * mean(0 < asked.rank <= k for asked in run) for run in runs] for k in (1, 5, K)}
     hits = [[asked.miss for asked in run if asked.rank] for run in runs]
     told = [[miss for miss in run if np.isfinite(miss)] for run in hits]
@@ -100,32 +115,29 @@ def _figures(
     }
 
 
-def _ask(
-    index: Index, pictures: Pictures, names: list[str], side: Layer, most: float, scale: float, seed: int
-) -> Iterator[Asked]:
-    """One side of each name, its window moved at random by up to `most` of a row's side, `scale` of which it shows."""
+def _ask(index: Index, pictures: Pictures, names: list[str], side: Layer, case: Case, seed: int) -> Iterator[Asked]:
+    """One side of each name."""
     rng = np.random.default_rng(seed)
     for name in names:
         picture = pictures.read(f"{side}/{name}")
-        east, south = rng.uniform(-most, most, 2)
-        window, middle = _window(picture, east, south, scale), _window(picture, 0, 0)
+        east, south = rng.uniform(-MOST_MOVED, MOST_MOVED, 2) if case.moved else (0.0, 0.0)
+        window, row = _window(picture, case.row * case.part, east, south), _window(picture, case.row)
         pixels = window.cut(picture)
         hits = index.search(map=pixels, k=K) if side == "map" else index.search(image=pixels, k=K)
         found = next((hit for hit in hits if Path(hit.id).stem == Path(name).stem), None)
         # A map's window further east shows the same thing further west; that of a picture leaves the map behind.
-        map_of, other = (window, middle) if side == "map" else (middle, window)
-        true = (_centre(other) - _centre(map_of)) / (middle.right - middle.left)
-        told = found.why.get("offset") if found else None
-        yield Asked(found.rank if found else 0, float(np.linalg.norm(told - true)) if told is not None else np.inf)
+        map_of, other = (window, row) if side == "map" else (row, window)
+        true, told = _centre(other) - _centre(map_of), found.why.get("offset") if found else None
+        off = np.inf if told is None else np.linalg.norm(np.array(told) * (row.right - row.left) - true)
+        yield Asked(found.rank if found else 0, float(off) / (window.right - window.left))
 
 
-def _window(picture: Pixels, east: float, south: float, scale: float = 1.0) -> Box:
-    """The middle of a picture, its rim as wide as a window may move, moved by shares of its side; of that a share."""
-    side = int(len(picture) / (1 + 2 * MOST_MOVED))
-    shown = round(scale * side)
-    rim = (len(picture) - shown) // 2
-    top, left = rim + round(south * side), rim + round(east * side)
-    return Box(top, left, top + shown, left + shown)
+def _window(picture: Pixels, share: float, east: float = 0.0, south: float = 0.0) -> Box:
+    """So much of a picture's side, its middle moved by shares of its own side."""
+    side = round(share * len(picture))
+    rim = (len(picture) - side) // 2
+    top, left = (min(max(rim + round(by * side), 0), len(picture) - side) for by in (south, east))
+    return Box(top, left, top + side, left + side)
 
 
 def _centre(box: Box) -> NDArray[np.float64]:
