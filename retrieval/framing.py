@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from geoanchor.gaps import Gaps, gap_cells
 from geoanchor.image import Layer, Pixels
 
 SCALES = (1.0, 0.9, 0.8, 1 / 0.9, 1 / 0.8)
 """Sides of a picture's ground by those of a row's that are tried."""
+_LARGEST_PX = 2048
+"""Of either side of a picture that is framed."""
+
+
+def bounded(pixels: Pixels, layer: Layer) -> Pixels:
+    """A picture (h, w, 3) as it is, or a huge one smaller, since all of its frames are held at once; a map keeps its
+    colours."""
+    height, width = pixels.shape[:2]
+    share = _LARGEST_PX / max(height, width)
+    if share >= 1:
+        return pixels
+    how = Image.Resampling.NEAREST if layer == "map" else Image.Resampling.BOX
+    return np.asarray(
+        Image.fromarray(pixels).resize((max(1, round(share * width)), max(1, round(share * height))), how)
+    )
 
 
 def framed(pixels: Pixels, scale: float) -> Pixels:

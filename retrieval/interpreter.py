@@ -15,7 +15,7 @@ from geoanchor.image import Layer, Pixels
 from geoanchor.protocols import Encoder, RowVectors, Vectors
 from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart, picture_called
 from retrieval.counterpart import COARSE, OTHER, CounterpartTerm
-from retrieval.framing import SCALES, framed, hidden
+from retrieval.framing import SCALES, bounded, framed, hidden
 from retrieval.matching import Pictures, RowMatcher
 from retrieval.naming import Naming, Scores
 from retrieval.relations import Relation, parse_relation
@@ -136,7 +136,7 @@ class Interpreter:
             return None
         rows = self.row_matcher
         if isinstance(part, ImagePart):
-            pixels = self.pixels(part)
+            pixels = bounded(self.pixels(part), layer)
             shown = [framed(pixels, scale) for scale in SCALES]
             unseen = np.stack([hidden(*each, layer, matcher.cells) for each in zip(shown, SCALES, strict=True)])
             others = self.encoder.encode(shown[1:], layer, "query")

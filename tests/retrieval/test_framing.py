@@ -12,7 +12,7 @@ from geoanchor.image import Layer, Pixels
 from geoanchor.query import ImagePart, Query
 from geoanchor.tiling import Tile
 from retrieval.counterpart import OTHER
-from retrieval.framing import SCALES, framed, hidden
+from retrieval.framing import SCALES, bounded, framed, hidden
 from retrieval.searcher import Searcher
 
 NUMBERS = (2, 4, 6, 9, 11)
@@ -106,6 +106,16 @@ def test_what_is_framed_has_the_row_s_scale(height: int, width: int, scale: floa
     large, small = (made, pixels) if scale < 1 else (pixels, made)
     top, left = ((a - b) // 2 for a, b in zip(large.shape[:2], small.shape[:2], strict=True))
     np.testing.assert_array_equal(large[top : top + small.shape[0], left : left + small.shape[1]], small)
+
+
+def test_a_huge_picture_is_framed_smaller() -> None:
+    pixels = np.random.default_rng(0).choice(np.array([20, 90, 250], np.uint8), (1500, 4096, 1)).repeat(3, axis=2)
+    small = pixels[:, :2048]
+    assert bounded(small, "map") is small
+    drawn, seen = (bounded(pixels, layer) for layer in ("map", "aerial"))
+    assert drawn.shape == seen.shape == (750, 2048, 3)
+    assert set(np.unique(drawn)) == {20, 90, 250}, "a map keeps its colours"
+    assert len(np.unique(seen)) > 3
 
 
 def test_beyond_a_smaller_picture_nothing_is_said() -> None:
