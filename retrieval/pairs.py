@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from geoanchor.count import counted
 from geoanchor.protocols import RowIds
+from retrieval.neighbours import tile_keys
 from retrieval.serving import Serving
 
 Boxes = NDArray[np.object_]
@@ -135,7 +136,7 @@ def _address(z: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float
     known = ~np.isnan(z) & (y >= 0) & (y < side)
     # Eastwards the world goes round.
     zoom, column, row = (np.where(known, part, 0).astype(np.int64) for part in (z, x % side, y))
-    return np.where(known, (zoom << 58) | (column << 29) | row, -1)
+    return np.where(known, tile_keys(zoom, column, row), -1)
 
 
 def _by_bounds(serving: Serving, maps: RowIds, aerials: RowIds) -> RowIds:
