@@ -126,7 +126,7 @@ class CounterpartTerm:
         near = best_first(above, np.arange(len(rows)), _ALIGNED)[1]
         lying = self._alignments(rows[near])
         near = near[[row in lying for row in rows[near].tolist()]]
-        # Most first rows are right, and a right one is seldom likest at a scale that is not the picture's.
+        # A first row that lies at its own scale is right more often than what pictures alone would put before it.
         if not len(near) or lying[int(rows[near[0]])].scale == 1:
             return above
         both = above[near] + np.array([lying[row].likeness for row in rows[near].tolist()]) / _SPREAD
@@ -176,7 +176,7 @@ class CounterpartTerm:
         column, best = np.arange(len(rows)), above.max(axis=0)
         # What suits well at the rows' own scale is of that scale, though another may suit still better by chance.
         scale = np.where(best + _RESCALED > _CLEARLY * above[0], above.argmax(axis=0), 0)
-        for at, row in enumerate(rows.tolist()):
+        for at, row in enumerate(rows.tolist() if self._aligned else ()):
             if lies := self._aligned.get(row):
                 scale[at] = np.abs(np.array(self.scales) - lies.scale).argmin()
         return _Likeness(best, raw[scale, column], offsets[scale, column], scale)
