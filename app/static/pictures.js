@@ -3,6 +3,8 @@
 import { readExif } from "./exif.js";
 
 const SIDE_PX = 1024, PROBE_PX = 96, FLAT_SHARE = 0.45;
+/* Compressed, a map is no longer flat but nearly so, and light; as smooth a photograph is of dark water. */
+const SMOOTH_STEP = 3, SMOOTH_SHARE = 0.35, LIGHT = 190;
 const kept = new Map();
 
 /* A picture: { digest, name, layer, data (base64), url, position }. readable: the layers it may be of; a drone's picture has a camera too.
@@ -51,16 +53,22 @@ function drawn(bitmap, side) {
   return canvas;
 }
 
-/* Maps are drawn in flat colours; no photograph has many neighbouring pixels that are quite the same. */
+/* Maps are drawn in flat colours; few photographs have many neighbouring pixels that are quite the same, or light and nearly so. */
 function isFlat(bitmap) {
   const side = Math.min(PROBE_PX, bitmap.width, bitmap.height), canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.drawImage(bitmap, (bitmap.width - side) >> 1, (bitmap.height - side) >> 1, side, side, 0, 0, side, side);
-  const words = new Uint32Array(pen.getImageData(0, 0, side, side).data.buffer);
-  let same = 0;
-  for (let n = 1; n < words.length; n++) if (words[n] === words[n - 1]) same++;
-  return same / words.length > FLAT_SHARE;
+  const { data } = pen.getImageData(0, 0, side, side);
+  let same = 0, smooth = 0, light = 0;
+  for (let n = 4; n < data.length; n += 4) {
+    const step = Math.max(...[0, 1, 2].map((channel) => Math.abs(data[n + channel] - data[n + channel - 4])));
+    same += step === 0;
+    smooth += step <= SMOOTH_STEP;
+    light += (data[n] + data[n + 1] + data[n + 2]) / 3;
+  }
+  const pixels = data.length / 4;
+  return same / pixels > FLAT_SHARE || (smooth / pixels > SMOOTH_SHARE && light / pixels > LIGHT);
 }
 
 async function digest(text) {

@@ -12,7 +12,10 @@ from browsing import chromium, drawn, ids, opened, served, start_anew
 from PIL import Image
 
 import geoanchor
-from geoanchor.tiling import Tile
+from geoanchor.tiling import Tile, tiles_in
+from indexer.city.aerial import LOOKS, render_aerial
+from indexer.city.city import City
+from indexer.render import render_map
 
 pytestmark = pytest.mark.browser
 
@@ -93,6 +96,16 @@ def test_a_flat_picture_is_taken_for_a_map(page: Any) -> None:
     Image.fromarray(pixels).save(buffer, "PNG")
     hand_over(page, "map.png", buffer.getvalue(), "image/png", "drop")
     assert page.get_by_label("What the picture is").input_value() == "map"
+
+
+@pytest.mark.parametrize("layer", ["map", "aerial"])
+def test_a_compressed_map_is_taken_for_one_and_a_photograph_is_not(page: Any, layer: str) -> None:
+    city, tile = City(17), list(tiles_in(City(17).extent, 17))[150]
+    pixels = render_map(city, tile, 256) if layer == "map" else render_aerial(city, tile, 256, LOOKS["A"], 0)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=60)
+    hand_over(page, "tile.jpg", buffer.getvalue(), "image/jpeg", "drop")
+    assert page.get_by_label("What the picture is").input_value() == layer
 
 
 @pytest.mark.parametrize(("south", "west"), [(False, False), (True, True)])
