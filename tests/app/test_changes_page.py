@@ -154,7 +154,7 @@ def test_a_reviewer_decides_by_keyboard_and_is_not_asked_again(page: Any, index:
     (task,) = files["changes.maproulette.geojson"].decode().strip("\n").split("\n")
     assert json.loads(task[1:])["features"][0]["id"] == second
     page.get_by_role("button", name="Compare").click()
-    page.locator(".headline", has_text="2 reviewed").wait_for()
+    page.locator(".headline", has_text="2 were reviewed before").wait_for()
     page.get_by_role("heading", name="Nothing to look at here").wait_for()
     page.get_by_label("also settled ones").check()
     page.get_by_role("button", name="Compare").click()
@@ -215,7 +215,7 @@ def test_a_slip_is_undone(page: Any, index: Index) -> None:
     assert [(review.change, review.decision) for review in index.reviews()] == [(first, "accept")]
     # Also where the list was made anew without it.
     page.get_by_role("button", name="Compare").click()
-    page.locator(".headline", has_text="1 reviewed").wait_for()
+    page.locator(".headline", has_text="1 was reviewed before").wait_for()
     assert chosen(page) == second
     page.keyboard.press("r")
     page.locator(f'[data-change="{second}"][data-decision="reject"]').wait_for()
