@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from geoanchor.count import counted
 from geoanchor.image import Layer, Pixels
@@ -22,6 +23,7 @@ _MANY = 0.2
 """Share of them that makes a mistake likely. Of aerial pictures of a city 4 in 100 look like maps, dark water beside
 trees, of scenes of all kinds 3 in 1,000; of its maps 97 in 100 do, and none looks like anything else."""
 _FEWEST = 5
+"""Pictures of a source that say something of all of it."""
 _MAPLIKE = 9.0
 """`foreignness` that recompressed maps keep below."""
 _NOTABLE = 0.03
@@ -32,17 +34,19 @@ def layer_advice(folder: str | Path) -> list[str]:
     """A sentence for each source many of whose pictures seem to be of the other layer."""
     from retrieval.index.lance import LanceStore
 
-    store, named = LanceStore.open(Path(folder)), {record.uri for record in read_manifest(Path(folder)).sources}
-    ids: dict[tuple[str, Layer], list[str]] = defaultdict(list)
-    for row in store.columns(["id", "layer", "origin"]).to_pylist():
-        if row["layer"] in ("aerial", "map") and row["origin"] in named:
-            ids[row["origin"], row["layer"]].append(row["id"])
-    found = ((uri, layer, _seen(store, own), len(own)) for (uri, layer), own in ids.items())
-    return [text for uri, layer, seen, count in found if (text := _advice(uri, layer, seen, count))]
+    store, sources = LanceStore.open(Path(folder)), read_manifest(Path(folder)).sources
+    rows, told = store.columns(["id", "layer", "origin"]), []
+    for source in sources:
+        if source.layer in ("aerial", "map"):
+            own = pc.and_(pc.equal(rows["origin"], source.uri), pc.equal(rows["layer"], source.layer))
+            ids = rows["id"].filter(own)
+            told.append(_advice(source.uri, source.layer, _seen(store, ids), len(ids)))
+    return [text for text in told if text]
 
 
-def _seen(store: LanceStore, ids: list[str]) -> list[Pixels]:
-    kept = store.fetch(ids[:: -(-len(ids) // _SAMPLED)], ["id", "thumbnail"])
+def _seen(store: LanceStore, ids: pa.ChunkedArray) -> list[Pixels]:
+    some = ids.take(pa.array(range(0, len(ids), max(1, -(-len(ids) // _SAMPLED))), pa.int64())).to_pylist()
+    kept = store.fetch(some, ["id", "thumbnail"])
     pictures = (kept_rgb(row["thumbnail"], row["id"]) for row in kept.to_pylist())
     return [picture for picture in pictures if picture is not None]
 

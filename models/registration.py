@@ -33,6 +33,7 @@ Shares = NDArray[np.float64]
 Shown = tuple[Shares, Shares]
 """Of maps (m,) and pictures (p,), the side of what each shows, in its middle, by that of its frame."""
 Cells = NDArray[np.generic]
+"""Shifts along one axis, whole or not."""
 _LEAST_CONTRAST = 0.06
 """Likeness at the best shift, less that at the usual one, without which a pair tells no shift: open water, a meadow."""
 

@@ -23,9 +23,6 @@ class Told:
         self._layer, self._likeness = layer, likeness
         self.shown: list[float] = []
 
-    def offsets(self, maps: Sequence[Pixels], aerials: Sequence[Pixels], max_offset: float = 0.1) -> Vectors:
-        raise NotImplementedError
-
     def likeness(
         self, maps: Sequence[Pixels], aerials: Sequence[Pixels], shown: tuple[np.ndarray, np.ndarray]
     ) -> tuple[Vectors, Vectors]:
