@@ -1,4 +1,4 @@
-"""What to do about pictures that seem to be on the wrong layer: maps among imagery, or photographs among maps."""
+"""What to do about pictures that seem to be of the wrong layer: maps among imagery, or photographs among maps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from geoanchor.count import counted
 from geoanchor.image import Layer, Pixels
 from geoanchor.manifest import read_manifest
-from geoanchor.picture import kept_rgb
+from geoanchor.picture import kept_rgb, read_rgb
+from geoanchor.query import ImagePart, Query, picture_called
 
 if TYPE_CHECKING:
     from retrieval.index.lance import LanceStore
@@ -28,6 +29,8 @@ _MAPLIKE = 9.0
 """`foreignness` that recompressed maps keep below."""
 _NOTABLE = 0.03
 """Share of a picture that shows a class, for it to be one of those that the map tells apart."""
+_LOOKED_AT_PX = 512
+"""Of either side of a query's picture, evenly spread."""
 
 
 def layer_advice(folder: str | Path) -> list[str]:
@@ -42,6 +45,23 @@ def layer_advice(folder: str | Path) -> list[str]:
             ids = rows["id"].filter(own)
             told.append(_advice(source.uri, source.layer, _seen(store, ids), len(ids)))
     return [text for text in told if text]
+
+
+def query_advice(query: Query) -> list[str]:
+    """A sentence for each picture of a query that seems to be of the other layer. Raises BadInput for what is none."""
+    told = []
+    for part in query.parts:
+        if isinstance(part, ImagePart) and part.layer != "ground":
+            called = picture_called(part.layer)
+            pixels = read_rgb(part.data, called, layer=part.layer)
+            pixels = pixels[:: -(-len(pixels) // _LOOKED_AT_PX), :: -(-pixels.shape[1] // _LOOKED_AT_PX)]
+            if part.layer == "map" and _like_no_map(pixels):
+                told.append(
+                    f"{called} has colours of no map style that is known; if it is a photograph, ask with --image"
+                )
+            elif part.layer == "aerial" and _like_a_map(pixels):
+                told.append(f"{called} looks like a map; if it is one, ask with --map")
+    return told
 
 
 def _seen(store: LanceStore, ids: pa.ChunkedArray) -> list[Pixels]:

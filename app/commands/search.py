@@ -86,6 +86,7 @@ def search(
     TEXT is read as the search box reads it: "school near Krems -parking", "47.37, 8.54", "forest in 2014". Parts may be
     repeated and mixed. Filters (--within, --near, --layer, --since, --until) apply before the search.
     """
+    from app.layeradvice import query_advice
     from app.question import Question
     from app.wiring import open as open_index
 
@@ -97,7 +98,10 @@ def search(
     saved = _saved(query, context) if query is not None else None
     index = open_index(folder, model, settings_of(config, offline=offline))
     with question.naming_files():
-        hits = index.query(saved or question.query(None if literal else index.reader))
+        asked = saved or question.query(None if literal else index.reader)
+        hits = index.query(asked)
+    for sentence in query_advice(asked):
+        say(sentence)
     _print(index, hits, format, out)
 
 

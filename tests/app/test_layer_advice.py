@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,28 @@ def test_pictures_on_their_own_layer_are_not(capsys: pytest.CaptureFixture[str],
         source = pairs / layer
         code, _, err = run(capsys, "index", source, "--layer", layer, "--into", tmp_path / "i", "--model", "toy")
         assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("flag", "hint"),
+    [
+        ("--map", "the map picture of the query has colours of no map style that is known; if it is a photograph, "
+         "ask with --image"),
+        ("--image", "the aerial picture of the query looks like a map; if it is one, ask with --map"),
+    ],
+)  # fmt: skip
+def test_a_query_by_a_picture_of_the_other_layer_is_pointed_out(
+    capsys: pytest.CaptureFixture[str], pairs: Path, tmp_path: Path, flag: str, hint: str
+) -> None:
+    """Hits come all the same, and nothing is said of a picture of its own layer."""
+    into, name = tmp_path / "own.index", f"{TILES[0].x}_{TILES[0].y}.png"
+    run(capsys, "index", pairs / "aerial", "--into", into, "--model", "toy")
+    own, other = ("map", "aerial") if flag == "--map" else ("aerial", "map")
+    code, out, err = run(capsys, "search", into, flag, pairs / other / name, "--format", "json")
+    assert code == 0
+    assert err.splitlines() == [hint]
+    assert json.loads(out)["hits"]
+    assert run(capsys, "search", into, flag, pairs / own / name)[2] == ""
 
 
 def test_a_few_strange_pictures_are_no_mistake(capsys: pytest.CaptureFixture[str], pairs: Path, tmp_path: Path) -> None:
