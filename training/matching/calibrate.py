@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from geoanchor.protocols import Vectors
 from models.fusion import Calibration, FusionScorer
 from retrieval.metrics import auroc
+from training.logistic import logistic_curve
 from training.matching.examples import Examples
 from training.recipe import Matching
 from training.swaps import derangement
 
 _ALPHAS = tuple(round(0.1 * step, 1) for step in range(11))
-_ROUNDS = 50
 _RIDGE = 1e-3
-"""On slope and intercept, so that pairs a line can part do not run off to infinity."""
 
 
 def calibrate(scorer: FusionScorer, held_out: Examples, shape: Matching) -> Calibration:
@@ -37,22 +36,13 @@ def calibrate(scorer: FusionScorer, held_out: Examples, shape: Matching) -> Cali
 
 
 def platt(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and intercept of the logistic curve that tells `positive` from the scores best, by Newton's method.
+    """Slope and intercept of the logistic curve that tells `positive` from the scores best.
 
     Both kinds count alike, however many there are of each.
     """
-    weight = np.where(positive, 0.5 / max(1, positive.sum()), 0.5 / max(1, (~positive).sum()))
-    design = np.stack([scores, np.ones_like(scores)], axis=1)
-    theta = np.zeros(2)
-    for _ in range(_ROUNDS):
-        belief = 1 / (1 + np.exp(-np.clip(design @ theta, -60, 60)))
-        gradient = design.T @ (weight * (belief - positive)) + _RIDGE * theta
-        curvature = (design.T * (weight * belief * (1 - belief))) @ design + _RIDGE * np.eye(2)
-        move = np.linalg.solve(curvature, gradient)
-        theta = theta - np.clip(move, -2, 2)
-        if np.abs(move).max() < 1e-9:
-            break
-    return float(theta[0]), float(theta[1])
+    weights = np.where(positive, 0.5 / positive.sum(), 0.5 / (~positive).sum())
+    intercept, slope = logistic_curve(scores[:, None], positive, _RIDGE, weights)
+    return float(slope), float(intercept)
 
 
 def _opinions(scorer: FusionScorer, held_out: Examples, shape: Matching) -> tuple[Vectors, Vectors, NDArray[np.bool_]]:

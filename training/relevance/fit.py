@@ -29,6 +29,7 @@ from retrieval.naming import Naming
 from retrieval.relevance import DEPTH, Asked, Relevance, together
 from retrieval.serving import Serving
 from retrieval.terms import VectorTerm
+from training.logistic import logistic_curve
 from training.relevance.cases import Case, called, cases_of
 from training.relevance.galleries import Gallery
 from training.relevance.indexes import Indexes
@@ -142,20 +143,12 @@ def _judge(kind: Kind, some: Sequence[Sample]) -> Judge:
 
 
 def _logistic(features: Features, right: NDArray[np.bool_], names: tuple[str, ...]) -> Model:
-    """Ridge logistic regression by Newton's method."""
+    """Features differ in size, and are not to be held down the less for being large."""
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-9
-    x = np.hstack([(features - mean) / spread, np.ones((len(features), 1))])
-    weights, penalty = np.zeros(x.shape[1]), _RIDGE * np.eye(x.shape[1])
-    penalty[-1, -1] = 1e-6
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        step = np.linalg.solve((x.T * (p * (1 - p))) @ x + penalty, x.T @ (right - p) - penalty @ weights)
-        weights = weights + step
-        if np.abs(step).max() < 1e-8:
-            break
-    slopes = weights[:-1] / spread
+    curve = logistic_curve((features - mean) / spread, right, _RIDGE)
+    slopes = curve[1:] / spread
     told = {name: round(float(slope), 5) for name, slope in zip(names, slopes, strict=True)}
-    return Model(weights=told, bias=round(float(weights[-1] - slopes @ mean), 5))
+    return Model(weights=told, bias=round(float(curve[0] - slopes @ mean), 5))
 
 
 def _threshold(answered: NDArray[np.float64], answerable: NDArray[np.bool_]) -> float:

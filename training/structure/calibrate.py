@@ -21,6 +21,7 @@ from models.codes import CELLS, CODES, Codebooks, code_weights, log_odds
 from models.critic import Critic, feature_count, features
 from models.matcher import StructureMatcher
 from retrieval import metrics
+from training.logistic import logistic_curve
 from training.structure.clearings import clearing, laid, openness
 from training.structure.negatives import KINDS, wrong_map
 from training.structure.variants import Variants
@@ -33,6 +34,7 @@ RIGHT = ("same", "bare")
 """Kinds of pairs that agree."""
 _ROUNDS = 3
 """Wrong maps of each kind made of each frame."""
+_RIDGE = 2e-4
 _HIDDEN = 32
 _MEMBERS = 4
 """Critics that are fitted from other beginnings and averaged: one by itself is a matter of luck."""
@@ -175,32 +177,13 @@ def fit_calibration(terms: Vectors, agree: NDArray[np.bool_], kind: NDArray[np.s
     Args:
         agree, kind: (n,) as in `Examples`.
     """
-    fitted = _logistic(terms, agree, kind)
+    fitted = logistic_curve(terms, agree, _RIDGE, balanced(kind)).astype(np.float32)
     heard = fitted[1:] >= 0
     if heard.all() or not heard.any():
         return fitted
     again = np.zeros_like(fitted)
     again[np.concatenate([[True], heard])] = fit_calibration(terms[:, heard], agree, kind)
     return again
-
-
-def _logistic(terms: Vectors, agree: NDArray[np.bool_], kind: NDArray[np.str_]) -> Vectors:
-    inputs = torch.from_numpy(terms.astype(np.float64))
-    wanted = torch.from_numpy(agree.astype(np.float64))
-    weight = torch.from_numpy(balanced(kind).astype(np.float64))
-    line = nn.Linear(terms.shape[1], 1).double()
-    optimiser = torch.optim.LBFGS(line.parameters(), max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimiser.zero_grad()
-        logits = line(inputs)[:, 0]
-        value = (nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum()
-        value = value + 1e-4 * (line.weight**2).sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return torch.cat([line.bias, line.weight[0]]).detach().numpy().astype(np.float32)
 
 
 def _fitted(examples: Examples, rows: NDArray[np.bool_], seed: int) -> dict[str, Vectors]:
