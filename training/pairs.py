@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.errors import UsageError
 from geoanchor.feature import FeatureSource
 from geoanchor.image import Pixels
@@ -30,7 +31,6 @@ SHARES = {"50": 0.5, "25": 0.25}
 QUALITY = 90
 """Of the JPEG that every patched map goes through, foreign patch or not."""
 _FEATHER_PX = 2
-_MOST_MOVED = 0.1
 
 
 def pairs_of_pictures(source: Path, names: Sequence[str], out: Path, seed: int = 0) -> Path:
@@ -200,7 +200,7 @@ def _moved(writer: _Writer, stem: str, own: tuple[Pixels, Pixels], rng: np.rando
 def _offset(writer: _Writer, stem: str, own: tuple[Pixels, Pixels], rng: np.random.Generator) -> None:
     """The aerial picture without its rim, and a map whose window lies up to 10 % of that off."""
     height, width = own[1].shape[:2]
-    rows, columns = (int(side / (1 + 2 * _MOST_MOVED)) for side in (height, width))
+    rows, columns = (int(side / (1 + 2 * MAX_OFFSET)) for side in (height, width))
     top, left = (height - rows) // 2, (width - columns) // 2
     down, right = (int(rng.integers(-room, room + 1)) for room in (min(top, rows // 10), min(left, columns // 10)))
     middle = Box(top, left, top + rows, left + columns)

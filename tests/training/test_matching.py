@@ -15,7 +15,7 @@ from models.fusion_matcher import FusionMatcher
 from models.text import unit
 from retrieval.metrics import auroc
 from training.matching.calibrate import calibrate, platt
-from training.matching.examples import Edits, Examples, in_views, joined, turned
+from training.matching.examples import Edits, Examples, in_views, joined
 from training.matching.fit import MatchingSession, perplexity
 from training.matching.judge import judged, trials
 from training.matching.losses import assignment, hinge, prototype_margin, sinkhorn, weighted_mean
@@ -23,6 +23,7 @@ from training.matching.negatives import Negatives
 from training.matching.network import FusionNet
 from training.recipe import Matching
 from training.swaps import derangement
+from training.turns import WAYS, turned
 
 DIM, VIEWS = 16, 2
 SHAPE = Matching(epochs=25, batch=32, learning_rate=2e-3, prototype_rate=1e-3, width=32, prototypes=8, views=VIEWS)
@@ -240,11 +241,11 @@ def test_platt_finds_the_curve_that_made_the_labels() -> None:
 
 def test_views_are_the_eight_turns() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3), np.uint8)
-    assert len({turned(pixels, view).tobytes() for view in range(8)}) == 8
-    np.testing.assert_array_equal(turned(pixels, 0), pixels)
+    assert len({turned(pixels[0], way).tobytes() for way in range(WAYS)}) == WAYS
+    np.testing.assert_array_equal(turned(pixels[0], 0), pixels[0])
     vectors = in_views(pixels, lambda seen: seen.reshape(len(seen), -1).astype(np.float32), 8, batch=1)
     assert vectors.shape == (8, 2, 75)
-    np.testing.assert_array_equal(vectors[5, 1], turned(pixels[1:], 5).reshape(-1))
+    np.testing.assert_array_equal(vectors[5, 1], turned(pixels[1], 5).reshape(-1))
 
 
 def test_joined_sets_keep_their_edits() -> None:

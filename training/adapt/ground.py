@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from geoanchor.errors import UsageError
 from geoanchor.image import Pixels
@@ -17,6 +16,7 @@ from models.decoding import resized
 from models.palette import map_classes
 from retrieval.pairs import Pairs, find_pairs, unplaced
 from retrieval.serving import Serving
+from training.structure.variants import resized_classes
 
 MOST = 2000
 """Pairs that are learned from; more would not fit into a small machine, and hardly teach more."""
@@ -103,8 +103,3 @@ def _cut(picture: Pixels, edges: NDArray[np.float64]) -> Pixels:
     height, width = picture.shape[:2]
     left, top, right, bottom = np.rint(edges * (width, height, width, height)).astype(int)
     return picture[top:bottom, left:right]
-
-
-def resized_classes(classes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A picture of numbers as a square (side, side), every one of them one that was there."""
-    return np.asarray(Image.fromarray(classes).resize((side, side), Image.Resampling.NEAREST))

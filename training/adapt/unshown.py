@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.structure import CLASS_OF, CLASSES, VOID
-from training.adapt.ground import OwnGround, resized_classes
+from training.adapt.ground import OwnGround
+from training.structure.variants import resized_classes
 
 _SHOWN = 0.05
 """Of what the decoder sees of a class: maps that show less than this share of it show next to nothing."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
+from training.turns import turned
 
 Encode = Callable[[Pixels], Vectors]
 """(n, h, w, 3) uint8 -> (n, d) unit vectors of a frozen tower."""
@@ -88,13 +89,10 @@ def in_views(pixels: Pixels, encode: Encode, views: int, batch: int = 64) -> Vec
     Returns:
         (views, n, d) float32.
     """
-    cuts = range(0, len(pixels), batch)
+    cuts = [slice(start, start + batch) for start in range(0, len(pixels), batch)]
     return np.stack(
-        [np.concatenate([encode(turned(pixels[c : c + batch], view)) for c in cuts]) for view in range(views)]
+        [
+            np.concatenate([encode(np.stack([turned(picture, way) for picture in pixels[cut]])) for cut in cuts])
+            for way in range(views)
+        ]
     )
-
-
-def turned(pixels: Pixels, view: int) -> Pixels:
-    """(n, h, w, 3) square pictures by `view` % 4 quarter turns, mirrored from view 4 on; 0 leaves them."""
-    seen = np.rot90(pixels, view % 4, axes=(1, 2))
-    return np.ascontiguousarray(seen[:, :, ::-1] if view >= 4 else seen)

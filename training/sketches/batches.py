@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.protocols import Vectors
 from models.codes import log_odds
 from models.registrar import FINE_CELLS
 from models.registration import MAP_FLOOR, PICTURE_FLOOR, Spectra, reach_cells, sharpened
 from training.sketches.recipe import SketchSchedule
-from training.sketches.views import MOST_MOVED, Views
+from training.sketches.views import Views
 
-REACH = reach_cells(MOST_MOVED, FINE_CELLS)
+REACH = reach_cells(MAX_OFFSET, FINE_CELLS)
 
 _HIDDEN = 0.1
 """Share of the channels of features that each row goes without, so that pairs are not learned by heart."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
 from models.codes import log_odds
@@ -16,7 +17,7 @@ from models.decoding import Decoder
 from models.registrar import FINE_CELLS
 from models.registration import MAP_FLOOR, PICTURE_FLOOR, sharpened, told_shifts
 from models.sketches import Sketches
-from training.sketches.views import MOST_MOVED, Window
+from training.sketches.views import Window
 
 _SHARES = (1.0, 0.75, 0.5, 0.25)
 """Of the learned weight, that are tried."""
@@ -51,7 +52,7 @@ class HeldOut:
             maps = np.concatenate([maps, sketches.draw_maps(self._shares)], axis=-1)
             pictures = np.concatenate([pictures, sketches.draw_pictures(self._features)], axis=-1)
         rows = np.arange(len(maps))
-        told, _ = told_shifts(maps, pictures, rows, rows, MOST_MOVED)
+        told, _ = told_shifts(maps, pictures, rows, rows, MAX_OFFSET)
         return float((np.linalg.norm(told - self._true, axis=1) <= _NEAR).mean())
 
     def weighed(self, sketches: Sketches) -> tuple[Sketches, float]:

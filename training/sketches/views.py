@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator
 
+from geoanchor.change import MAX_OFFSET
 from geoanchor.image import Pixels
 from geoanchor.protocols import Vectors
 from geoanchor.structure import CLASSES, Grid, shares
@@ -18,10 +19,9 @@ from models.registrar import FINE_CELLS
 from training.augment import lit
 from training.runlog import Log
 from training.structure.batches import Ground
+from training.turns import WAYS, turned
 
-MOST_MOVED = 0.1
-"""Share of the side."""
-_LEAST_RIM, _WIDEST_RIM = 1 + 2 * MOST_MOVED, 1.45
+_LEAST_RIM, _WIDEST_RIM = 1 + 2 * MAX_OFFSET, 1.45
 """A picture's side by its window's, so that the map's window can lie that far off in any direction."""
 _GAMMA = 0.15
 _PICTURES_A_SHARD = 64
@@ -39,23 +39,23 @@ class Window:
     @classmethod
     def within(cls, height: int, rng: np.random.Generator, *, middle: bool = False) -> Window:
         """One somewhere in a picture; `middle` as it stands, as large as can be, since that is what is asked for."""
-        turn, rim = (0, _LEAST_RIM) if middle else (int(rng.integers(8)), float(rng.uniform(_LEAST_RIM, _WIDEST_RIM)))
+        turn, rim = (
+            (0, _LEAST_RIM) if middle else (int(rng.integers(WAYS)), float(rng.uniform(_LEAST_RIM, _WIDEST_RIM)))
+        )
         side = int(height / rim)
-        room = min(int(MOST_MOVED * side), (height - side) // 2)
+        room = min(int(MAX_OFFSET * side), (height - side) // 2)
         top, left = rng.integers(room, height - side - room + 1, 2).tolist()
         return cls(turn, top, left, side)
 
     def of(self, pixels: Pixels, down: int = 0, right: int = 0) -> Pixels:
         """What it shows of (h, w, ...), moved by some pixels."""
-        turned = np.rot90(pixels, self.turn % 4)
-        turned = turned[:, ::-1] if self.turn >= 4 else turned
         top, left = self.top + down, self.left + right
-        return turned[top : top + self.side, left : left + self.side]
+        return turned(pixels, self.turn)[top : top + self.side, left : left + self.side]
 
     def moved(self, classes: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Grid, tuple[float, float]]:
         """Class shares of the map up to 10 % off, and the shift dx, dy by which it lies off, as shares of the side."""
         height, far = classes.shape[0], max(self.top, self.left) + self.side
-        room = min(int(MOST_MOVED * self.side), self.top, self.left, height - far)
+        room = min(int(MAX_OFFSET * self.side), self.top, self.left, height - far)
         down, right = rng.integers(-room, room + 1, 2).tolist()
         # A window further east shows the same thing further west.
         return shares(self.of(classes, down, right), FINE_CELLS), (-right / self.side, -down / self.side)

@@ -13,6 +13,7 @@ from geoanchor.protocols import Vectors
 from geoanchor.structure import shares
 from models.codes import CELLS
 from models.decoding import Decoder, resized
+from training.turns import turned
 
 _TURNS = 3
 WINDOW = 2 / 3
@@ -59,15 +60,15 @@ def make_variants(decoder: Decoder, sets: list[tuple[Pixels, NDArray[np.uint8]]]
     for number, (aerial, maps) in enumerate(sets):
         for row, (picture, drawn) in enumerate(zip(aerial, maps, strict=True)):
             for _ in range(_TURNS):
-                turned, told = _turned(rng, picture, drawn)
+                seen, told = _turned(rng, picture, drawn)
                 _add(group, place, partner, 2 * number, first + row, -1)
-                pixels.append(resized(np.ascontiguousarray(turned), size))
-                classes.append(_numbers(told, size))
-            turned, told = _turned(rng, picture, drawn)
-            for box, other in zip(_windows(rng, turned.shape[0]), (1, -1), strict=True):
+                pixels.append(resized(np.ascontiguousarray(seen), size))
+                classes.append(resized_classes(told, size))
+            seen, told = _turned(rng, picture, drawn)
+            for box, other in zip(_windows(rng, seen.shape[0]), (1, -1), strict=True):
                 _add(group, place, partner, 2 * number + 1, first + row, len(place) + other)
-                pixels.append(resized(np.ascontiguousarray(turned[box]), size))
-                classes.append(_numbers(told[box], size))
+                pixels.append(resized(np.ascontiguousarray(seen[box]), size))
+                classes.append(resized_classes(told[box], size))
         first += len(aerial)
     return Variants(np.array(group), np.array(place), np.array(partner), np.stack(classes), decoder.log_beliefs(pixels))
 
@@ -79,8 +80,7 @@ def _add(group: list[int], place: list[int], partner: list[int], *values: int) -
 
 def _turned(rng: np.random.Generator, *pictures: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-    turned = [np.rot90(picture, turns) for picture in pictures]
-    return [picture[:, ::-1] if mirror else picture for picture in turned]
+    return [turned(picture, turns + 4 * mirror) for picture in pictures]
 
 
 def _windows(rng: np.random.Generator, side: int) -> list[tuple[slice, slice]]:
@@ -90,5 +90,6 @@ def _windows(rng: np.random.Generator, side: int) -> list[tuple[slice, slice]]:
     return [(slice(top, top + width), slice(at, at + width)) for at in (left, left + width // 2)]
 
 
-def _numbers(classes: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(np.ascontiguousarray(classes)).resize((size, size), Image.Resampling.NEAREST))
+def resized_classes(classes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A picture of class numbers as a square (side, side), every one of them one that was there."""
+    return np.asarray(Image.fromarray(np.ascontiguousarray(classes)).resize((side, side), Image.Resampling.NEAREST))
