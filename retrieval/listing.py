@@ -45,7 +45,7 @@ def tell(
     found, pairs = differences(judged), survey.pairs.take(at)
     aerials, maps = (serving.facts(rows) for rows in (pairs.aerials, np.maximum(pairs.maps, 0)))
     own_m = (survey.offset[at] - survey.expected(at)) * survey.sides_m[at] * (1, -1)
-    whole_m = survey.offset_m[at]
+    whole_m, lies = survey.offset_m[at], survey.informative & survey.peaked
     for i, place in enumerate(at.tolist()):
         aerial, map_id = aerials[i], None if pairs.maps[i] == NO_MAP else str(maps[i]["id"])
         mismatch, informative = float(survey.mismatch[place]), bool(survey.informative[place])
@@ -65,7 +65,7 @@ def tell(
             cause=told.cause,
             reason=told.reason,
             informative=informative,
-            offset_m=(rounded(float(whole_m[i, 0]), 2), rounded(float(whole_m[i, 1]), 2)) if informative else None,
+            offset_m=(rounded(float(whole_m[i, 0]), 2), rounded(float(whole_m[i, 1]), 2)) if lies[place] else None,
             map_id=map_id,
             aerial_id=aerial["id"],
             attribution=_credits(fields, drawn),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geoanchor.count import counted
 from geoanchor.protocols import RowIds
 from retrieval.neighbours import tile_keys
-from retrieval.serving import Serving
+from retrieval.serving import UNDATED, Serving
 
 Boxes = NDArray[np.object_]
 SAME_GROUND = 0.9
@@ -61,21 +61,22 @@ def find_pairs(
     """Every map row with the aerial row of the same ground.
 
     Rows of one tile address show the same ground; so do rows whose boxes overlap by `SAME_GROUND` both ways, where one
-    of the two lies on no grid. A map row from each source counts.
+    of the two lies on no grid. A map row from each source counts, of those with dates the newest.
 
     Args:
         maps, aerials: sorted positions that may be paired.
-        all_dates: pair a map with every aerial picture, not with the newest alone.
+        all_dates: pair every map with every aerial picture, not the newest ones alone.
         unmapped: also give aerial rows whose ground no map row shows, with `NO_MAP`.
     """
     tiled, boxed = _by_address(serving, maps, aerials), _by_bounds(serving, maps, aerials)
     pairs = np.unique(np.concatenate([tiled, boxed]), axis=0)
     if not all_dates:
-        pairs = pairs[_newest(serving, pairs)]
+        pairs = pairs[_newest_picture(serving, pairs)]
+        pairs = pairs[_newest_map(serving, pairs)]
     bare = np.setdiff1d(aerials, np.concatenate([tiled, boxed])[:, 1])
     bare = bare[~np.isnan(serving.numbers("west")[bare])]
     # Where a map has tiles of the picture's zoom around it, that it has none here says that nothing is mapped.
-    apart = bare[~_beside(serving, maps, bare)]
+    apart = bare[~_beside(serving, maps, bare) | _beyond_finer(serving, maps, bare)]
     apart = apart[_mapped(serving, maps, apart)] if len(apart) else apart
     bare = np.setdiff1d(bare, apart)
     if unmapped and len(maps):
@@ -183,6 +184,21 @@ def _beside(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_
     return found
 
 
+def _beyond_finer(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_]:
+    """Which aerial rows (n,) lie in a map's coarser tile, none of whose parts shows anything at their own zoom: there
+    the finer map was not drawn."""
+    z, x, y = (serving.numbers(name) for name in "zxy")
+    found = np.zeros(len(aerials), bool)
+    zooms, of_pictures = (np.unique(z[rows][~np.isnan(z[rows])]) for rows in (maps, aerials))
+    for coarse, fine in ((coarse, fine) for coarse, fine in product(zooms, of_pictures) if coarse < fine):
+        side = np.exp2(fine - coarse)
+        own, parts = aerials[z[aerials] == fine], maps[z[maps] == fine]
+        of_own, of_parts = (_address(np.full(len(at), coarse), x[at] // side, y[at] // side) for at in (own, parts))
+        drawn = _addresses(serving)[maps[z[maps] == coarse]]
+        found[z[aerials] == fine] |= np.isin(of_own, drawn) & ~np.isin(of_own, of_parts)
+    return found
+
+
 def _mapped(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_]:
     """Which aerial rows (n,) have their middle in the box of a map row, or the middle of a map row in theirs."""
     pictures, drawn = _boxes(serving, aerials), _boxes(serving, maps[~np.isnan(serving.numbers("west")[maps])])
@@ -201,7 +217,16 @@ def _middles(boxes: Boxes, turn: float) -> Boxes:
     return np.asarray(shapely.points((west + east) / 2 + turn, (south + north) / 2))
 
 
-def _newest(serving: Serving, pairs: RowIds) -> RowIds:
+def _newest_map(serving: Serving, pairs: RowIds) -> NDArray[np.bool_]:
+    """Which of `pairs` (n, 2) have the newest of their aerial row's maps, or one that bears no date."""
+    when = serving.acquired_us[pairs[:, 0]]
+    _, place = np.unique(pairs[:, 1], return_inverse=True)
+    newest = np.full(len(pairs), UNDATED, np.int64)
+    np.maximum.at(newest, place, when)
+    return np.asarray((when == newest[place]) | (when == UNDATED))
+
+
+def _newest_picture(serving: Serving, pairs: RowIds) -> RowIds:
     """Places in `pairs` (n, 2) of each map row's newest aerial row, the later row where times are equal or unknown."""
     order = np.lexsort((pairs[:, 1], serving.acquired_us[pairs[:, 1]], pairs[:, 0]))
     last = np.append(np.diff(pairs[order, 0]) != 0, True)[: len(order)]

@@ -17,7 +17,7 @@ from geoanchor.structure import informative
 from retrieval.causes import diagnose, differences
 from retrieval.late import RERANKER
 from retrieval.matching import RowMatcher
-from retrieval.registration import offsets_m, sides_m
+from retrieval.registration import offsets_m, peaked, sides_m
 from retrieval.serving import Serving
 from retrieval.survey import CHUNK, mismatch_of
 
@@ -91,12 +91,13 @@ class MismatchReranker:
         nodata = self._details(ids, "nodata")
         found, said = differences(judged), informative(judged.shares)
         metres = offsets_m(judged.offset, sides_m(self._serving, rows))
+        lies = said & peaked(judged.offset, MAX_OFFSET) & np.isfinite(metres).all(axis=1)
         for i, mismatch in enumerate(mismatch_of(judged, gap).tolist()):
             told = diagnose(
                 found, i, mismatch=mismatch, informative=bool(said[i]), moved_m=None,
                 nodata=(nodata.get(ids[i], 0.0), 0.0), gap=float(gap[i]),
             )  # fmt: skip
             why: dict[str, Any] = {"mismatch": round(mismatch, 4), "cause": told.cause, "reason": told.reason}
-            if said[i] and np.isfinite(metres[i]).all():
+            if lies[i]:
                 why["offset_m"] = [rounded(metre, 2) for metre in metres[i].tolist()]
             yield mismatch, why

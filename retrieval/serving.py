@@ -33,6 +33,7 @@ from retrieval.neighbours import spill, tile_neighbours
 from retrieval.region import Places
 from retrieval.segments import SegmentGallery
 
+UNDATED = int(np.iinfo(np.int64).min)
 ROW_COLUMNS = (
     "id", "layer", "z", "x", "y", "west", "south", "east", "north", "lng", "lat", "cell", "gsd_m", "acquired",
     "source", "attribution", "tags", "caption",
@@ -114,9 +115,9 @@ class Serving:
 
     @cached_property
     def acquired_us(self) -> NDArray[np.int64]:
-        """Acquisition times (g,) in microseconds since 1970 UTC, the smallest int64 where unknown."""
+        """Acquisition times (g,) in microseconds since 1970 UTC, `UNDATED` where unknown."""
         times = self.rows.column("acquired").cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-        return np.asarray(times.fill_null(np.iinfo(np.int64).min).to_numpy(zero_copy_only=False))
+        return np.asarray(times.fill_null(UNDATED).to_numpy(zero_copy_only=False))
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """A column as (g,) float64, NaN where unknown."""

@@ -42,7 +42,7 @@ class Survey:
 
     Attributes:
         mismatch: (n,) 0..1. informative: (n,) whether the map says enough to be contradicted.
-        offset: (n, 2) share of the side, too far east and south.
+        offset: (n, 2) share of the side, too far east and south. peaked: (n,) whether that was seen from all sides.
         sides_m: (n, 2) width and height of the pictures. frames_m: (n, 2) how far the maps' frames lie east and north
             of those; middles_m: (n, 3) where the pictures lie on the globe. moved: (n,) the tile's own shift explains
             its mismatch.
@@ -53,6 +53,7 @@ class Survey:
     mismatch: Vectors
     informative: NDArray[np.bool_]
     offset: Vectors
+    peaked: NDArray[np.bool_]
     sides_m: Metres
     frames_m: Metres
     middles_m: Metres
@@ -62,8 +63,8 @@ class Survey:
     def take(self, at: RowIds) -> Survey:
         """Of some of the pairs, in the order given."""
         return Survey(
-            self.pairs.take(at), self.mismatch[at], self.informative[at], self.offset[at], self.sides_m[at],
-            self.frames_m[at], self.middles_m[at], self.moved[at], self.common,
+            self.pairs.take(at), self.mismatch[at], self.informative[at], self.offset[at], self.peaked[at],
+            self.sides_m[at], self.frames_m[at], self.middles_m[at], self.moved[at], self.common,
         )  # fmt: skip
 
     @property
@@ -108,8 +109,8 @@ def survey_pairs(
     """
     count = len(pairs)
     none = Survey(
-        pairs, np.zeros(count, np.float32), np.zeros(count, bool), np.zeros((count, 2), np.float32), sides_m, frames_m,
-        middles_m, np.zeros(count, bool),
+        pairs, np.zeros(count, np.float32), np.zeros(count, bool), np.zeros((count, 2), np.float32),
+        np.zeros(count, bool), sides_m, frames_m, middles_m, np.zeros(count, bool),
     )  # fmt: skip
     survey = _judged(matcher, none, max_offset, chunk, progress)
     survey = replace(survey, common=_registration(matcher, survey, max_offset, chunk))
@@ -123,27 +124,23 @@ def _registration(matcher: RowMatcher, survey: Survey, max_offset: float, chunk:
     around; None where that cannot be told, or was not looked for."""
     if not max_offset:
         return None
-    common, some = _told(survey, max_offset), _evenly(np.flatnonzero(survey.informative), _ASKED)
+    common, some = _told(survey), _evenly(np.flatnonzero(survey.informative), _ASKED)
     for farther in _FARTHER:
         if common is not None or not len(some):
             break
         reach = min(farther * max_offset, _FARTHEST)
-        common = _told(_judged(matcher, survey.take(some), reach, chunk, None), reach)
+        common = _told(_judged(matcher, survey.take(some), reach, chunk, None))
     return common
 
 
-def _told(survey: Survey, max_offset: float) -> Registration | None:
-    trusted = np.flatnonzero(survey.informative & _peaked(survey, max_offset))
+def _told(survey: Survey) -> Registration | None:
+    trusted = np.flatnonzero(survey.informative & survey.peaked)
     return registration(survey.offset_m, survey.sides_m, trusted, int(survey.informative.sum()))
 
 
 def _evenly(places: RowIds, most: int) -> RowIds:
     """At most so many of them, evenly spread."""
     return places[:: max(1, -(-len(places) // most))]
-
-
-def _peaked(survey: Survey, max_offset: float) -> NDArray[np.bool_]:
-    return peaked(survey.offset - survey.expected(np.arange(len(survey.pairs))), max_offset)
 
 
 def _judged(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int, progress: Progress | None) -> Survey:
@@ -161,7 +158,8 @@ def _judged(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int, 
         if progress is not None:
             progress(min(len(kept) * chunk, count), count)
     mismatch, said, offset = (np.concatenate([part[column] for part in kept]) for column in range(3))
-    return replace(survey, mismatch=mismatch, informative=said, offset=offset)
+    seen = peaked(offset - survey.expected(np.arange(count)), max_offset)
+    return replace(survey, mismatch=mismatch, informative=said, offset=offset, peaked=seen)
 
 
 def _on_all_cores(find: Callable[[RowIds], Found], places: RowIds, chunk: int) -> Iterator[Found]:
@@ -186,7 +184,7 @@ def _with_strays(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: 
         return at, np.maximum(cost, _EXPLAINED), (cost >= _EXPLAINED) | shared[at]
 
     apart = strays(survey.offset_m, survey.sides_m, survey.common)
-    stray = np.flatnonzero(survey.informative & apart & _peaked(survey, max_offset))
+    stray = np.flatnonzero(survey.informative & apart & survey.peaked)
     shared = np.zeros(len(survey.pairs), bool)
     shared[stray] = in_step(survey.offset_m[stray], survey.sides_m[stray], survey.middles_m[stray])
     mismatch, moved = survey.mismatch.copy(), survey.moved.copy()

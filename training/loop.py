@@ -51,7 +51,7 @@ def train(
     """
     plan = load_recipe(recipe, overrides, smoke)
     run = run or Path("runs") / (f"{plan.name}-smoke" if smoke else plan.name)
-    require_checkpoint(run / CHECKPOINT, resume)
+    require_checkpoint(run / CHECKPOINT, resume, plan)
     tiles = cache_folder(run, plan.data)
     draw_all(plan.data, tiles, log)
     if plan.pairs:

@@ -69,7 +69,9 @@ def test_a_map_of_another_zoom_counts_as_one_wherever_no_finer_map_is_near() -> 
     rows = [map_a, *town_a, *town_b, of_zoom(5, "map", 17, 71_000)]
     assert found(rows) == {(5, 3), (NO_MAP, 4)}, "the second town's other tile alone is unmapped"
     beside = [*rows, of_zoom(6, "map", 17, 70_002)]
-    assert found(beside) == {(5, 3), (NO_MAP, 4), (NO_MAP, 1), (NO_MAP, 2)}, "here the finer map begins"
+    assert found(beside) == {(5, 3), (NO_MAP, 4)}, "the finer map begins beside the coarser tile, which shows something"
+    within = [*rows, of_zoom(6, "map", 17, 70_001)]
+    assert found(within) == {(5, 3), (NO_MAP, 4), (NO_MAP, 1), (6, 2)}, "within it, but shows nothing here"
 
 
 def test_ground_of_which_a_finer_map_shows_a_corner_is_mapped() -> None:
@@ -87,8 +89,7 @@ def test_finer_maps_are_near_across_the_antimeridian_too() -> None:
     """Of the first column of tiles the last is the neighbour."""
     last = 2**17 - 1
     west, south, east, north = Tile(16, 0, 22_500).bounds
-    coarse = {"id": "a", "layer": "map", "z": 16, "x": 0, "y": 22_500, "west": west, "south": south, "east": east,
-              "north": north, "acquired": None}  # fmt: skip
+    coarse = loose(0, "map", west) | {"south": south, "east": east, "north": north}
     picture, finer = (
         tiled(number, layer, 0) | dict(zip(("west", "south", "east", "north"), Tile(17, x, 45_000).bounds, strict=True))
         | {"x": x}
@@ -118,10 +119,12 @@ def test_tiles_are_paired_as_by_hand(given_rows: list[tuple[str, int, int | None
     same = {(m, a) for m in maps for a in aerials if rows[m]["x"] == rows[a]["x"]}
     assert found(rows, all_dates=True, unmapped=False) == same
 
-    def age(aerial: int) -> tuple[int, int]:
-        return -1 if rows[aerial]["acquired"] is None else rows[aerial]["acquired"], aerial
+    def age(row: int) -> tuple[int, int]:
+        return -1 if rows[row]["acquired"] is None else rows[row]["acquired"], row
 
     newest = {(m, max((a for n, a in same if n == m), key=age)) for m, _ in same}
+    dates = {a: max(age(m)[0] for m, b in newest if b == a) for _, a in newest}
+    newest = {(m, a) for m, a in newest if age(m)[0] in (-1, dates[a])}
     assert found(rows, unmapped=False) == newest
     bare = [a for a in aerials if not any(rows[m]["x"] == rows[a]["x"] for m in maps)] if maps else []
     latest = {(NO_MAP, max((a for a in bare if rows[a]["x"] == x), key=age)) for x in {rows[a]["x"] for a in bare}}

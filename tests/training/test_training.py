@@ -228,7 +228,18 @@ def test_a_damaged_checkpoint_and_an_impossible_folder_are_one_sentence(cache: P
         session.load()
     for folder in (file / "run", Path("/proc/run")):
         with pytest.raises(UsageError, match="no folder can be made there for the run"):
-            require_checkpoint(folder / "checkpoint.pt", resume=False)
+            require_checkpoint(folder / "checkpoint.pt", False, tiny_recipe())
+
+
+def test_a_run_is_resumed_by_its_own_recipe_alone(tmp_path: Path) -> None:
+    """What is exported names a recipe, and must not name another than was learned by; the pace of notes may differ."""
+    path = tmp_path / "run" / "checkpoint.pt"
+    require_checkpoint(path, False, tiny_recipe())
+    path.touch()
+    require_checkpoint(path, True, tiny_recipe("schedule.checkpoint_s=1", "schedule.log_every=7"))
+    with pytest.raises(UsageError, match=r"was started with schedule\.seed = 0, not 7; resume it with the same recipe"):
+        require_checkpoint(path, True, tiny_recipe("schedule.seed=7"))
+    require_checkpoint(path, True, tiny_recipe())
 
 
 def test_the_average_follows() -> None:

@@ -38,7 +38,7 @@ def train_domain(
     """
     plan = load_domain_recipe(recipe, overrides, smoke)
     run = run or Path("runs") / (f"{plan.name}-smoke" if smoke else plan.name)
-    require_checkpoint(run / CHECKPOINT, resume)
+    require_checkpoint(run / CHECKPOINT, resume, plan)
     grounds = Grounds(plan, run / "pictures", log, settings)
     network = train_source(grounds, plan.source, plan.pretraining.seed, run)
     source, target = (grounds.views(name, network) for name in (plan.source, plan.target))

@@ -46,7 +46,7 @@ def train_scenes(
     """
     plan = load_scenes_recipe(recipe, overrides, smoke)
     run = run or Path("runs") / (f"{plan.name}-scenes-smoke" if smoke else f"{plan.name}-scenes")
-    require_checkpoint(run / CHECKPOINT, resume)
+    require_checkpoint(run / CHECKPOINT, resume, plan)
     tiles = cache_folder(run, plan.data)
     _prepare(plan, run, tiles, log)
     scenes = ScenePictures(run / "scenes", "train")

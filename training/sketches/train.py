@@ -44,7 +44,7 @@ def train_sketches(
     """
     plan = load_sketch_recipe(recipe, overrides, smoke)
     run = run or Path("runs") / (f"{plan.name}-sketches-smoke" if smoke else f"{plan.name}-sketches")
-    require_checkpoint(run / CHECKPOINT, resume)
+    require_checkpoint(run / CHECKPOINT, resume, plan)
     base, tiles = Base(plan.base), cache_folder(run, plan.data)
     draw_structure(plan.data, tiles, log)
     decoder, prior, seed = base.decoder(), base.encoder.books.prior, plan.schedule.seed

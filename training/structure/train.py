@@ -60,7 +60,7 @@ def train_structure(
     """
     plan = load_structure_recipe(recipe, overrides, smoke)
     run = run or Path("runs") / (f"{plan.name}-structure-smoke" if smoke else f"{plan.name}-structure")
-    require_checkpoint(run / CHECKPOINT, resume)
+    require_checkpoint(run / CHECKPOINT, resume, plan)
     tiles = cache_folder(run, plan.data)
     draw_structure(plan.data, tiles, log, ("val",) if plan.decoder.keep else ("train", "val"))
     network = kept_decoder(plan) if plan.decoder.keep else _fitted(plan, tiles, run, resume, log)
