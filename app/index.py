@@ -193,10 +193,11 @@ class Index:
         if len(region_rows(region, self._serving.places)):
             return
         box = self.mosaic.extent()
-        where = f"; all of them lie in {','.join(f'{edge:.5f}' for edge in box)}: name a place in there" if box else ""
+        edges = ",".join(f"{edge:.5f}" for edge in box or ())
+        where = f"; all of them lie in {edges}: name a place in there, or a larger one" if box else ""
         raise UsageError(
-            f"{self.folder}: no map and aerial picture show the same ground in that region, where the index has no "
-            f"pictures at all{where}"
+            f"{self.folder}: no map and aerial picture show the same ground in that region, where no picture has its "
+            f"middle{where}"
         )
 
     def review(self, change_id: str, decision: Decision, note: str = "") -> Review:

@@ -79,9 +79,9 @@ _AREAS: dict[Stage, dict[str, str]] = {
         "runway": "aeroway=runway|taxiway",
     },
     Stage.BUILDING: {
-        "building": "building=* building:part=* aeroway=terminal|hangar",
         "tank": "man_made=storage_tank|silo|gasometer|water_tower|tower|chimney",
         "panel": "power=generator",
+        "building": "building=* building:part=* aeroway=terminal|hangar",
     },
 }
 
@@ -140,7 +140,8 @@ def _index(table: Mapping[Stage, Mapping[str, str]]) -> dict[tuple[str, str], Ma
 
 _BY_DIMENSION = tuple(_index(table) for table in (_POINTS, _LINES, _AREAS))
 _KEYS = tuple(frozenset(key for key, _ in table) for table in _BY_DIMENSION)
-_HIDDEN = {"location": {"underground"}, "abandoned": {"yes"}, "disused": {"yes"}, "building": {"no"}}
+_HIDDEN = {"location": {"underground"}, "building": {"no"}}
+_OUT_OF_USE = ("abandoned", "disused")
 
 
 def classify(tags: Mapping[str, str], dimension: int) -> MapClass | None:
@@ -160,6 +161,9 @@ def classify(tags: Mapping[str, str], dimension: int) -> MapClass | None:
         if found and (best is None or (found.stage, found.rank) > (best.stage, best.rank)):
             best = found
     if best and any(tags.get(key) in values for key, values in _HIDDEN.items()):
+        return None
+    # A building out of use still stands.
+    if best and best.stage != Stage.BUILDING and any(tags.get(key) == "yes" for key in _OUT_OF_USE):
         return None
     return best
 

@@ -256,10 +256,11 @@ def _left_out(manifest: Manifest) -> Iterator[Finding]:
         left_out = {**record.skipped, "unreadable": record.quarantined}
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()) if count)
         if reasons:
-            yield Finding(
-                "note",
-                f"{record.uri} ({record.layer}): no rows for {reasons} pictures; report.json lists the unreadable",
-            )
+            # A copy inside a source has its twin there; it is the copies of a source that is gone that leave holes.
+            alone = record.skipped.get("duplicate") and [r.layer for r in manifest.sources].count(record.layer) == 1
+            again = "; if another source that held the duplicates was removed, index this one again" if alone else ""
+            told = f"{record.uri} ({record.layer}): no rows for {reasons} pictures; report.json lists the unreadable"
+            yield Finding("note", told + again)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.affinity import translate
 
 from geoanchor.errors import BadInput
 from geoanchor.feature import Feature
 
 logger = logging.getLogger(__name__)
 
+_TURN = 360.0
+_WORLD = shapely.box(-180.0, -90.0, 180.0, 90.0)
+
 
 def repaired(features: Iterable[Feature], where: str) -> list[Feature]:
     """Features with valid, two-dimensional geometries in degrees, in their order.
 
-    Invalid areas are made valid; empty geometries, coordinates that are no numbers and those outside the world are left
-    out, and their number is logged together with `where`.
+    Invalid areas are made valid; what lies beyond the antimeridian comes back from the other side, cut in two where it
+    crosses it. Empty geometries, coordinates that are no numbers and those outside the world are left out, and their
+    number is logged together with `where`.
 
     Raises BadInput when nothing is left because all coordinates lie outside the world.
     """
-    found = list(features)
+    found = _within_a_turn(list(features))
     raw = np.array([feature.geometry for feature in found], dtype=object)
     with np.errstate(invalid="ignore"):
         geometries = shapely.force_2d(raw)
@@ -49,6 +55,25 @@ def repaired(features: Iterable[Feature], where: str) -> list[Feature]:
         for i, feature in enumerate(found)
         if usable[i]
     ]
+
+
+def _within_a_turn(features: list[Feature]) -> list[Feature]:
+    """The features, those that reach beyond the antimeridian as their parts on either side of it."""
+    west, south, east, north = shapely.bounds([feature.geometry for feature in features]).reshape(-1, 4).T
+    with np.errstate(invalid="ignore"):
+        beyond = ((west < -180.0) | (east > 180.0)) & (west >= -_TURN) & (east <= _TURN)
+        beyond &= (south >= -90.0) & (north <= 90.0)
+    parts = (_wrapped(feature) if out else (feature,) for feature, out in zip(features, beyond, strict=True))
+    return list(chain.from_iterable(parts))
+
+
+def _wrapped(feature: Feature) -> Iterator[Feature]:
+    whole = shapely.make_valid(feature.geometry)
+    for turn in (0.0, -_TURN, _TURN):
+        part = shapely.intersection(translate(whole, turn), _WORLD)
+        # What ends at the antimeridian has but an edge beyond it.
+        if not part.is_empty and shapely.get_dimensions(part) == shapely.get_dimensions(whole):
+            yield replace(feature, geometry=part)
 
 
 def _finite(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:

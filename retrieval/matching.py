@@ -33,18 +33,20 @@ class RowMatcher:
     """
 
     def __init__(self, serving: Serving, encoder: Encoder, pictures: Pictures | None = None) -> None:
+        spaces = serving.manifest.spaces
+        # Of another model than the index's that is the first thing to be said.
+        for name in encoder.matcher.spaces if encoder.matcher else ():
+            if name in spaces:
+                spaces[name].require(encoder.spaces[name], where=str(serving.folder))
         if encoder.matcher is None or not encoder.matcher.cells:
             lacks = "cannot say where the two differ" if encoder.matcher else "cannot compare a map with a picture"
             raise UnsupportedModality(f"model {encoder.name!r} {lacks}; use one with a structure decoder, like mini")
         self.matcher: Matcher = encoder.matcher
         self._serving, self._encoder, self._pictures = serving, encoder, pictures
-        spaces = serving.manifest.spaces
-        for name in self.matcher.spaces:
-            if name not in spaces:
-                raise UnsupportedModality(
-                    f"{serving.folder}: holds no space {name!r}, by which maps are compared; build the index again"
-                )
-            spaces[name].require(encoder.spaces[name], where=str(serving.folder))
+        if missing := [name for name in self.matcher.spaces if name not in spaces]:
+            raise UnsupportedModality(
+                f"{serving.folder}: holds no space {missing[0]!r}, by which maps are compared; build the index again"
+            )
         self._gaps: dict[int, NDArray[np.uint8]] = {}  # eight cells a byte: a region may have many
 
     def comparable(self, rows: RowIds) -> RowIds:

@@ -112,6 +112,7 @@ def evaluate_map_to_aerial(
             "aerial_to_map": intervals(to_map, None, seed),
         },
         "skipped": encoded.skipped,
+        "foreign_maps": encoded.foreign,
     }
     if offsets is not None:
         found = to_aerial[encoded.map_of, metrics.KS.index(10)] > _HIT
@@ -144,6 +145,7 @@ def evaluate_matching(
         "threshold": result["threshold"],
         "pairs": len(encoded.pairs),
         "skipped": encoded.skipped,
+        "foreign_maps": encoded.foreign,
         "score": name,
     }
     baselines = {rival: report(score, encoded, seed) for rival, score in rivals}
@@ -186,22 +188,22 @@ def _registered(encoder: Encoder, encoded: EncodedPairs, offsets: Vectors) -> Ve
     )
 
 
-def _offset_facts(offsets: Vectors, encoded: EncodedPairs, found: NDArray[np.bool_]) -> dict[str, float]:
+def _offset_facts(offsets: Vectors, encoded: EncodedPairs, found: NDArray[np.bool_]) -> dict[str, float | None]:
     """How far the offsets (n, 2) of the true pairs lie from the true ones, as shares of the side.
 
     `told`: percent of the pairs whose offset is told at all; `median`: of their distances; `within_1_percent`: percent
     of the pairs, `of_told`: of those told, `of_top_10`: of those whose map finds its aerial picture among the first
-    ten.
+    ten. None where there is none of those.
     """
     true = np.array([(pair.dx or 0.0, pair.dy or 0.0) for pair in encoded.pairs])
     far = np.linalg.norm(offsets - true, axis=1)
     told, right = np.isfinite(far), far <= _TRUE_OFFSET
     return {
         "told": round(100 * float(told.mean()), 2),
-        "median": round(float(np.median(far[told])), 5) if told.any() else 0.0,
+        "median": round(float(np.median(far[told])), 5) if told.any() else None,
         "within_1_percent": round(100 * float(right.mean()), 2),
-        "of_told": round(100 * float(right[told].mean()), 2) if told.any() else 0.0,
-        "of_top_10": round(100 * float(right[found].mean()), 2) if found.any() else 0.0,
+        "of_told": round(100 * float(right[told].mean()), 2) if told.any() else None,
+        "of_top_10": round(100 * float(right[found].mean()), 2) if found.any() else None,
     }
 
 

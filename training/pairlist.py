@@ -88,6 +88,8 @@ def _pairs(rows: Iterator[Row], path: Path) -> Iterator[Pair]:
     header = [name.strip().lower() for name in next(rows, (0, []))[1]]
     if missing := sorted({*_NEEDED} - {*header}):
         raise UsageError(f"{path}: column {', '.join(missing)} is missing; needs {', '.join(_NEEDED)}")
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise UsageError(f"{path}: column {', '.join(twice)} is there more than once")
     for line, fields in rows:
         row = dict(zip(header, map(str.strip, fields), strict=False))
         if empty := [name for name in _NEEDED if not row.get(name)]:

@@ -14,7 +14,7 @@ from geoanchor.image import Pixels
 from geoanchor.protocols import Encoder, Matcher, RowVectors
 from geoanchor.structure import CLASS_OF
 from indexer.sources.picture import read_picture
-from models.palette import map_classes
+from models.palette import FOREIGN, foreignness, map_classes
 from training.encoding import Progress, encode_readable, shared_space
 from training.pairlist import Pair
 
@@ -35,7 +35,7 @@ class EncodedPairs:
         pairs: the n pairs; map_of, aerial_of: (n,) rows of their pictures.
         maps, aerials: vectors by space, m and a rows, in order of first use.
         built: (m,) share of building by the map's colours; edges: (a,) mean step of brightness from pixel to pixel.
-        skipped: pairs left out.
+        skipped: pairs left out. foreign: maps, of the m, that have colours of no style that is known.
     """
 
     pairs: tuple[Pair, ...]
@@ -46,6 +46,7 @@ class EncodedPairs:
     built: Floats
     edges: Floats
     skipped: int
+    foreign: int = 0
 
 
 def encode_pairs(
@@ -55,6 +56,7 @@ def encode_pairs(
     matcher = encoder.matcher
     spaces = tuple(dict.fromkeys((shared_space(encoder, "aerial", "map"), *(matcher.spaces if matcher else ()))))
     built: list[float] = []
+    foreign: list[bool] = []
     edges: list[float] = []
 
     def read_aerial(path: Path) -> Pixels:
@@ -65,6 +67,7 @@ def encode_pairs(
     def read_map(path: Path) -> Pixels:
         pixels = read(path)
         built.append(float((map_classes(pixels) == CLASS_OF["building"]).mean()))
+        foreign.append(foreignness(pixels) > FOREIGN)
         return pixels
 
     aerial_paths = list(dict.fromkeys(pair.aerial for pair in pairs))
@@ -90,6 +93,7 @@ def encode_pairs(
         built=np.array(built)[used_maps],
         edges=np.array(edges)[used_aerials],
         skipped=len(pairs) - len(kept),
+        foreign=int(np.array(foreign)[used_maps].sum()),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,13 +82,12 @@ def measured(result: Mapping[str, Any], dataset: str, where: str) -> Row:
     """The row of a result of `training.evaluate.evaluate_retrieval`; UsageError, naming `where`, when it is none."""
     try:
         to_text, to_image = (tuple(float(result[way][k]) for k in _KS) for way in ("image_to_text", "text_to_image"))
-        told = " ".join(result["trained_on"]).lower()
         return Row(
             name=str(result["model"]),
             to_text=to_text,
             to_image=to_image,
             mean=float(result["mean_recall"]),
-            trained_on=f"{dataset.upper()} and more" if dataset in told else f"no {dataset.upper()} (zero-shot)",
+            trained_on=_learned_from(result["trained_on"], dataset),
             image_weights=str(result["image_weights"]),
             source="measured here",
             gallery=f"{result['images']} images, {result.get('split') or 'all of the file'}",
@@ -100,13 +99,23 @@ def measured(result: Mapping[str, Any], dataset: str, where: str) -> Row:
 
 
 def provenance(model: str) -> dict[str, Any]:
-    """{"trained_on": what a bundle says it learned from, "image_weights": what its picture network began with}."""
+    """{"trained_on": what a model learned from, None where nothing says so; "image_weights": what its picture network
+    began with}."""
     folder = next((own for own in (SHIPPED / model, Path(model)) if (own / MANIFEST_NAME).is_file()), None)
     if folder is None:
-        return {"trained_on": [], "image_weights": "its publisher's"}
+        known = (learned for start, learned in _published()["learned_from"].items() if model.startswith(start))
+        return {"trained_on": next(known, None), "image_weights": "its publisher's"}
     manifest = read_bundle(folder)
     begun = manifest.recipe.get("towers", {}).get("pretrained", False)
     return {"trained_on": list(manifest.training_data), "image_weights": "ImageNet" if begun else "none, from scratch"}
+
+
+def _learned_from(trained_on: Sequence[str] | None, dataset: str) -> str:
+    if trained_on is None:
+        return "not known"
+    # UrbanCross's own sets have names of their own here.
+    known = dataset.removeprefix("uc-") in " ".join(trained_on).lower()
+    return f"{dataset.upper()} and more" if known else f"no {dataset.upper()} (zero-shot)"
 
 
 def _row(model: Mapping[str, Any], figures: Mapping[str, Any]) -> Row:

@@ -26,7 +26,10 @@ def changes(
     near: Near = None,
     k: Annotated[int, typer.Option("-k", help="How many places.", min=1)] = 50,
     all_dates: Annotated[
-        bool, typer.Option("--all-dates", help="Compare every map with every aerial picture of its ground, not the newest alone.")
+        bool,
+        typer.Option(
+            "--all-dates", help="Compare every map with every aerial picture of its ground, not the newest alone."
+        ),
     ] = False,
     unmapped: Annotated[bool, typer.Option(help="Compare pictures that no map shows with an empty map.")] = True,
     everything: Annotated[

@@ -175,6 +175,7 @@ def matching(
     encoder = _encoder(model, settings)
     with _unreadable() as on_bad, progress("encoding") as advance:
         result = evaluate_matching(encoder, listed, batch_size=settings.batch_size, progress=advance, on_bad=on_bad)
+    _say_foreign(result)
     if json:
         emit_json(result)
     else:
@@ -203,6 +204,7 @@ def map_to_aerial(
         result = evaluate_map_to_aerial(
             encoder, listed, batch_size=settings.batch_size, progress=advance, on_bad=on_bad
         )
+    _say_foreign(result)
     _print(result, json)
 
 
@@ -251,6 +253,15 @@ def _encoder(model: str, settings: Settings) -> Encoder:
     from models.bundle import load_bundle
 
     return load_bundle(model, settings)
+
+
+def _say_foreign(result: dict[str, Any]) -> None:
+    """By colours alone a map in an unknown style is misread, and a matcher judges by what is read."""
+    if result["foreign_maps"] and result["score"] == "matcher":
+        say(
+            f"{counted(result['foreign_maps'], 'map has', 'maps have')} colours of no map style that is known, so that "
+            "figures of a matcher mean little; are the columns aerial and map exchanged?"
+        )
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:

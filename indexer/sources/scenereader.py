@@ -36,6 +36,8 @@ _PADDING_PX = 2
 """Pixels around a tile that interpolation looks at."""
 _BYTES_A_PIXEL = 8
 """Four bands of 16 bits; a block may unpack to as much as a picture within the limit has."""
+_NEVER_MEASURED = -9998.0
+"""No brightness is as low: -9999, -32768 and their like stand for no data, whether a file declares it or not."""
 _OPEN_FILES = 16
 """Datasets kept open by each thread."""
 
@@ -188,10 +190,10 @@ def _sample_windows(scene: Scene, side: int = 512, grid: int = 16) -> list[tuple
 
 
 def _is_data(values: NDArray[Any], nodata: tuple[float | None, ...]) -> NDArray[np.bool_]:
-    """(h, w): no value is NaN or inf, and not every band holds its nodata value."""
+    """(h, w): no value is NaN, inf or one that is never measured, and not every band holds its nodata value."""
     valid: NDArray[np.bool_] = np.ones(values.shape[1:], np.bool_)
-    if values.dtype.kind == "f":
-        valid = np.isfinite(values).all(axis=0)
+    if values.dtype.kind in "fi":
+        valid = (np.isfinite(values) & (values > _NEVER_MEASURED)).all(axis=0)
     blank = [_equals(band, value) for band, value in zip(values, nodata, strict=True) if value is not None]
     if blank and len(blank) == len(values):
         # A dark pixel may be 0 in one band and real; without data it is so in all.

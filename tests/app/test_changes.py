@@ -135,7 +135,7 @@ def test_a_region_without_pictures_is_answered_with_where_they_lie(
 ) -> None:
     code, out, err = run(capsys, "changes", folder, "--within", "0,0,1,1", "--format", "json")
     assert (code, out) == (2, "")
-    assert "where the index has no pictures at all; all of them lie in " in err
+    assert "where no picture has its middle; all of them lie in " in err
     named = err.partition("all of them lie in ")[2].partition(": name a place in there")[0]
     assert index.changes(within=named).answer.pairs == index.changes().answer.pairs
 

@@ -209,6 +209,16 @@ def test_nothing_there_is_background_and_tags_of_other_things_are_ignored() -> N
     assert np.array_equal(drawn(boundary, odd), drawn())
 
 
+def test_a_building_that_is_also_something_else_or_out_of_use_is_drawn_as_one() -> None:
+    """A roof that makes power, a disused mill; a disused railway is not drawn, nor what lies under ground."""
+    house = drawn(feature(area(0.2, 0.2, 0.8, 0.8), building="yes"))
+    for more in ({"power": "generator"}, {"man_made": "silo"}, {"disused": "yes"}, {"abandoned": "yes"}):
+        assert np.array_equal(drawn(feature(area(0.2, 0.2, 0.8, 0.8), building="yes", **more)), house)
+    railway, cellar = line((0, 0.5), (1, 0.5)), area(0.2, 0.2, 0.8, 0.8)
+    gone = [feature(railway, railway="rail", disused="yes"), feature(cellar, building="yes", location="underground")]
+    assert np.array_equal(drawn(*gone), drawn())
+
+
 def test_geometry_collections_and_multipolygons_are_drawn_whole() -> None:
     both = shapely.MultiPolygon([area(0.1, 0.1, 0.3, 0.3), area(0.6, 0.6, 0.8, 0.8)])
     mixed = shapely.GeometryCollection([area(0.6, 0.1, 0.8, 0.3), line((0, 0.9), (1, 0.9))])

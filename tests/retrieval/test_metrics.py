@@ -80,6 +80,9 @@ def test_best_threshold_is_the_best_of_all_cuts() -> None:
     scores, positive = rng.normal(size=60), rng.integers(0, 2, 60).astype(bool)
     best = max(metrics.f1_of(scores >= cut, positive) for cut in scores)
     assert metrics.f1_of(scores >= metrics.best_threshold(scores, positive), positive) == pytest.approx(best)
+    apart = np.array([0.02, 0.01, 0.9, 0.86])
+    assert metrics.best_threshold(apart, apart > 0.5) == pytest.approx(0.44), "halfway between those that count and not"
+    assert metrics.best_threshold(apart, apart > 0) == pytest.approx(0.01)
 
 
 def test_the_error_of_a_gain_shrinks_with_groups_and_is_none_where_nothing_changed() -> None:

@@ -8,6 +8,7 @@ import rasterio
 from PIL import Image
 
 from geoanchor.errors import BadInput, UsageError
+from models.palette import FOREIGN, foreignness
 from models.toy import ToyEncoder
 from training.evaluate import evaluate_map_to_aerial, evaluate_matching
 from training.markdown import line
@@ -88,6 +89,18 @@ def test_other_labels_are_named_with_what_is_allowed(folder: Path, label: str) -
         read_pairs(path)
     allowed = "1, true or yes for the same, unchanged place, else 0, false or no"
     assert str(raised.value) == f"{path}, line 3: label: {label!r} is none; give {allowed}"
+
+
+def test_a_column_that_is_there_twice_is_named(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"pairs\.csv: column label is there more than once"):
+        read_pairs(listed(folder, header="aerial,map,label, Label"))
+
+
+def test_maps_in_colours_of_no_known_style_are_counted(folder: Path) -> None:
+    """The columns exchanged, or a style that is not read: figures of a matcher then mean little."""
+    known = sum(foreignness(np.broadcast_to(colour, (8, 8, 3))) <= FOREIGN for colour in COLOURS)
+    result = evaluate_matching(ToyEncoder(), read_pairs(listed(folder)))
+    assert result["foreign_maps"] == len(COLOURS) - known > 0
 
 
 def test_an_empty_cell_is_named(folder: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from geoanchor.errors import UsageError
-from models.bundle import load_bundle
 from models.toy import ToyEncoder
 from training.datasets import Captioned, Pictures
 from training.evaluate import encode_captioned, retrieval_result
@@ -57,7 +56,7 @@ def test_published_rows_are_marked() -> None:
 
 
 def test_our_row_stands_where_its_mean_belongs(encoded: EncodedSet) -> None:
-    result = retrieval_result(ToyEncoder(), encoded, 3) | {"split": "hash:0/10"}
+    result = retrieval_result(ToyEncoder(), encoded, 3) | {"split": "hash:0/10", "trained_on": []}
     result["mean_recall"], result["intervals"]["mean_recall"] = 16.0, [14.5, 17.5]
     lines = comparison("rsicd", [measured(result, "rsicd", "a.json")]).splitlines()
     rows = [line.split(" | ") for line in lines if line.startswith("| ") and line[2] not in "-m"]
@@ -81,7 +80,17 @@ def test_a_shipped_bundle_says_what_it_learned_from() -> None:
     told = provenance("mini")
     assert told["trained_on"]
     assert told["image_weights"] in ("none, from scratch", "ImageNet")
-    assert provenance(load_bundle("toy").name) == {"trained_on": [], "image_weights": "its publisher's"}
+
+
+def test_what_a_model_without_a_bundle_learned_from_is_told_where_it_is_known(encoded: EncodedSet) -> None:
+    assert "RSICD" in provenance("remoteclip-vit-l-14")["trained_on"]
+    assert provenance("skyclip-vit-b-32")["trained_on"] == ["SkyScript"]
+    assert provenance("clip:ViT-B-32/own.safetensors")["trained_on"] is None
+    result = retrieval_result(ToyEncoder(), encoded, 3)
+    assert result["trained_on"] is None
+    assert measured(result, "rsicd", "a.json").trained_on == "not known"
+    spain = result | {"trained_on": ["target: data/spain/captions.csv"]}
+    assert measured(spain, "uc-spain", "a.json").trained_on == "UC-SPAIN and more"
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:

@@ -104,6 +104,21 @@ def test_broken_features_are_left_out_and_counted(tmp_path: Path, caplog: pytest
     assert "3 of 6 features have no usable geometry" in caplog.text
 
 
+def test_what_lies_beyond_the_antimeridian_comes_back_from_the_other_side(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a raster does whose longitudes go on beyond 180."""
+    boxes = [shapely.box(180.25, 10, 180.5, 11), shapely.box(179.5, 20, 180.5, 21), shapely.box(179.5, 30, 180, 31),
+             shapely.box(-180.5, 40, -180.25, 41)]  # fmt: skip
+    path = _write(tmp_path / "a.geojson", _collection(*(_item(shapely.geometry.mapping(box)) for box in boxes)))
+    features = read_features(path)
+    assert [feature.geometry.bounds for feature in features] == [
+        (-179.75, 10, -179.5, 11), (179.5, 20, 180, 21), (-180, 20, -179.5, 21), (179.5, 30, 180, 31),
+        (179.5, 40, 179.75, 41),
+    ]  # fmt: skip
+    assert not caplog.text
+
+
 @pytest.mark.filterwarnings("error")
 def test_coordinates_that_are_no_numbers_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     nan = float("nan")

@@ -61,6 +61,19 @@ def test_nodata_counts_only_where_every_band_has_it_and_leaves_no_dark_rim(tmp_p
         assert set(np.unique(rim)) <= {0, 200}
 
 
+@pytest.mark.parametrize(("dtype", "hole"), [("float32", -9999.0), ("int16", -32768)])
+def test_what_is_never_measured_is_no_data_though_nothing_declares_it(tmp_path: Path, dtype: str, hole: float) -> None:
+    """A tenth of it would else be the dark end of the range, and all the rest white."""
+    values = np.random.default_rng(0).uniform(0, 200, (3, SIDE, SIDE)).astype(dtype)
+    values[:, :30] = hole
+    for image in read_all(write(tmp_path / "a.tif", values)):
+        assert image.tile is not None
+        cols, rows = where_from(image.tile, UTM, UTM_ORIGIN)
+        inside = (cols > 2) & (cols < SIDE - 2)
+        assert (image.pixels[inside & (rows > 2) & (rows < 28)] == 0).all()
+        assert 90 < image.pixels[inside & (rows > 32) & (rows < SIDE - 2)].mean() < 165
+
+
 def test_sloppy_float_nodata(tmp_path: Path) -> None:
     values = np.full((1, SIDE, SIDE), 5.0, np.float32)
     values[0, :, :100] = -3.4028235e38
