@@ -109,7 +109,8 @@ def index(
         for advice in upkeep.advices(into):
             say(advice)
     if not report.rows:
-        small = "; a raster smaller than half a tile needs a larger --zoom" if report.skipped.get("nodata") else ""
+        none = "; a raster smaller than half a tile needs a larger --zoom, and there are no tiles beyond latitude 85"
+        small = none if report.skipped.get("nodata") else ""
         raise GeoAnchorError(f"{into}: the index is empty, nothing in the sources could be used{small}")
 
 
