@@ -185,18 +185,28 @@ def _beside(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_
 
 
 def _beyond_finer(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_]:
-    """Which aerial rows (n,) lie in a map's coarser tile, none of whose parts shows anything at their own zoom: there
-    the finer map was not drawn."""
+    """Which aerial rows (n,) lie in a map's coarser tile, and not amid its tiles of their own zoom: there the finer map
+    was not drawn."""
     z, x, y = (serving.numbers(name) for name in "zxy")
     found = np.zeros(len(aerials), bool)
     zooms, of_pictures = (np.unique(z[rows][~np.isnan(z[rows])]) for rows in (maps, aerials))
     for coarse, fine in ((coarse, fine) for coarse, fine in product(zooms, of_pictures) if coarse < fine):
-        side = np.exp2(fine - coarse)
-        own, parts = aerials[z[aerials] == fine], maps[z[maps] == fine]
-        of_own, of_parts = (_address(np.full(len(at), coarse), x[at] // side, y[at] // side) for at in (own, parts))
+        own, side = aerials[z[aerials] == fine], np.exp2(fine - coarse)
         drawn = _addresses(serving)[maps[z[maps] == coarse]]
-        found[z[aerials] == fine] |= np.isin(of_own, drawn) & ~np.isin(of_own, of_parts)
+        covered = np.isin(_address(np.full(len(own), coarse), x[own] // side, y[own] // side), drawn)
+        places = np.stack([x, y], axis=1)
+        found[z[aerials] == fine] |= covered & ~_amid(places[own], places[maps[z[maps] == fine]])
     return found
+
+
+def _amid(places: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of places (n, 2) have others (m, 2) within `_NEAR` on every side of them."""
+    around = shapely.box(*(places - _NEAR).T, *(places + _NEAR).T)
+    at, near = shapely.STRtree(np.asarray(shapely.points(others))).query(around, predicate="intersects")
+    least, most = np.zeros_like(places), np.zeros_like(places)
+    np.minimum.at(least, at, others[near] - places[at])
+    np.maximum.at(most, at, others[near] - places[at])
+    return np.asarray(((least < 0) & (most > 0)).all(axis=1))
 
 
 def _mapped(serving: Serving, maps: RowIds, aerials: RowIds) -> NDArray[np.bool_]:

@@ -373,10 +373,11 @@ def test_ground_that_is_mapped_at_another_zoom_is_not_unmapped(tmp_path: Path) -
     found = finder_of(folder).find()
     assert (found.pairs, found.unmapped) == (1, 1), "only the tile elsewhere has no map"
     assert "4 pictures lie at another zoom than the map of their ground" in found.note
-    both = {tile: town_block(0), finer[0]: town_block(1)}
+    around = [Tile(18, 2 * tile.x + by, 2 * tile.y + by) for by in (-1, 2)]
+    both = {tile: town_block(0)} | dict.fromkeys(around, town_block(1))
     mixed = index_of(tmp_path / "k", Drawing(ground, "aerial"), Drawing(both, "map"))
     found = finder_of(mixed).find()
-    assert found.unmapped == 4, "a finer map was drawn on this ground, and shows nothing on the rest of it"
+    assert found.unmapped == 5, "the map has tiles of that zoom all around, but none here"
     assert "another zoom" not in found.note
     apart = index_of(tmp_path / "j", Drawing({finer[0]: town_block(0)}, "aerial"), Drawing({tile: TOWN[tile]}, "map"))
     with pytest.raises(UsageError, match="same ground; 1 picture lies at another zoom than the map of its ground"):

@@ -55,9 +55,9 @@ def found(rows: list[dict[str, Any]], **options: bool) -> set[tuple[int, int]]:
 def test_a_map_of_another_zoom_counts_as_one_wherever_no_finer_map_is_near() -> None:
     """Two towns pictured at one zoom: the first mapped at a coarser one, the second at the pictures' own."""
 
-    def of_zoom(number: int, layer: str, z: int, x: int) -> dict[str, Any]:
-        west, south, east, north = Tile(z, x, 45_000).bounds
-        return {"id": f"{number}", "layer": layer, "z": z, "x": x, "y": 45_000, "west": west, "south": south,
+    def of_zoom(number: int, layer: str, z: int, x: int, y: int = 45_000) -> dict[str, Any]:
+        west, south, east, north = Tile(z, x, y).bounds
+        return {"id": f"{number}", "layer": layer, "z": z, "x": x, "y": y, "west": west, "south": south,
                 "east": east, "north": north, "acquired": None}  # fmt: skip
 
     coarse = Tile(16, 35_000, 22_500)
@@ -71,7 +71,11 @@ def test_a_map_of_another_zoom_counts_as_one_wherever_no_finer_map_is_near() -> 
     beside = [*rows, of_zoom(6, "map", 17, 70_002)]
     assert found(beside) == {(5, 3), (NO_MAP, 4)}, "the finer map begins beside the coarser tile, which shows something"
     within = [*rows, of_zoom(6, "map", 17, 70_001)]
-    assert found(within) == {(5, 3), (NO_MAP, 4), (NO_MAP, 1), (6, 2)}, "within it, but shows nothing here"
+    assert found(within) == {(5, 3), (NO_MAP, 4), (6, 2)}, "it ends in the middle of the coarser tile"
+    around = [*rows, of_zoom(6, "map", 17, 69_997, 44_999), of_zoom(7, "map", 17, 70_001, 45_001)]
+    assert found(around) == {(5, 3), (NO_MAP, 4), (NO_MAP, 1)}, (
+        "it lies all around the first picture, and shows nothing"
+    )
 
 
 def test_ground_of_which_a_finer_map_shows_a_corner_is_mapped() -> None:
