@@ -168,7 +168,7 @@ class Index:
 
         Args:
             within, near: where to look, as in `search`.
-            all_dates: compare a map with every aerial picture of the place, not with the newest alone.
+            all_dates: compare every map with every aerial picture of its ground, not the newest alone.
             unmapped: compare aerial pictures that no map shows with an empty map.
             reviewed: also give pairs that were reviewed.
             everything: also give those, and pairs that agree or say too little.

@@ -65,7 +65,7 @@ class ChangeFinder:
         """The k worst places of a region; the same region is not judged twice in a row.
 
         Args:
-            all_dates: compare a map with every aerial picture of the place, not with the newest alone.
+            all_dates: compare every map with every aerial picture of its ground, not the newest alone.
             unmapped: compare aerial pictures that no map row shows with an empty map.
             reviewed: also give pairs that were reviewed.
             everything: also give those, and pairs that agree or say too little.

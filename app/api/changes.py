@@ -36,7 +36,7 @@ class Asked(BaseModel):
     )
     near: str = Field(default="", description="only within lat,lng,metres", max_length=100)
     k: int = Field(default=50, ge=1, description="places")
-    all_dates: bool = Field(default=False, description="compare with every aerial picture, not the newest alone")
+    all_dates: bool = Field(default=False, description="compare every map with every picture, not the newest alone")
     unmapped: bool = Field(default=True, description="compare pictures without a map with an empty one")
     reviewed: bool = Field(default=False, description="also what was reviewed")
     everything: bool = Field(default=False, description="also what agrees or was reviewed")
