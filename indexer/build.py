@@ -17,7 +17,7 @@ from geoanchor.tiling import TILE_SIZE_PX, Bounds
 from indexer.engines import local
 from indexer.halfway import Halfway
 from indexer.journal import Intent, Journal
-from indexer.lock import writing
+from indexer.lock import require_own, writing
 from indexer.names import refresh_names
 from indexer.pipeline import Pipeline
 from indexer.plan import Origin, Plan, StoredRow, make_plan
@@ -81,6 +81,8 @@ def build(
         raise UsageError(f"{folder}: name at least one source to index")
     if segments is not None and segments.method == "polygons":
         require_features(sources)
+    if not (folder / MANIFEST_NAME).exists():
+        require_own(folder)
     with said_plainly(folder), writing(folder):
         job = _Job(folder, sources, encoder, stores, options or BuildOptions(), segments)
         return job.run(finish, progress or (lambda _: None))

@@ -11,11 +11,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from geoanchor.errors import IndexLocked
+from geoanchor.errors import IndexLocked, UsageError
 
 LOCK_NAME = "write.lock"
 OWNER_NAME = "writer.json"
 """Who holds the lock; a file of its own, since whoever tries to take a lock empties the lock file."""
+
+
+def require_own(folder: Path) -> None:
+    """Raise UsageError for a folder of other things, among which an index would be strewn: one that no build has ever
+    locked, and that is not empty."""
+    if folder.is_dir() and not (folder / LOCK_NAME).exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: holds other files and is no index; name a folder of its own, which need not exist")
 
 
 @contextmanager

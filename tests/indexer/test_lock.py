@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from drawn import drawn, nothing_to_derive
 
-from geoanchor.errors import IndexLocked
+from geoanchor.errors import IndexLocked, UsageError
 from indexer.build import build
 from indexer.lock import writing
 from models.toy import ToyEncoder
@@ -60,3 +60,17 @@ def test_the_lock_is_free_again_after_a_failure(tmp_path: Path) -> None:
         raise RuntimeError
     with writing(tmp_path):
         pass
+
+
+def test_an_index_is_not_strewn_among_other_things(tmp_path: Path) -> None:
+    """A slip of the pen must not fill a folder of pictures; an empty folder, and one of a killed build, will do."""
+    photos, empty = tmp_path / "photos", tmp_path / "empty"
+    photos.mkdir()
+    empty.mkdir()
+    (photos / "a.jpg").write_bytes(b"a picture")
+    with pytest.raises(UsageError, match="photos: holds other files and is no index; name a folder of its own"):
+        build(photos, [drawn(2)], ToyEncoder(), LanceStore, nothing_to_derive)
+    assert [path.name for path in photos.iterdir()] == ["a.jpg"]
+    with writing(empty):
+        (empty / "left").touch()
+    build(empty, [drawn(2)], ToyEncoder(), LanceStore, nothing_to_derive)
