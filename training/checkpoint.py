@@ -39,8 +39,10 @@ def require_checkpoint(path: Path, resume: bool, recipe: BaseModel) -> None:
         )
     noted, now = path.with_name(_RECIPE), recipe.model_dump(mode="json")
     if resume and noted.is_file():
+        # Not written again: a kill here would leave a run that nothing resumes.
         _require_same(path.parent, json.loads(noted.read_text("utf-8")), now)
-    noted.write_text(json.dumps(now, indent=1), "utf-8")
+    else:
+        noted.write_text(json.dumps(now, indent=1), "utf-8")
 
 
 def _require_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -46,7 +46,7 @@ class EncodedPairs:
     built: Floats
     edges: Floats
     skipped: int
-    foreign: int = 0
+    foreign: int
 
 
 def encode_pairs(

@@ -109,9 +109,10 @@ def index(
         for advice in upkeep.advices(into):
             say(advice)
     if not report.rows:
-        none = "; a raster smaller than half a tile needs a larger --zoom, and there are no tiles beyond latitude 85"
-        small = none if report.skipped.get("nodata") else ""
-        raise GeoAnchorError(f"{into}: the index is empty, nothing in the sources could be used{small}")
+        reason = f"{into}: the index is empty, nothing in the sources could be used"
+        if report.skipped.get("nodata"):
+            reason += "; a raster smaller than half a tile needs a larger --zoom, and beyond latitude 85 are no tiles"
+        raise GeoAnchorError(reason)
 
 
 def _summary(into: Path, report: BuildReport) -> str:

@@ -77,6 +77,14 @@ def test_reasons_name_the_class_and_its_share(found: ChangeList) -> None:
     assert empty.reason.startswith("nothing is mapped, and the picture shows ")
 
 
+def test_an_offset_at_the_edge_of_what_was_looked_for_is_not_told(changed: Path) -> None:
+    """Tile 15 lies a cell off: looked for no farther, that is no peak, and it may lie anywhere."""
+    told = finder_of(changed).find(k=50, everything=True, max_offset=1 / CELLS)
+    offsets = {TILES.index(Tile(*change.tile)): change.offset_m for change in told.changes if change.tile}
+    assert offsets[15] is None
+    assert offsets[0] == (0, 0)
+
+
 def test_the_outline_is_where_the_change_is(found: ChangeList) -> None:
     from shapely.geometry import box, shape
 

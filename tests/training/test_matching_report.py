@@ -55,7 +55,7 @@ def encoded(labels: list[int], *, places: int, kinds: list[str] | None = None, *
         for i, label in enumerate(labels)
     )  # fmt: skip
     nothing = np.zeros(n)
-    return EncodedPairs(pairs, np.arange(n), np.arange(n) % places, {}, {}, nothing, nothing[:places], 0)
+    return EncodedPairs(pairs, np.arange(n), np.arange(n) % places, {}, {}, nothing, nothing[:places], 0, 0)
 
 
 class Numbering:
@@ -308,7 +308,7 @@ def test_pictures_without_a_readable_partner_are_no_rivals(layout: Path) -> None
 def test_density_sets_built_maps_beside_busy_pictures(tmp_path: Path) -> None:
     found = encoded([1, 0, 1], places=3)
     busy = EncodedPairs(found.pairs, found.map_of, found.aerial_of, {"semantic": np.eye(3)}, {"semantic": np.eye(3)},
-                        np.array([0.0, 0.2, 0.6]), np.array([0.01, 0.05, 0.2]), 0)  # fmt: skip
+                        np.array([0.0, 0.2, 0.6]), np.array([0.01, 0.05, 0.2]), 0, 0)  # fmt: skip
     density = scorers(ToyEncoder(), busy, 0)["density"]
     rows = np.arange(3)
     assert density(rows, rows).tolist() == [0, 0, 0]

@@ -143,7 +143,7 @@ def _judge(kind: Kind, some: Sequence[Sample]) -> Judge:
 
 
 def _logistic(features: Features, right: NDArray[np.bool_], names: tuple[str, ...]) -> Model:
-    """Features differ in size, and are not to be held down the less for being large."""
+    """Ridge logistic regression on features (n, f), each by its own spread: a large one is held down as a small one."""
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-9
     curve = logistic_curve((features - mean) / spread, right, _RIDGE)
     slopes = curve[1:] / spread
