@@ -22,7 +22,8 @@ class Access:
         hosts: names under which it may be addressed, so that no web page reaches it under a name of its own; "*" any.
         token: that every request must carry, or "" for none.
         requests_per_s: of one client, on average; a burst may be ten times as many. 0 sets no limit.
-        indexing: whether jobs may be started; folders: from below which they may read.
+        indexing: whether jobs may be started; folders: from below which they may read; config: settings file of theirs,
+            None for what is read by default.
     """
 
     hosts: tuple[str, ...] = ("*",)
@@ -30,6 +31,7 @@ class Access:
     requests_per_s: float = 100.0
     indexing: bool = False
     folders: tuple[Path, ...] = ()
+    config: Path | None = None
 
 
 def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -> str:

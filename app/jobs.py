@@ -74,15 +74,17 @@ class JobRunner:
 
     Args:
         folder: of the index. access: whether, and from where, anything may be indexed.
+        offline: whether jobs, too, never open a connection to another machine.
     """
 
-    def __init__(self, folder: Path, access: Access) -> None:
+    def __init__(self, folder: Path, access: Access, offline: bool = False) -> None:
         self._folder = folder.resolve()
         self._access = access
+        self._flags = ("--offline",) * offline + ((f"--config={access.config.resolve()}",) if access.config else ())
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         if access.indexing and (left := _unfinished(self._folder / FILE_NAME)):
-            self._runs["1"] = _Run("1", left, self._folder)
+            self._runs["1"] = _Run("1", left, self._folder, self._flags)
 
     @property
     def allowed(self) -> bool:
@@ -108,7 +110,7 @@ class JobRunner:
             for old in list(self._runs)[: max(0, len(self._runs) - _KEPT + 1)]:
                 del self._runs[old]
             name = str(max(map(int, self._runs), default=0) + 1)
-            run = _Run(name, request, self._folder)
+            run = _Run(name, request, self._folder, self._flags)
             run.start()
             self._runs[name] = run
         return run.job()
@@ -163,9 +165,10 @@ class JobRunner:
 class _Run:
     """One job's process, and what it said."""
 
-    def __init__(self, name: str, request: JobRequest, folder: Path) -> None:
+    def __init__(self, name: str, request: JobRequest, folder: Path, flags: Sequence[str]) -> None:
         self.name = name
         self.request = request
+        self._flags = flags
         self.state: State = "stopped"
         self._folder = folder
         self._file = folder / FILE_NAME
@@ -183,7 +186,7 @@ class _Run:
             partial.write_text(self.request.model_dump_json(), "utf-8")
             partial.replace(self._file)
             self._process = subprocess.Popen(
-                command(self.request, self._folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                command(self.request, self._folder, self._flags), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
             )  # fmt: skip
         except OSError as error:
@@ -234,9 +237,9 @@ class _Run:
         self.state = "done" if code == 0 else "stopped" if self._stopped else "failed"
 
 
-def command(request: JobRequest, folder: Path) -> Sequence[str]:
-    """The command line of a job; nothing of a request can be taken for an option."""
-    words = [sys.executable, "-m", "app.cli", "index", f"--into={folder}", "--progress=json"]
+def command(request: JobRequest, folder: Path, flags: Sequence[str] = ()) -> Sequence[str]:
+    """The command line of a job, with the service's own flags; nothing of a request can be taken for an option."""
+    words = [sys.executable, "-m", "app.cli", "index", f"--into={folder}", "--progress=json", *flags]
     if request.layer is not None:
         words.append(f"--layer={request.layer}")
     if request.zoom is not None:

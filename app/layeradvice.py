@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from geoanchor.count import counted
 from geoanchor.image import Layer, Pixels
 from geoanchor.manifest import read_manifest
-from geoanchor.picture import kept_rgb, read_rgb
+from geoanchor.picture import kept_rgb
 from geoanchor.query import ImagePart, Query, picture_called
 
 if TYPE_CHECKING:
+    from geoanchor.settings import Settings
     from retrieval.index.lance import LanceStore
 
 _SAMPLED = 40
@@ -47,13 +48,15 @@ def layer_advice(folder: str | Path) -> list[str]:
     return [text for text in told if text]
 
 
-def query_advice(query: Query) -> list[str]:
+def query_advice(query: Query, settings: Settings) -> list[str]:
     """A sentence for each picture of a query that seems to be of the other layer. Raises BadInput for what is none."""
+    from indexer.sources.picture import read_picture
+
     told = []
     for part in query.parts:
         if isinstance(part, ImagePart) and part.layer != "ground":
             called = picture_called(part.layer)
-            pixels = read_rgb(part.data, called, layer=part.layer)
+            pixels = read_picture(part.data, called, settings, part.layer)
             pixels = pixels[:: -(-len(pixels) // _LOOKED_AT_PX), :: -(-pixels.shape[1] // _LOOKED_AT_PX)]
             if part.layer == "map" and _like_no_map(pixels):
                 told.append(

@@ -140,7 +140,8 @@ def _index(table: Mapping[Stage, Mapping[str, str]]) -> dict[tuple[str, str], Ma
 
 _BY_DIMENSION = tuple(_index(table) for table in (_POINTS, _LINES, _AREAS))
 _KEYS = tuple(frozenset(key for key, _ in table) for table in _BY_DIMENSION)
-_HIDDEN = {"location": {"underground"}, "building": {"no"}}
+_UNDERGROUND = ("location", "parking")
+"""Keys that say so of a thing."""
 _OUT_OF_USE = ("abandoned", "disused")
 
 
@@ -160,12 +161,17 @@ def classify(tags: Mapping[str, str], dimension: int) -> MapClass | None:
         found = table.get((key, value)) or (table.get((key, "*")) if value != "no" else None)
         if found and (best is None or (found.stage, found.rank) > (best.stage, best.rank)):
             best = found
-    if best and any(tags.get(key) in values for key, values in _HIDDEN.items()):
+    if best and lies_underground(tags):
         return None
     # A building out of use still stands.
     if best and best.stage != Stage.BUILDING and any(tags.get(key) == "yes" for key in _OUT_OF_USE):
         return None
     return best
+
+
+def lies_underground(tags: Mapping[str, str]) -> bool:
+    """Whether neither a map nor a picture shows the thing; a tunnel maps show."""
+    return any(tags.get(key) == "underground" for key in _UNDERGROUND)
 
 
 MAP_CLASSES: frozenset[str] = frozenset(found.name for table in _BY_DIMENSION for found in table.values())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from geoanchor.feature import Feature
 from geoanchor.tiling import EARTH_RADIUS_M, Bounds
+from indexer.cartography import lies_underground
 from indexer.concepts import Concept, concepts_of
 
 MIN_SHARE = 0.01
@@ -91,12 +92,8 @@ class Presence:
 
 def hidden(feature: Feature) -> bool:
     """Whether a thing lies below the ground, where no picture shows it."""
-    tags = feature.tags
-    return (
-        tags.get("tunnel", "no") not in ("no", "building_passage", "covered")
-        or tags.get("location") == "underground"
-        or tags.get("parking") == "underground"
-    )
+    tunnel = feature.tags.get("tunnel", "no")
+    return tunnel not in ("no", "building_passage", "covered") or lies_underground(feature.tags)
 
 
 def presence(features: Sequence[Feature], tile: Footprint) -> Presence:

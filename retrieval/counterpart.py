@@ -66,7 +66,7 @@ class CounterpartTerm:
         part: the picture in the query; its weight is that of the likeness.
         scales: (s,), sides of the picture's ground by those of a row's that are tried.
         hidden: (s, cells, cells), of which cells the picture says nothing at each scale; None for none.
-        pixels: (h, w, 3) uint8 of the picture; None where it is a row of the index.
+        pixels: (h, w, 3) uint8 of the picture; None for a row of the index that keeps none.
     """
 
     serving: Serving

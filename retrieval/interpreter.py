@@ -147,8 +147,8 @@ class Interpreter:
         own = np.array([self.row(part)])
         if not len(rows.comparable(own)):
             return None
-        gaps = rows.gaps(own) if layer == "aerial" else None
-        return CounterpartTerm(self._serving, rows, layer, rows.vectors(own), part, hidden=gaps)
+        gaps, kept = rows.gaps(own) if layer == "aerial" else None, rows.pictures(own).get(int(own[0]))
+        return CounterpartTerm(self._serving, rows, layer, rows.vectors(own), part, hidden=gaps, pixels=kept)
 
     @cached_property
     def row_matcher(self) -> RowMatcher:

@@ -40,10 +40,12 @@ class Fault(BaseModel):
 
 def install_faults(api: FastAPI, folder: Path) -> None:
     """Answer every error with a status and one sentence; where the index lies on this machine stays here."""
+    # Of "." there is nothing to hide, and every sentence has a full stop.
+    hidden, shown = (str(folder), folder.name) if folder.name else ("", "")
 
     @api.exception_handler(GeoAnchorError)
     async def _on_known(_request: Request, error: GeoAnchorError) -> JSONResponse:
-        words = str(error).replace(str(folder), folder.name)
+        words = str(error).replace(hidden, shown) if hidden else str(error)
         status = next(status for kind, status in STATUS if isinstance(error, kind))
         return fault(words, status, kind=_public(error).__name__)
 

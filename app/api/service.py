@@ -39,7 +39,8 @@ def create_api(index: Index | LiveIndex, access: Access = Access()) -> FastAPI: 
     While it runs, a new version of the index on disk is taken up between two requests.
     """
     live = index if isinstance(index, LiveIndex) else LiveIndex(index)
-    handlers, runner = Handlers(live), JobRunner(live.current.folder, access)
+    handlers = Handlers(live)
+    runner = JobRunner(live.current.folder, access, live.current.settings.offline)
     metrics = Metrics(lambda: (len(live.current), live.current.manifest.table_version))
     live.on_swap = metrics.swaps.inc
     api = FastAPI(

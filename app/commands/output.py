@@ -116,31 +116,40 @@ def progress(what: str) -> Iterator[Advance]:
 
 
 def _json_lines() -> Advance:
-    start = time.monotonic()
-    first: int | None = None
-    last = 0.0
+    pace, last = _Pace(), 0.0
 
     def advance(done: int, total: int) -> None:
-        nonlocal first, last
-        now = time.monotonic()
-        # What an earlier build had done says nothing of the pace.
-        first = done if first is None else first
+        nonlocal last
+        left, now = pace.left_s(done, total), time.monotonic()
         if now - last >= _SECONDS_BETWEEN_JSON or done == total:
-            last, new = now, done - first
-            left = (now - start) / new * (total - done) if new else None
+            last = now
             print(json.dumps({"done": done, "total": total, "eta_s": left}), file=sys.stderr, flush=True)
 
     return advance
 
 
 def _lines(what: str) -> Advance:
-    start = last = time.monotonic()
+    pace, last = _Pace(), time.monotonic()
 
     def advance(done: int, total: int) -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_LINES and done:
+        left, now = pace.left_s(done, total), time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES and left is not None:
             last = now
-            say(f"{what}: {done} of {total}, {(now - start) / done * (total - done):.0f} s left")
+            say(f"{what}: {done} of {total}, {left:.0f} s left")
 
     return advance
+
+
+class _Pace:
+    """How long a job still takes, by its pace since it was first told of: what was done by then, be it by a build that
+    was stopped or before there was anything to count, says nothing of it."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def left_s(self, done: int, total: int) -> float | None:
+        """Seconds left, None where nothing is known yet."""
+        now = time.monotonic()
+        since, first = self._first = self._first or (now, done)
+        return (now - since) / (done - first) * (total - done) if done > first else None

@@ -100,7 +100,7 @@ def search(
     with question.naming_files():
         asked = saved or question.query(None if literal else index.reader)
         hits = index.query(asked)
-    for sentence in query_advice(asked):
+    for sentence in query_advice(asked, index.settings):
         say(sentence)
     _print(index, hits, format, out)
 

@@ -48,6 +48,7 @@ def serve(
         requests_per_s=rate,
         indexing=allow_indexing,
         folders=_folders(allow_source or [], allow_indexing),
+        config=config,
     )
     run(open_index(folder, model, settings_of(config, offline=offline)), host, port, say, access)
 

@@ -1,6 +1,6 @@
 /* The live map: the index's own tiles, hits, region, heat and coverage. Tells what is done on it by events. */
 
-import { around, boxRing, placed, polygons, regionRings } from "./geometry.js";
+import { around, boxRing, placed, polygons, regionRings, wrapped } from "./geometry.js";
 import { drawPins } from "./pins.js";
 
 const NONE = { type: "FeatureCollection", features: [] };
@@ -184,15 +184,6 @@ export class Atlas extends EventTarget {
     });
     map.on("moveend", () => tell("moved"));
   }
-}
-
-/* Bounds with longitudes of -180 to 180; the whole world where they go around it. */
-export function wrapped([west, south, east, north]) {
-  const wrap = (lng) => ((lng + 180) % 360 + 360) % 360 - 180;
-  const low = Math.max(-90, Math.min(south, north)), high = Math.min(90, Math.max(south, north));
-  if (Math.abs(east - west) >= 360) return [-180, low, 180, high];
-  const right = wrap(Math.max(west, east));
-  return [wrap(Math.min(west, east)), low, right === -180 ? 180 : right, high];
 }
 
 function outlined({ rank, bounds, outline }) {

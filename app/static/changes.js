@@ -17,7 +17,7 @@ const causes = document.querySelector(".causes"), stage = document.querySelector
 const MOST = 10_000;
 const FORMATS = [["geojson", "GeoJSON"], ["parquet", "GeoParquet"], ["csv", "CSV"], ["maproulette", "MapRoulette"]];
 
-let found = null, cells = null, chosen = null, cause = "", within = "", shown = { heat: true, outline: true }, atlas = null, heatOn = true, deciding = false;
+let found = null, cells = null, chosen = null, cause = "", within = "", shown = { heat: true, outline: true }, atlas = null, heatOn = true, deciding = false, running = new AbortController();
 
 form.addEventListener("submit", (event) => { event.preventDefault(); compare(); });
 document.addEventListener("keydown", key);
@@ -63,15 +63,19 @@ async function compare() {
   stage.setAttribute("aria-busy", "true");
   atlas?.showRegion(regionOf(within));
   const asked = new URLSearchParams({ ...region(), k: new FormData(form).get("k") });
+  running.abort();
+  const { signal } = (running = new AbortController());
   try {
-    found = await ask("/api/changes?" + asked);
-    cells = found.heat.length ? await ask(`/api/coverage?resolution=${parseInt(found.heat[0].cell[1], 16)}`) : null;
+    const answer = await ask("/api/changes?" + asked, { signal });
+    cells = answer.heat.length ? await ask(`/api/coverage?resolution=${parseInt(answer.heat[0].cell[1], 16)}`, { signal }) : null;
+    found = answer;
   } catch (error) {
+    // A later question is under way, and has the stage.
+    if (error.name === "AbortError") return;
     wrong(error, compare);
-    return;
-  } finally {
-    stage.removeAttribute("aria-busy");
   }
+  stage.removeAttribute("aria-busy");
+  if (!found) return;
   cause = "";
   say(words(found));
   draw();
@@ -216,9 +220,11 @@ function nothingLeft() {
 }
 
 function wrong(error, again) {
+  found = cells = chosen = null;
   say(error.message, true);
-  queue.replaceChildren();
-  causes.replaceChildren();
+  for (const emptied of [queue, causes, document.querySelector(".exports")]) emptied.replaceChildren();
+  atlas?.showHits([]);
+  drawHeat();
   stage.replaceChildren(trouble(error, again));
 }
 

@@ -30,10 +30,37 @@ export function boxRing([west, south, east, north]) {
   return [[west, south], [right, south], [right, north], [west, north], [west, south]];
 }
 
+/* Bounds with longitudes of -180 to 180; the whole world where they go around it. */
+export function wrapped([west, south, east, north]) {
+  const low = Math.max(-90, Math.min(south, north)), high = Math.min(90, Math.max(south, north));
+  if (Math.abs(east - west) >= 360) return [-180, low, 180, high];
+  const right = wrap(Math.max(west, east));
+  return [wrap(Math.min(west, east)), low, right === -180 ? 180 : right, high];
+}
+
+/* A ring of a map that may show the world several times over, with longitudes of -180 to 180. */
+export function wrappedRing(ring) {
+  return ring.map(([lng, lat]) => [wrap(lng), Math.max(-90, Math.min(lat, 90))]);
+}
+
+/* The same ring as it is drawn: beyond the antimeridian it goes on beyond 180. A whole turn at once is the edge of the world. */
+function unwrappedRing(ring) {
+  let turn = 0;
+  return ring.map(([lng, lat], n) => {
+    const step = n ? lng - ring[n - 1][0] : 0;
+    if (Math.abs(step) > 180 && Math.abs(step) < 360) turn -= Math.sign(step) * 360;
+    return [lng + turn, lat];
+  });
+}
+
+function wrap(lng) {
+  return ((lng + 180) % 360 + 360) % 360 - 180;
+}
+
 /* A region as rings to be drawn; cells are not drawn. */
 export function regionRings(region) {
   if (region?.kind === "bounds") return [boxRing(region.bounds)];
-  if (region?.kind === "polygon") return ringsOf(region.geometry);
+  if (region?.kind === "polygon") return ringsOf(region.geometry).map(unwrappedRing);
   if (region?.kind === "radius") return [circleRing(region)];
   return [];
 }

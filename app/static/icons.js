@@ -15,7 +15,6 @@ const SHAPES = {
   box: '<rect x="4.5" y="6" width="15" height="12" stroke-dasharray="3 2.4"/>',
   polygon: '<path d="m5 9 8-4 6 6-3 8-9-2z"/><circle cx="5" cy="9" r="1.2"/><circle cx="13" cy="5" r="1.2"/><circle cx="19" cy="11" r="1.2"/><circle cx="16" cy="19" r="1.2"/><circle cx="7" cy="17" r="1.2"/>',
   view: '<path d="M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4"/><circle cx="12" cy="12" r="2.6"/>',
-  layers: '<path d="m12 4 8.5 4.5L12 13 3.5 8.5zM4 12.5l8 4.2 8-4.2M4 16.3l8 4.2 8-4.2"/>',
   sun: '<circle cx="12" cy="12" r="3.8"/><path d="M12 3v2M12 19v2M3 12h2M19 12h2M5.6 5.6 7 7M17 17l1.4 1.4M5.6 18.4 7 17M17 7l1.4-1.4"/>',
   share: '<path d="M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.300l-1 1M14 10a4 4 0 0 0-5.700 0l-3 3A4 4 0 0 0 11 18.700l1-1"/>',
   save: '<path d="M12 4v11M7.500 11 12 15.500 16.500 11M5 20h14"/>',
@@ -27,7 +26,6 @@ const SHAPES = {
   filter: '<path d="M4 6h16M7 12h10M10 18h4"/>',
   words: '<path d="M5 6h14M5 11h14M5 16h8"/>',
   accept: '<path d="m5 12.500 4.500 4.500L19 7.500"/>',
-  keyboard: '<rect x="2.500" y="6" width="19" height="12" rx="2"/><path d="M6.500 10h.1M10 10h.1M13.500 10h.1M17 10h.1M8 14h8"/>',
 };
 
 const drawn = new Map();

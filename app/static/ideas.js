@@ -65,7 +65,7 @@ export class Ideas {
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       options[this.#at]?.setAttribute("aria-selected", "false");
-      this.#at = (this.#at + (event.key === "ArrowDown" ? 1 : options.length) + (this.#at < 0 && event.key === "ArrowUp" ? 1 : 0)) % options.length;
+      this.#at = (this.#at + (event.key === "ArrowDown" ? 1 : options.length - 1) + (this.#at < 0 && event.key === "ArrowUp" ? 1 : 0)) % options.length;
       options[this.#at].setAttribute("aria-selected", "true");
       this.#input.setAttribute("aria-activedescendant", options[this.#at].id);
     }

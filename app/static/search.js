@@ -19,7 +19,7 @@ const LIKELY_ENOUGH = 0.1, FEW = 12, SKELETON_MS = 180;
 const stage = document.querySelector(".stage"), note = document.querySelector(".note"), bar = document.querySelector(".tools");
 const frame = document.querySelector(".atlas");
 
-let question = NOTHING, query = null, answer = null, shown = [], ideas = { examples: [], pictures: [] }, facts = null, atlas = null, base = "", heatOn = false, legend = null;
+let question = NOTHING, query = null, answer = null, shown = [], ideas = { examples: [], pictures: [] }, facts = null, atlas = null, base = "", heatOn = false, coverageOn = false, legend = null;
 let running = new AbortController(), opening = null;
 
 const box = new Box(() => atlas?.fitRegion(question.region));
@@ -131,10 +131,10 @@ function drawTrouble(error) {
 function drawAnswer(move) {
   const isNothing = !question.weak && (answer.verdict === "nothing" || !answer.hits.length);
   shown = isNothing ? answer.nearest ?? [] : worthShowing(answer.hits);
-  const hidden = (answer.hidden ?? 0) + answer.hits.length - (isNothing ? 0 : shown.length);
+  const hidden = (answer.hidden_why?.improbable ?? 0) + answer.hits.length - (isNothing ? 0 : shown.length);
   compare.clear();
   const seen = nextFrame(), all = gallery.show(shown), mine = answer;
-  bar.hidden = false;
+  bar.hidden = !shown.length;
   say(isNothing ? (shown.length ? `No match; the ${shown.length} nearest are shown` : "No match") : summary(hidden));
   const weak = () => box.change({ weak: true });
   const misses = isNothing && shown.length ? [make("h2", { class: "misses" }, "The nearest misses"), gallery.node] : [];
@@ -166,7 +166,8 @@ function worthShowing(hits) {
 }
 
 function summary(hidden) {
-  const also = hidden ? `, ${hidden.toLocaleString("en")} weaker ones hidden` : "";
+  const near = answer.hidden_why?.suppressed ?? 0;
+  const also = (hidden ? `, ${hidden.toLocaleString("en")} weaker ones hidden` : "") + (near ? `, ${near.toLocaleString("en")} too near to a better one` : "");
   return `${shown.length.toLocaleString("en")} of ${answer.total.toLocaleString("en")} places${also}${answer.note ? `. ${answer.note}` : ""}`;
 }
 
@@ -223,16 +224,19 @@ async function showHeat(on) {
   tellLegend(on && query ? "heat" : "");
   if (!on || !query) { atlas.showHeat(null); if (on) toast("Heat shows as soon as something is asked"); return; }
   try {
-    atlas.showHeat(await ask("/api/heat", { body: query, signal: running.signal }));
+    const heat = await ask("/api/heat", { body: query, signal: running.signal });
+    if (heatOn) atlas.showHeat(heat);
   } catch (error) {
     if (error.name !== "AbortError") toast(error.message);
   }
 }
 
 async function showCoverage(on) {
+  coverageOn = on;
   tellLegend(on ? "coverage" : heatOn ? "heat" : "");
   try {
-    atlas.showCoverage(on ? await ask("/api/coverage" + (question.layer ? `?layer=${question.layer}` : "")) : null);
+    const cells = on ? await ask("/api/coverage" + (question.layer ? `?layer=${question.layer}` : "")) : null;
+    if (coverageOn === on) atlas.showCoverage(cells);
   } catch (error) {
     toast(error.message);
   }

@@ -1,6 +1,6 @@
 /* Drawing a box or a polygon over the map; the map holds still meanwhile. */
 
-import { wrapped } from "./atlas.js";
+import { wrapped, wrappedRing } from "./geometry.js";
 import { make, overlay } from "./dom.js";
 
 const SMALLEST_PX = 6;
@@ -42,7 +42,7 @@ function polygonOn(sheet, line, atlas, finish) {
   const draw = (loose) => line.setAttribute("d", corners.length ? "M" + [...corners, ...(loose ? [loose] : [])].map((c) => c.join(" ")).join("L") + (loose ? "" : "Z") : "");
   const close = () => {
     if (corners.length < 3) return;
-    const ring = corners.map((corner) => atlas.unproject(corner));
+    const ring = wrappedRing(corners.map((corner) => atlas.unproject(corner)));
     finish({ kind: "polygon", geometry: { type: "Polygon", coordinates: [[...ring, ring[0]]] } });
   };
   sheet.addEventListener("pointermove", (event) => draw(at(event, sheet)));

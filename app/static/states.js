@@ -43,8 +43,8 @@ export function noMap() {
 /* What went wrong, and the way on. */
 export function trouble(error, again) {
   if (error.status === 401) return tokenAsked(again);
-  const [sign, title] = error.status === 0 ? ["broken", "The service does not answer"] : error.status === 429 ? ["broken", "Too much at once"] : ["broken", "That cannot be answered"];
-  return make("div", { class: "panel bad", role: "alert" }, icon(sign), make("h2", {}, title),
+  const title = error.status === 0 ? "The service does not answer" : error.status === 429 ? "Too much at once" : "That cannot be answered";
+  return make("div", { class: "panel bad", role: "alert" }, icon("broken"), make("h2", {}, title),
     make("p", {}, error.status === 0 ? "It may have been stopped. Start it again with “geoanchor serve”, then try once more." : error.message),
     make("button", { type: "button", class: "button", onclick: again }, "Try again"));
 }

@@ -30,7 +30,8 @@ class Documents:
     def items(self, where: str) -> Iterator[pystac.Item | BadInput]:
         """Every item at or below a file or URL, in the order of the links, each document once.
 
-        A linked document or an item that is no STAC is given as its BadInput; for the first document that is raised.
+        A linked document or an item that is no STAC is given as its BadInput, as is a link that cannot be followed; for
+        the first document that is raised.
         """
         todo = [where]
         while todo:
@@ -42,15 +43,16 @@ class Documents:
                 raise BadInput(without_secrets(where), f"leads to over {_MOST_DOCUMENTS} documents; name a part of it")
             try:
                 document = self.read(here)
-                links = _links(document, here)
             except BadInput as error:
                 if here == where:
                     raise
                 yield error
                 continue
             yield from _items_in(document, here)
+            links = list(_links(document, here))
+            yield from (link for link in links if isinstance(link, BadInput))
             # Reversed, because the last one put on the pile is read first.
-            todo += reversed(links)
+            todo += reversed([link for link in links if isinstance(link, str)])
 
     def read(self, where: str) -> Json:
         """One STAC object as JSON. Raises BadInput when it is none."""
@@ -126,7 +128,7 @@ def _items_in(document: Json, where: str) -> Iterator[pystac.Item | BadInput]:
     if document["type"] == "Feature":
         yield _item(document, where, where)
     elif document["type"] == "FeatureCollection":
-        for number, feature in enumerate(document.get("features") or ()):
+        for number, feature in enumerate(_listed(document, "features")):
             yield _item(feature, where, f"{where} item {number}")
 
 
@@ -141,18 +143,23 @@ def _item(document: Json, base: str, where: str) -> pystac.Item | BadInput:
     return item
 
 
-def _links(document: Json, where: str) -> list[str]:
-    """Documents to read next: parts of a catalog, the next page of a search."""
-    follow = ("next",) if document["type"] == "FeatureCollection" else ("child", "item", "items")
-    if document["type"] == "Feature":
-        return []
-    found = []
-    for link in document.get("links") or ():
+def _listed(document: Json, name: str) -> list[Any]:
+    found = document.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _links(document: Json, where: str) -> Iterator[str | BadInput]:
+    """Documents to read next, parts of a catalog or the next page of a search, or why one cannot be."""
+    follow = {"FeatureCollection": ("next",), "Feature": ()}.get(document["type"], ("child", "item", "items"))
+    for link in _listed(document, "links"):
         if isinstance(link, dict) and link.get("rel") in follow and isinstance(link.get("href"), str):
             if str(link.get("method", "GET")).upper() != "GET":
-                raise BadInput(without_secrets(where), "its next page must be asked for by POST; give a GET search")
-            found.append(resolve(link["href"], where))
-    return found
+                yield BadInput(without_secrets(where), "its next page must be asked for by POST; give a GET search")
+                continue
+            try:
+                yield resolve(link["href"], where)
+            except BadInput as error:
+                yield error
 
 
 def _credit(facts: Json) -> str:

@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -86,13 +86,21 @@ def _walk(root: Path, folder: Path, recursive: bool, above: frozenset[tuple[int,
             name = Path(child.path).relative_to(root).as_posix()
             if child.name.startswith("."):
                 continue
-            if not child.is_dir():
+            if not _is_folder(child):
                 yield _entry(name, child)
             elif recursive:
                 try:
                     yield from list(_walk(root, Path(child.path), recursive, above | {here}))
                 except OSError as error:
                     yield Entry(name, broken=f"the folder cannot be listed ({error.strerror}); check its permissions")
+
+
+def _is_folder(child: os.DirEntry[str]) -> bool:
+    try:
+        return child.is_dir()
+    except OSError:
+        # A link to itself, say: what is wrong with it is said of it alone.
+        return False
 
 
 def _entry(name: str, child: os.DirEntry[str]) -> Entry:
@@ -137,15 +145,26 @@ class Archive:
         """Collect the members; whether the archive is cut short."""
         try:
             for member in archive:
-                name = member.name.removeprefix("./").lstrip("/")
-                if not member.isfile() or any(part.startswith(".") for part in name.split("/")):
+                name = _inside(member.name)
+                if any(part.startswith(".") for part in name.split("/")):
                     continue
-                broken = "is stored as a sparse file; pack it anew without --sparse" if member.issparse() else ""
-                self._offsets[name] = member.offset_data
-                found[name] = Entry(name, member.size, f"{member.size}-{self._stamp}", broken)
+                if member.islnk():
+                    self._link(name, _inside(member.linkname), found)
+                elif member.isfile():
+                    broken = "is stored as a sparse file; pack it anew without --sparse" if member.issparse() else ""
+                    self._offsets[name] = member.offset_data
+                    found[name] = Entry(name, member.size, f"{member.size}-{self._stamp}", broken)
         except (tarfile.TarError, EOFError):
             return True
         return False
+
+    def _link(self, name: str, target: str, found: dict[str, Entry]) -> None:
+        """A hard link, as tar writes a file that it has written already under another name."""
+        if target in self._offsets:
+            self._offsets[name] = self._offsets[target]
+            found[name] = replace(found[target], name=name)
+        else:
+            found[name] = Entry(name, broken=f"is a link to {target}, which the archive lacks; pack it anew")
 
     def read(self, name: str) -> bytes:
         """Bytes of one member. Raises BadInput when the archive ends before it does."""
@@ -158,6 +177,11 @@ class Archive:
     def close(self) -> None:
         """Close the archive; a temporary file goes with it."""
         self._file.close()
+
+
+def _inside(name: str) -> str:
+    """A member's name below the archive's root."""
+    return name.removeprefix("./").lstrip("/")
 
 
 def _expanded(path: Path) -> tuple[BinaryIO, bool]:

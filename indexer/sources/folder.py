@@ -15,14 +15,13 @@ from indexer.sources.georeference import Georeference
 from indexer.sources.grid import in_box
 from indexer.sources.identity import plain_name, source_name
 from indexer.sources.raster import NOT_PLACED, RasterTiles, check_bands
-from indexer.sources.registry import SourceOptions
+from indexer.sources.registry import PICTURES, SourceOptions
 from indexer.sources.scene import Scene, open_scene
 from indexer.sources.scenereader import decode_raster
 from indexer.sources.sidecar import read_sidecars, sidecars
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2")
 _VECTORS = (".geojson", ".geojsonl", ".osm", ".osm.pbf", ".osm.gz", ".osm.bz2", ".geoparquet")
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif")
 
 
 class Pictures:
@@ -225,7 +224,7 @@ def _open_scenes(
 def _is_raster(name: str, files: Container, options: SourceOptions) -> bool:
     if _suffix(name) in RASTERS:
         return True
-    return options.zoom is not None and _suffix(name) in _PICTURES and bool(sidecars(name, files.entries))
+    return options.zoom is not None and _suffix(name) in PICTURES and bool(sidecars(name, files.entries))
 
 
 def _pictures(files: Container, uri: str) -> list[str]:
@@ -233,11 +232,11 @@ def _pictures(files: Container, uri: str) -> list[str]:
     names = [
         name
         for name, entry in files.entries.items()
-        if _suffix(name) in (*_PICTURES, *RASTERS) or (entry.broken and not _suffix(name))
+        if _suffix(name) in (*PICTURES, *RASTERS) or (entry.broken and not _suffix(name))
     ]
     if not names:
         files.close()
-        raise BadInput(uri, f"holds no pictures; those end in {', '.join((*_PICTURES, *RASTERS))}")
+        raise BadInput(uri, f"holds no pictures; those end in {', '.join((*PICTURES, *RASTERS))}")
     return names
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -56,19 +56,25 @@ def _lines(text: str, path: Path, cause: json.JSONDecodeError) -> Iterator[Any]:
     for line in lines:
         try:
             yield json.loads(line)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             broken += 1
     if broken:
         logger.warning("%s: %d of %d lines are not JSON", path, broken, len(lines))
 
 
-def _features(documents: Iterable[Any], path: Path) -> Iterator[Feature]:
+def _features(documents: Sequence[Any], path: Path) -> Iterator[Feature]:
     broken = 0
     to_degrees: pyproj.Transformer | None = None
     for document in documents:
         if isinstance(document, dict) and "crs" in document:
             to_degrees = _transformer(document["crs"], path)
-        for number, item in enumerate(_items(document, path)):
+        items = _items(document)
+        if items is None:
+            if len(documents) == 1:
+                kind = document.get("type") if isinstance(document, dict) else None
+                raise BadInput(str(path), f"is JSON but not GeoJSON (type {kind!r})")
+            broken += 1
+        for number, item in enumerate(items or ()):
             try:
                 yield _feature(item, number, to_degrees)
             except (ValueError, TypeError, KeyError, AttributeError, IndexError, shapely.errors.ShapelyError):
@@ -77,7 +83,8 @@ def _features(documents: Iterable[Any], path: Path) -> Iterator[Feature]:
         logger.warning("%s: %d features are broken and left out", path, broken)
 
 
-def _items(document: Any, path: Path) -> list[Any]:
+def _items(document: Any) -> list[Any] | None:
+    """Features of a document, None where it is no GeoJSON."""
     kind = document.get("type") if isinstance(document, dict) else None
     if kind == "FeatureCollection" and isinstance(document.get("features"), list):
         features: list[Any] = document["features"]
@@ -86,7 +93,7 @@ def _items(document: Any, path: Path) -> list[Any]:
         return [document]
     if kind is not None and ("coordinates" in document or "geometries" in document):
         return [{"geometry": document}]
-    raise BadInput(str(path), f"is JSON but not GeoJSON (type {kind!r})")
+    return None
 
 
 def _feature(item: Mapping[str, Any], number: int, to_degrees: pyproj.Transformer | None) -> Feature:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import osmium
 import shapely
@@ -19,6 +18,7 @@ from indexer.featurestore import FeatureStore
 from indexer.repair import repaired
 from indexer.sources.geojson import read_geojson
 from indexer.sources.geoparquet import read_geoparquet
+from indexer.sources.identity import file_stamp
 from indexer.sources.registry import SourceOptions
 from indexer.sources.vector import VectorTiles
 
@@ -60,16 +60,13 @@ def open_osm(uri: str, options: SourceOptions) -> VectorTiles:
 
     Raises UsageError when there is no such file, BadInput when it cannot be read or holds nothing usable.
     """
-    path = Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else Path(uri)
+    path = Path(uri)
     if not path.is_file():
         raise UsageError(f"{uri}: no such file")
     features = read_features(path)
-    status = path.stat()
     from_osm = any(feature.id.startswith(("node/", "way/", "relation/")) for feature in features)
     attribution = ATTRIBUTION if from_osm else ""
-    return VectorTiles(
-        uri, FeatureStore(features), options, attribution, stamp=f"{status.st_size}-{status.st_mtime_ns}"
-    )
+    return VectorTiles(uri, FeatureStore(features), options, attribution, stamp=file_stamp(path.stat()))
 
 
 def read_features(path: Path) -> list[Feature]:

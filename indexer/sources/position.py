@@ -40,8 +40,9 @@ class Positions:
 
     def at(self, row: int) -> Position:
         """Position of one row."""
-        if self.tiles is not None:
-            return _of_tile(*self.tiles[row].tolist())
+        # Columns may be called z, x and y and hold heights and metres.
+        if self.tiles is not None and (found := _of_tile(*self.tiles[row].tolist())).tile:
+            return found
         bounds = _box(*self.boxes[row].tolist()) if self.boxes is not None else None
         point = _point(*self.points[row].tolist()) if self.points is not None else None
         if bounds is not None and bounds.west == bounds.east and bounds.south == bounds.north:
@@ -57,11 +58,17 @@ def read_positions(table: pa.Table, where: str) -> Positions:
     """
     names = {name.lower(): name for name in reversed(table.column_names)}
     try:
-        if all(name in names for name in _ADDRESS):
-            return Positions(tiles=_numbers(table, [names[n] for n in _ADDRESS], -1).astype(np.int64))
-        return Positions(boxes=_boxes(table, names), points=_points(table, names))
+        return Positions(_tiles(table, names), _boxes(table, names), _points(table, names))
     except (pa.ArrowException, ValueError, TypeError, shapely.errors.ShapelyError, CRSError) as error:
         raise BadInput(where, f"its positions cannot be read ({error})") from error
+
+
+def _tiles(table: pa.Table, names: dict[str, str]) -> NDArray[np.int64] | None:
+    if not all(name in names for name in _ADDRESS):
+        return None
+    numbers = _numbers(table, [names[name] for name in _ADDRESS], -1)
+    whole = np.abs(numbers) < 2**53
+    return np.where(whole & (numbers == np.rint(numbers)), numbers, -1).astype(np.int64)
 
 
 def _points(table: pa.Table, names: dict[str, str]) -> NDArray[np.float64] | None:

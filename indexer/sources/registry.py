@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from geoanchor.errors import UsageError
 from geoanchor.image import Layer
@@ -59,6 +59,9 @@ def _template(uri: str) -> bool:
     return any(part in uri for part in ("{z}", "{q}", "{TileMatrix}"))
 
 
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif")
+"""How files of pictures without a grid of their own are called."""
+
 _KINDS: tuple[_Kind, ...] = (
     _Kind("city", _scheme("city"), "indexer.sources.city:open_city"),
     _Kind("stac", _scheme("stac"), "indexer.sources.stac:open_stac"),
@@ -73,7 +76,7 @@ _KINDS: tuple[_Kind, ...] = (
     _Kind("raster", _suffix(".tif", ".tiff", ".vrt", ".jp2"), "indexer.sources.raster:open_raster"),
     _Kind("tar", _suffix(".tar", ".tar.gz", ".tgz"), "indexer.sources.folder:open_tar"),
     _Kind("folder", lambda uri: Path(uri).is_dir(), "indexer.sources.folder:open_folder"),
-    _Kind("image", _suffix(".jpg", ".jpeg", ".png", ".webp"), "indexer.sources.folder:open_file"),
+    _Kind("image", _suffix(*PICTURES), "indexer.sources.folder:open_file"),
 )  # fmt: skip
 
 
@@ -82,6 +85,8 @@ def open_source(uri: str, options: SourceOptions) -> TileSource:
 
     Raises UsageError when no reader knows such a name or the file does not exist, BadInput when it cannot be read.
     """
+    if uri.startswith("file:"):
+        uri = unquote(urlsplit(uri).path)
     module, _, name = _kind(uri).opener.partition(":")
     source: TileSource = getattr(import_module(module), name)(uri, options)
     return source

@@ -43,6 +43,8 @@ def open_stac(uri: str, options: SourceOptions) -> StacImages:
     if not found:
         box = "" if options.within is None else " within the box asked for"
         raise BadInput(without_secrets(where), f"holds no STAC items{box}")
+    if len(found) == 1 and isinstance(found[0], BadInput):
+        raise found[0]
     return StacImages(uri, found, [credits.get(id(item), "") for item in found], options)
 
 
@@ -156,7 +158,7 @@ def _is_raster(asset: pystac.Asset) -> bool:
 def _rgb_bands(asset: pystac.Asset) -> tuple[int, ...] | None:
     bands = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or []
     colors = [band.get("eo:common_name") or band.get("common_name") for band in bands if isinstance(band, dict)]
-    return tuple(colors.index(color) + 1 for color in _RGB) if set(_RGB) <= set(colors) else None
+    return tuple(colors.index(color) + 1 for color in _RGB) if all(color in colors for color in _RGB) else None
 
 
 def _place(item: pystac.Item, asset: pystac.Asset) -> str:
@@ -176,6 +178,8 @@ def _name(item: pystac.Item | BadInput) -> str:
 
 def _wanted(item: pystac.Item | BadInput, within: Bounds | None) -> bool:
     if within is None or isinstance(item, BadInput) or not item.bbox or len(item.bbox) not in (4, 6):
+        return True
+    if not all(isinstance(degrees, int | float) for degrees in item.bbox):
         return True
     # Three-dimensional boxes have heights in the middle and at the end.
     half = len(item.bbox) // 2

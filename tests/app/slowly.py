@@ -30,8 +30,8 @@ def take_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second a batch of 64 pictures, in every job that is started from here on."""
     plain = jobs.command
 
-    def command(request: jobs.JobRequest, folder: Path) -> Sequence[str]:
-        interpreter, module, name, *words = plain(request, folder)
+    def command(request: jobs.JobRequest, folder: Path, flags: Sequence[str]) -> Sequence[str]:
+        interpreter, module, name, *words = plain(request, folder, flags)
         assert (module, name) == ("-m", "app.cli")
         return [interpreter, "-c", _PROGRAM, *words]
 

@@ -179,6 +179,16 @@ def test_failures_tell_clients_nothing_of_the_inside(painted_index: Path, monkey
     assert "doctor" in client.get("/api/info").json()["error"]
 
 
+def test_sentences_keep_their_stops_where_the_index_is_the_working_folder(
+    painted_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(painted_index)
+    answer = TestClient(create_api(geoanchor.open("."))).post(
+        "/api/search", json={"parts": [{"kind": "like", "id": "a.b"}]}
+    )
+    assert answer.json()["error"] == ".: no row has the id 'a.b'"
+
+
 def test_headers_and_hosts(painted_index: Path, client: TestClient) -> None:
     headers = client.get("/api/health").headers
     assert headers["x-content-type-options"] == "nosniff"

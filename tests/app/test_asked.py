@@ -2,11 +2,13 @@
 
 import base64
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commandline import run
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from PIL import Image
@@ -61,6 +63,13 @@ def test_a_raster_finds_itself(index: Index, dtype: str) -> None:
     assert Path(first.id).stem == dtype
     assert first.score == pytest.approx(1, abs=1e-5)
     assert second.score < first.score
+
+
+def test_the_command_line_asks_with_it_too(index: Index, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "asked.tif").write_bytes(_tiff(_values("uint16")))
+    code, out, err = run(capsys, "search", index.folder, "--image", tmp_path / "asked.tif", "-k", 1, "--format", "json")
+    assert (code, err) == (0, "")
+    assert Path(json.loads(out)["hits"][0]["id"]).stem == "uint16"
 
 
 def test_it_may_be_uploaded(index: Index) -> None:

@@ -280,6 +280,40 @@ def test_a_drawn_polygon_is_searched_as_it_was_drawn(page: Any) -> None:
     assert parse_qs(urlsplit(again.value.url).query)["within"] == [within]
 
 
+def test_a_polygon_across_the_antimeridian_is_sent_and_drawn_whole(page: Any) -> None:
+    geometry = "import('/static/geometry.js').then(g => {})"
+    sent = page.evaluate(geometry.format("g.wrappedRing([[178, 1], [182, 1], [182, 2], [178, 1]])"))
+    assert sent == [[178, 1], [-178, 1], [-178, 2], [178, 1]]
+    region = json.dumps({"kind": "polygon", "geometry": {"type": "Polygon", "coordinates": [sent]}})
+    shown = page.evaluate(geometry.format(f"g.regionRings({region})"))
+    assert shown == [[[178, 1], [182, 1], [182, 2], [178, 1]]]
+
+
+def test_a_late_answer_does_not_stand_in_for_the_newest_region(page: Any, index: Index) -> None:
+    held: list[Any] = []
+    page.route("**/api/changes?*", lambda route: route.continue_() if held else held.append(route))
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_function("() => document.querySelector('#review').ariaBusy === 'true'")
+    first = min(index.changes(), key=lambda change: change.lng)
+    west, south, east, north = first.bounds
+    with page.expect_response("**/api/changes?*"):
+        page.evaluate(f"location.hash = 'within={west},{south},{east},{north}'")
+    page.wait_for_function("() => document.querySelectorAll('.places li').length === 1")
+    held[0].abort()
+    page.wait_for_timeout(200)
+    assert page.locator(".places li").evaluate_all("items => items.map(item => item.dataset.change)") == [first.id]
+    assert page.get_by_role("alert").count() == 0
+
+
+def test_after_a_refusal_keys_decide_on_nothing(page: Any, index: Index) -> None:
+    page.evaluate("location.hash = 'within=0,0,1,1'")
+    page.get_by_role("alert").wait_for()
+    for key in "arjk":
+        page.keyboard.press(key)
+    assert "no map and aerial picture" in page.get_by_role("alert").inner_text()
+    assert not [change for change in index.changes(reviewed=True) if change.review]
+
+
 def test_what_lies_beside_the_polygon_is_not_listed(page: Any, index: Index) -> None:
     west, east = sorted(index.changes(), key=lambda change: change.lng)
     low, high, left, right = west.lat - 1e-4, west.lat + 0.001, west.lng - 1e-4, east.lng + 1e-4

@@ -116,6 +116,12 @@ def test_on_loopback_only_loopback_names_are_answered(index: Index) -> None:
     assert hosts_of("0.0.0.0") == ("*",)
 
 
+def test_a_name_is_known_whatever_its_case(index: Index) -> None:
+    client = TestClient(create_api(index, Access(hosts=("MyServer.local", "*.Example.com"))))
+    for host, status in (("myserver.local:7860", 200), ("MYSERVER.local", 200), ("a.example.COM", 200), ("b.org", 400)):
+        assert client.get("/api/health", headers={"host": host}).status_code == status, host
+
+
 def test_who_asks_too_fast_must_wait(index: Index) -> None:
     client = TestClient(create_api(index, Access(requests_per_s=2)))
     answers = [client.get("/api/reviews") for _ in range(60)]

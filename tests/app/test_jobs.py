@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from app.allowed import allowed_source, offered
 from app.api import create_api
 from app.handlers import Forbidden
 from app.jobs import FILE_NAME, JobRequest, JobRunner, command
+from geoanchor.settings import Settings
 
 CITY = {"source": "city:7", "layer": "map", "zoom": 15, "within": [-180, -85, 180, 85]}
 
@@ -191,6 +192,20 @@ def test_a_line_of_progress_that_is_cut_off_does_not_leave_a_job_running(
     job = _until(client, "1", "done", "failed")
     assert (job["state"], job["done"], job["total"]) == ("done", 3, 7)
     assert job["message"] == '{"done": 4, "to'
+
+
+def test_jobs_of_a_service_that_is_offline_are_offline_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.toml").write_text("offline = true\n")
+    started: list[Sequence[str]] = []
+    monkeypatch.setattr(jobs, "command", lambda *asked: started.append(command(*asked)) or [sys.executable, "-c", ""])
+    access = Access(requests_per_s=0, indexing=True, config=tmp_path / "own.toml")
+    with TestClient(create_api(geoanchor.open(folder, settings=Settings(offline=True)), access)) as client:
+        client.post("/api/jobs", json=CITY)
+        _until(client, "1", "done", "failed")
+    assert {"--offline", f"--config={tmp_path / 'own.toml'}"} <= set(started[0])
+    assert started[0].index("--offline") < started[0].index("--")
 
 
 def test_a_job_file_that_a_kill_cut_off_is_passed_over(folder: Path) -> None:

@@ -258,6 +258,17 @@ def test_filters(page: Any) -> None:
     assert len(set(ids(page))) == 10
 
 
+def test_what_is_too_near_to_a_better_hit_is_not_called_weaker(page: Any) -> None:
+    ask(page, "red")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Metres between hits").fill("500")
+    drawn(page, lambda: page.get_by_role("button", name="Apply").click())
+    told = page.locator(".note").inner_text()
+    assert re.match(rf"{len(ids(page))} of 32 places, [1-9]\d* too near to a better one", told), told
+    assert "weaker" not in told
+    assert page.get_by_role("button", name="weaker ones").count() == 0
+
+
 def test_layers_heat_and_coverage_are_drawn(page: Any) -> None:
     ask(page, "red")
     page.wait_for_timeout(500)

@@ -215,8 +215,12 @@ def test_a_building_that_is_also_something_else_or_out_of_use_is_drawn_as_one() 
     for more in ({"power": "generator"}, {"man_made": "silo"}, {"disused": "yes"}, {"abandoned": "yes"}):
         assert np.array_equal(drawn(feature(area(0.2, 0.2, 0.8, 0.8), building="yes", **more)), house)
     railway, cellar = line((0, 0.5), (1, 0.5)), area(0.2, 0.2, 0.8, 0.8)
-    gone = [feature(railway, railway="rail", disused="yes"), feature(cellar, building="yes", location="underground")]
+    gone = [feature(railway, railway="rail", disused="yes"), feature(cellar, building="yes", location="underground"),
+            feature(cellar, amenity="parking", parking="underground")]  # fmt: skip
     assert np.array_equal(drawn(*gone), drawn())
+    lot = feature(cellar, amenity="parking", building="no")
+    assert np.array_equal(drawn(lot), drawn(feature(cellar, amenity="parking")))
+    assert not np.array_equal(drawn(lot), drawn())
 
 
 def test_geometry_collections_and_multipolygons_are_drawn_whole() -> None:

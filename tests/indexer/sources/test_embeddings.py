@@ -49,6 +49,12 @@ def rows(uri: str, **options: object) -> list:
     return [source.read(ref) for ref in source.plan()]
 
 
+def test_heights_and_metres_are_no_addresses(tmp_path: Path) -> None:
+    """Columns called x, y and z may hold anything; where they address no tile, the others tell."""
+    table = parquet(tmp_path, lng=LNG, lat=LAT, x=np.arange(len(LNG)) + 680_000.5, y=np.arange(len(LNG)), z=20.0 + LAT)
+    assert [image.point for image in rows(table)] == list(zip(LNG, LAT, strict=True))
+
+
 @pytest.mark.parametrize("kind", ["fixed", "list", "large"])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_vectors_come_back(tmp_path: Path, kind: str, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,14 @@ def test_broken_features_are_left_out_and_counted(tmp_path: Path, caplog: pytest
     assert "3 of 6 features have no usable geometry" in caplog.text
 
 
+def test_a_line_that_is_no_feature_costs_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines = [json.dumps(_house(building="yes")), "null", "[" * 100_000, "{", json.dumps({"type": "Blob"}), "3"]
+    features = read_features(_write(tmp_path / "a.geojsonl", "\n".join([*lines, json.dumps(_house())])))
+    assert [feature.geometry.equals(HOUSE) for feature in features] == [True, True]
+    assert "2 of 7 lines are not JSON" in caplog.text
+    assert "3 features are broken" in caplog.text
+
+
 def test_what_lies_beyond_the_antimeridian_comes_back_from_the_other_side(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

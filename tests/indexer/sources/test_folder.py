@@ -256,6 +256,7 @@ def test_bad_files_are_one_sentence_each_and_the_rest_goes_on(tmp_path: Path) ->
     (folder / "dangling.jpg").symlink_to(tmp_path / "nowhere.jpg")
     os.mkfifo(folder / "pipe.jpg")
     (folder / "loop").symlink_to(folder)
+    (folder / "itself.jpg").symlink_to(folder / "itself.jpg")
     results = read_all(open_folder(str(folder), SourceOptions()))
     bad = {name: text for name, text in results.items() if isinstance(text, str)}
     assert [name for name in results if name not in bad] == ["good.jpg", "good.tif"]
@@ -267,6 +268,7 @@ def test_bad_files_are_one_sentence_each_and_the_rest_goes_on(tmp_path: Path) ->
         "text.tif": "cannot be read as a raster",
         "bomb.png": "pixels",
         "dangling.jpg": "cannot be read",
+        "itself.jpg": "cannot be read",
         "pipe.jpg": "regular file",
     }
     assert set(bad) == set(reasons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,24 @@ from geoanchor.errors import BadInput
 from geoanchor.image import TileImage
 from indexer.sources.folder import open_folder, open_tar
 from indexer.sources.registry import SourceOptions, open_source
+
+
+def test_a_file_that_tar_wrote_as_a_link_to_another_is_that_one(tmp_path: Path) -> None:
+    photo = save(tmp_path / "photos" / "a.png")
+    os.link(photo, photo.with_name("b.png"))
+    path = pack(tmp_path / "p.tar", photo.parent, "w")
+    with tarfile.open(path, "a") as archive:
+        lost = tarfile.TarInfo("c.png")
+        lost.type, lost.linkname = tarfile.LNKTYPE, "elsewhere.png"
+        archive.addfile(lost)
+        assert [member.islnk() for member in archive if member.name.endswith("png")].count(True) == 2
+    found = read_all(open_tar(str(path), SourceOptions()))
+    assert list(found) == ["a.png", "b.png", "c.png"]
+    first, second, third = found.values()
+    assert isinstance(first, TileImage)
+    assert isinstance(second, TileImage)
+    assert np.array_equal(first.pixels, second.pixels)
+    assert "link to elsewhere.png" in str(third)
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tgz"])

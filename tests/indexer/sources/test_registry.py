@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from geoanchor.errors import UsageError
 from indexer.sources import registry
@@ -19,6 +20,7 @@ NAMES = {
     "photos.tar": "tar",
     "photos.tgz": "tar",
     "photo.jpg": "image",
+    "photo.bmp": "image",
     "tiles/{z}/{x}/{y}.png": "xyz",
     "tiles/{z}/{x}/{-y}.png": "xyz",
     "tiles/{q}.jpg": "xyz",
@@ -50,6 +52,12 @@ def test_names(name: str) -> None:
 def test_folders(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     assert registry._kind(f"{tmp_path}/{name}").name == "folder"
+
+
+def test_an_address_of_a_file_is_its_path(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a photo.png")
+    (ref,) = open_source((tmp_path / "a photo.png").as_uri(), SourceOptions()).plan()
+    assert ref.id.endswith("/a photo.png")
 
 
 def test_every_kind_is_named_above_and_has_its_opener() -> None:

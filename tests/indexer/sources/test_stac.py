@@ -206,6 +206,29 @@ def test_broken_links_harm_only_themselves(collection: Path) -> None:
             source.read(ref)
 
 
+def test_a_link_that_leads_nowhere_costs_itself_alone(collection: Path) -> None:
+    document = json.loads((collection / "collection.json").read_text())
+    document["links"][:0] = [{"rel": "item", "href": "s3://bucket/item.json"}, "no link", {"rel": "item", "href": 5}]
+    (collection / "collection.json").write_text(json.dumps(document))
+    source = open_stac(f"stac:{collection}/collection.json", SourceOptions(zoom=16))
+    bad, *good = source.plan()
+    assert [ref.tile for ref in good] == neighbours(3)
+    with pytest.raises(BadInput, match="s3://bucket"):
+        source.read(bad)
+
+
+@pytest.mark.parametrize("change", [{"links": 5}, {"bbox": ["a", "b", "c", "d"]}, {"features": 5, "type": "Catalog"}])
+def test_members_of_another_kind_than_they_should_be(collection: Path, change: dict[str, object]) -> None:
+    made = item("odd", TILE, "photo-0/visual.tif").to_dict() | change
+    (collection / "odd.json").write_text(json.dumps(made))
+    try:
+        source = open_stac(f"stac:{collection}/odd.json", SourceOptions(zoom=16, within=TILE.bounds))
+    except BadInput as error:
+        assert "STAC item" in str(error)  # noqa: PT017
+    else:
+        assert [source.read(ref).tile for ref in source.plan()] == [TILE]
+
+
 @pytest.mark.parametrize(
     "text", ["", "rubbish", "[]", "{}", '{"type": "Point", "coordinates": [1, 2]}', "[" * 100_000, "\xff"]
 )
@@ -239,6 +262,7 @@ RGBN = [{"name": n, "common_name": n} for n in ("nir", "blue", "green", "red")]
         ({"thumb": asset(COG, roles=["thumbnail"]), "y": asset(None)}, "y", None),
         ({"meta": asset("application/json"), "z": asset("image/tiff; application=geotiff")}, "z", None),
         ({"jp2": asset("image/jp2", "a.jp2")}, "jp2", None),
+        ({"odd": asset(COG, bands=[{"common_name": ["red"]}])}, "odd", None),
     ],
 )  # fmt: skip
 def test_which_asset(assets: dict[str, pystac.Asset], chosen: str, bands: tuple[int, ...] | None) -> None:
