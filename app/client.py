@@ -150,9 +150,12 @@ class RemoteIndex:
             if answer.is_error:
                 answer.read()
                 raise _refusal(answer)
-            with open(path, "wb") as file:
+            # What a broken connection leaves behind would look whole.
+            partial = Path(f"{path}.part")
+            with open(partial, "wb") as file:
                 for piece in answer.iter_bytes():
                     file.write(piece)
+            partial.replace(path)
 
     def parse(self, text: str) -> Phrase:
         """As `Index.parse`."""

@@ -124,6 +124,7 @@ class Handlers:
     def all_hits(self, query: Query) -> Iterator[Sequence[Hit]]:
         """The hits of a query, however many, some at a time, all from one version of the index."""
         index, end = self.index, min(query.offset + query.k, MAX_DEPTH)
+        _require_depth(query)
         for offset in range(query.offset, end, _BATCH):
             page = query.model_copy(update={"k": min(_BATCH, end - offset), "offset": offset})
             hits = self._ask(page, index)
@@ -191,8 +192,7 @@ class Handlers:
     @contextmanager
     def _checked(self, index: Index, query: Query) -> Iterator[None]:
         """Refuse what would cost too much; pictures wait for each other."""
-        if query.offset >= MAX_DEPTH:
-            raise UsageError(f"offset must be below {MAX_DEPTH} here; narrow the query by a region or a layer")
+        _require_depth(query)
         if len(query.parts) > MAX_PARTS:
             raise UsageError(f"a query has at most {MAX_PARTS} parts here, not {len(query.parts)}")
         pictures = [part for part in query.parts if isinstance(part, ImagePart)]
@@ -250,3 +250,8 @@ def _place(within: str) -> Region | None:
         return PolygonRegion(geometry=_OBJECT.validate_json(within))
     except ValidationError as error:
         raise UsageError(f"within: {first_fault(error)}") from error
+
+
+def _require_depth(query: Query) -> None:
+    if query.offset >= MAX_DEPTH:
+        raise UsageError(f"offset must be below {MAX_DEPTH} here; narrow the query by a region or a layer")

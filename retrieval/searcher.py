@@ -13,6 +13,7 @@ from functools import reduce
 
 import numpy as np
 
+from geoanchor.count import counted
 from geoanchor.errors import UnsupportedModality
 from geoanchor.image import Layer, Pixels
 from geoanchor.picture import read_rgb
@@ -252,7 +253,8 @@ def _note(query: Query, passed: int, total: int, count: int) -> str:
     if passed == 0:
         return f"no row is left{where}"
     of = "" if total == passed else f", {total or 'none'} of which can be compared with this query"
+    left = counted(passed, "row is left", "rows are left")
     if query.suppress_m > 0:
-        return f"{passed} rows are left{where}{of}; those within {query.suppress_m:g} m of a better one are not shown"
+        return f"{left}{where}{of}; those within {query.suppress_m:g} m of a better one are not shown"
     starts = f", and the page starts at {query.offset}" if query.offset else ""
-    return f"only {passed} rows are left{where}{of}{starts}"
+    return f"only {left}{where}{of}{starts}"

@@ -115,7 +115,8 @@ def survey_pairs(
     survey = _judged(matcher, none, max_offset, chunk, progress)
     survey = replace(survey, common=_registration(matcher, survey, max_offset, chunk))
     if survey.common is not None and survey.common.shifted:
-        survey = _judged(matcher, survey, max_offset, chunk, progress)
+        again = (lambda done, total: progress(count + done, count + total)) if progress else None
+        survey = _judged(matcher, survey, max_offset, chunk, again)
     return _with_strays(matcher, survey, max_offset, chunk)
 
 

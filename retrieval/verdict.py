@@ -17,9 +17,8 @@ from retrieval.terms import FusedTerm, RelationTerm, Term, VectorTerm
 
 _LEAST_PAIR = 0.1
 """Both things may be in an index, and nowhere near each other: the likeliest pair is to be so likely at least."""
-
-
 _COUNTERPARTS = 10
+"""Best rows of the other layer that are asked how likely they are."""
 _LEAST_ALIKE = 0.1
 """The likeliest counterpart of a map or a picture is to be so likely at least. Of 80 New York maps whose pictures were
 there, moved by up to a tenth of their side, none had less than .34; of 113 others half had no more than .13."""

@@ -92,7 +92,7 @@ def captions(
     )  # fmt: skip
     bad: list[BadInput] = []
     with progress("captioning") as advance:
-        written = caption(uris, options, settings, bad.append, lambda done: advance(done, done))
+        written = caption(uris, options, settings, bad.append, lambda done: advance(done, None))
     for item in bad[:_SHOWN]:
         say(f"no caption: {item.where}: {item.reason}")
     if len(bad) > _SHOWN:

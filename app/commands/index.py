@@ -89,7 +89,7 @@ def index(
 
     if remove:
         removal = upkeep.remove(into, remove)
-        say(f"{into}: removed {removal.rows} rows")
+        say(f"{into}: removed {counted(removal.rows, 'row', 'rows')}")
         for uri, count in removal.copies.items():
             if uri not in (sources or ()):
                 copies = counted(count, "picture", "pictures")

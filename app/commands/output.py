@@ -21,8 +21,8 @@ PIPE_WIDTH = 160
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_JSON = 0.3
 
-Advance = Callable[[int, int], None]
-"""Called with how many are done and how many there are."""
+Advance = Callable[[int, int | None], None]
+"""Called with how many are done and how many there are, None where that is not known."""
 
 
 def emit(result: str | bytes, out: Path | None = None) -> None:
@@ -118,7 +118,7 @@ def progress(what: str) -> Iterator[Advance]:
 def _json_lines() -> Advance:
     pace, last = _Pace(), 0.0
 
-    def advance(done: int, total: int) -> None:
+    def advance(done: int, total: int | None) -> None:
         nonlocal last
         left, now = pace.left_s(done, total), time.monotonic()
         if now - last >= _SECONDS_BETWEEN_JSON or done == total:
@@ -131,12 +131,12 @@ def _json_lines() -> Advance:
 def _lines(what: str) -> Advance:
     pace, last = _Pace(), time.monotonic()
 
-    def advance(done: int, total: int) -> None:
+    def advance(done: int, total: int | None) -> None:
         nonlocal last
         left, now = pace.left_s(done, total), time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_LINES and left is not None:
+        if now - last >= _SECONDS_BETWEEN_LINES and (total is None or left is not None):
             last = now
-            say(f"{what}: {done} of {total}, {left:.0f} s left")
+            say(f"{what}: {done}" if left is None else f"{what}: {done} of {total}, {left:.0f} s left")
 
     return advance
 
@@ -148,8 +148,8 @@ class _Pace:
     def __init__(self) -> None:
         self._first: tuple[float, int] | None = None
 
-    def left_s(self, done: int, total: int) -> float | None:
+    def left_s(self, done: int, total: int | None) -> float | None:
         """Seconds left, None where nothing is known yet."""
         now = time.monotonic()
         since, first = self._first = self._first or (now, done)
-        return (now - since) / (done - first) * (total - done) if done > first else None
+        return None if total is None or done <= first else (now - since) / (done - first) * (total - done)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -124,6 +125,20 @@ def test_exports(remote: RemoteIndex, tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "hits.parquet")["rank"].to_pylist() == list(range(1, 21))
     with pytest.raises(UsageError, match="no space 'x'"):
         remote.export(tmp_path / "none", "csv", Query(parts=(TextPart(text="red"),), spaces=("x",)))
+
+
+def test_a_broken_connection_leaves_no_file_that_looks_whole(
+    remote: RemoteIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_answer: httpx.Response) -> Iterator[bytes]:
+        yield b"id,layer"
+        raise httpx.ReadError("the connection was reset")
+
+    (tmp_path / "rows.csv").write_text("of yesterday")
+    monkeypatch.setattr(httpx.Response, "iter_bytes", broken)
+    with pytest.raises(GeoAnchorError):
+        remote.export(tmp_path / "rows.csv", "csv")
+    assert (tmp_path / "rows.csv").read_text() == "of yesterday"
 
 
 def test_refusals_are_the_index_s_own_errors(remote: RemoteIndex, local: Index, url: str) -> None:

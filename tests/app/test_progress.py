@@ -30,6 +30,17 @@ def test_time_left_counts_from_the_first_step_and_not_from_what_came_before(
     assert capsys.readouterr().err.splitlines() == ["learning: 2 of 101, 99 s left", "learning: 12 of 101, 89 s left"]
 
 
+def test_where_the_end_is_not_known_only_what_is_done_is_told(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with output.progress_as("bar", "captioning") as advance:
+        for done in range(1, 5):
+            clock.now += 6
+            advance(done, None)
+
+    assert capsys.readouterr().err.splitlines() == ["captioning: 2", "captioning: 4"]
+
+
 def test_what_an_earlier_build_had_done_is_no_pace(clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     with output.progress_as("json", "index") as advance:
         advance(500, 1000)

@@ -115,6 +115,12 @@ def test_a_wrong_query_is_refused_before_anything_is_sent(client: TestClient) ->
     assert "no space 'x'" in answer.json()["error"]
 
 
+def test_hits_deeper_than_any_are_refused_and_not_an_empty_file(client: TestClient) -> None:
+    answer = client.post("/api/search.csv", json=QUERY | {"offset": 1_000_000})
+    assert (answer.status_code, answer.json()["kind"]) == (400, "UsageError")
+    assert "offset must be below 1000000" in answer.json()["error"]
+
+
 def test_rows_by_page_and_by_id(client: TestClient) -> None:
     first = client.get("/api/rows", params={"limit": 20}).json()
     assert (len(first["rows"]), first["total"], first["next"]) == (20, 32, 20)

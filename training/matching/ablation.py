@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.bundle import read_bundle
 from models.fusion import Calibration, FusionScorer
 from training.anchorcache import annotate_places
 from training.batches import AnchorTargets, anchor_targets
@@ -75,9 +76,10 @@ def prepare(recipe: Recipe, tiles: Path, log: Log) -> None:
 def ground_of(name: str, recipe: Recipe, tiles: Path, bundle: Path, views: int) -> Ground:
     """Features of the bundle's backbones, read from `tiles` where they are kept from an earlier run."""
     encoders, _ = frozen_towers(bundle)
+    made = f"{bundle.name}-{read_bundle(bundle).weights_sha256[:8]}-{views}"
     kept: dict[Split, Examples] = {}
     for split in ("train", "val", "test"):
-        file = tiles / f"features-{name}-{split}-{bundle.name}.npz"
+        file = tiles / f"features-{name}-{split}-{made}.npz"
         if not file.is_file():
             own = _places(name, recipe, split)
             write_examples(file, examples_of(tiles, split, encoders, views if split == "train" else 1, own))

@@ -59,14 +59,15 @@ def fit_heads(
     """
     torch.manual_seed(schedule.seed)
     plain = np.flatnonzero(features.plain)
+    batch = min(schedule.batch, len(plain))
     heads = nn.ModuleList(_Standard(side, plain, shape) for side in (features.aerial, features.maps))
     scales = [Scale(), Scale()]
     optimiser = torch.optim.Adam([*heads.parameters(), *(scale.log for scale in scales)], lr=schedule.learning_rate)
     for epoch in range(schedule.epochs):
         rng = np.random.default_rng([schedule.seed, epoch])
         order = rng.permutation(len(plain))
-        for start in range(0, len(order) - schedule.batch + 1, schedule.batch):
-            chosen = order[start : start + schedule.batch]
+        for start in range(0, len(order) - batch + 1, batch):
+            chosen = order[start : start + batch]
             views, rows = rng.integers(len(features.aerial), size=len(chosen)), plain[chosen]
             aerial = heads[0](torch.from_numpy(features.aerial[views, rows]))
             maps = heads[1](torch.from_numpy(features.maps[views, rows]))
