@@ -12,6 +12,7 @@ from PIL import Image
 
 from geoanchor.image import LAYERS, Layer
 from geoanchor.tiling import TILE_SIZE_PX, Bounds, Tile, around
+from retrieval.neighbours import tile_keys
 
 MAX_STEPS = 5
 """How many zooms above the stored tiles an overview reaches: one picture then is put together from up to 1024."""
@@ -36,6 +37,7 @@ class Mosaic:
         self._zxy: NDArray[np.int64] = np.asarray(
             [[addresses[name][row] for name in "zxy"] for row in on_grid], np.int64
         ).reshape(-1, 3)
+        self._grids = {layer: _Grid(self._zxy, np.flatnonzero(self._layer == layer)) for layer in self.layers}
         self._thumbnails = thumbnails
         self._tile = lru_cache(_CACHED_TILES)(self._put_together)
         self._extent = cache(self._measure)
@@ -81,8 +83,11 @@ class Mosaic:
 
     def _from_above(self, layer: Layer, tile: Tile) -> bytes | None:
         """Cut out of the nearest stored ancestor, where there is one."""
+        grid = self._grids.get(layer)
+        if grid is None:
+            return None
         for z in range(tile.z - 1, max(-1, tile.z - 1 - MAX_STEPS), -1):
-            found = np.flatnonzero((self._layer == layer) & (self._zxy == _address(tile.parent(z))).all(axis=1))
+            found = grid.below(tile.parent(z), 0)
             if len(found):
                 name = self._ids[found[0]]
                 data = self._thumbnails([name]).get(name)
@@ -90,15 +95,15 @@ class Mosaic:
         return None
 
     def _from_below(self, layer: Layer, tile: Tile) -> bytes | None:
-        steps = self._zxy[:, 0] - tile.z
-        near = (steps >= 0) & (steps <= MAX_STEPS) & (self._layer == layer)
-        shift = np.where(near, steps, 0)
-        rows = np.flatnonzero(near & (self._zxy[:, 1] >> shift == tile.x) & (self._zxy[:, 2] >> shift == tile.y))
-        if not len(rows):
+        grid = self._grids.get(layer)
+        if grid is None:
             return None
-        if exact := [row for row in rows if steps[row] == 0]:
+        if len(exact := grid.below(tile, 0)):
             name = self._ids[exact[0]]
             return self._thumbnails([name]).get(name)
+        rows = np.sort(np.concatenate([grid.below(tile, steps) for steps in range(1, MAX_STEPS + 1)]))
+        if not len(rows):
+            return None
         pictures = self._thumbnails([self._ids[row] for row in rows])
         canvas = Image.new("RGBA", (TILE_SIZE_PX, TILE_SIZE_PX))
         for row in rows:
@@ -119,15 +124,32 @@ class Mosaic:
         canvas.paste(small, (left * side, top * side))
 
 
+class _Grid:
+    """Rows of one layer, found by tile address however many there are.
+
+    Args:
+        zxy: (n, 3) addresses of all rows. rows: (m,) the layer's own, ascending.
+    """
+
+    def __init__(self, zxy: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        keys = tile_keys(*zxy[rows].T)
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._rows = keys[order], rows[order]
+
+    def below(self, tile: Tile, steps: int) -> NDArray[np.int64]:
+        """Rows of the part of a tile `steps` zooms below it, or of the tile itself; of one address in their order."""
+        side = 1 << steps
+        down = (tile.y << steps) + np.arange(side)
+        starts = tile_keys(np.full(side, tile.z + steps), np.full(side, tile.x << steps), down)
+        first, last = np.searchsorted(self._keys, starts), np.searchsorted(self._keys, starts + side)
+        return np.concatenate([self._rows[a:b] for a, b in zip(first.tolist(), last.tolist(), strict=True)])
+
+
 def _columns(zxy: NDArray[np.int64]) -> Iterator[Bounds]:
     """Strips of the globe, from north to south, that hold tiles."""
     for z in np.unique(zxy[:, 0]).tolist():
         for x in np.unique(zxy[zxy[:, 0] == z, 1]).tolist():
             yield Tile(z, x, 0).bounds
-
-
-def _address(tile: Tile) -> tuple[int, int, int]:
-    return tile.z, tile.x, tile.y
 
 
 def _cut_out(data: bytes, tile: Tile, steps: int) -> bytes:

@@ -38,7 +38,8 @@ class Case(NamedTuple):
 
     Attributes:
         title: in words. row: of a picture, in its middle, that is in the index. part: of a row's side, that a question
-            shows. moved: whether it lies elsewhere than in the middle. draws: of where.
+            shows. moved: whether it lies elsewhere than in the middle. draws: of where. filled: whether a question is
+            as large as a row however far it is moved, what lies beyond the picture filled by its edge.
     """
 
     title: str
@@ -46,9 +47,11 @@ class Case(NamedTuple):
     part: float
     moved: bool
     draws: int
+    filled: bool = False
 
 
 WHOLE = Case("whole", 1.0, 1.0, False, 1)
+FILLED = Case("whole, moved up to 10 %, filled by its edge", 1.0, 1.0, True, 1, filled=True)
 MOVED = Case("parts of .8 of the side, moved up to 10 %", 1.0, 0.8, True, 3)
 BEYOND = Case("moved up to 10 %, beyond what the rows show", 1 / 1.2, 1.0, True, 1)
 
@@ -68,7 +71,7 @@ def run() -> dict[str, Any]:
     pictures, names = Pictures(REAL), _names()
     figures: dict[str, Any] = {"gallery": len(names)}
     for side in SIDES:
-        for row, cases in ((WHOLE.row, (WHOLE, MOVED)), (BEYOND.row, (BEYOND,))):
+        for row, cases in ((WHOLE.row, (WHOLE, FILLED, MOVED)), (BEYOND.row, (BEYOND,))):
             with tempfile.TemporaryDirectory() as folder:
                 index = _gallery(pictures, names, OTHER[side], row, Path(folder))
                 for part in JUDGED:
@@ -121,8 +124,7 @@ def _ask(index: Index, pictures: Pictures, names: list[str], side: Layer, case: 
     for name in names:
         picture = pictures.read(f"{side}/{name}")
         east, south = rng.uniform(-MOST_MOVED, MOST_MOVED, 2) if case.moved else (0.0, 0.0)
-        window, row = _window(picture, case.row * case.part, east, south), _window(picture, case.row)
-        pixels = window.cut(picture)
+        (pixels, window), row = _shown(picture, case, east, south), _window(picture, case.row)
         hits = index.search(map=pixels, k=K) if side == "map" else index.search(image=pixels, k=K)
         found = next((hit for hit in hits if Path(hit.id).stem == Path(name).stem), None)
         # A map's window further east shows the same thing further west; that of a picture leaves the map behind.
@@ -130,6 +132,19 @@ def _ask(index: Index, pictures: Pictures, names: list[str], side: Layer, case: 
         true, told = _centre(other) - _centre(map_of), found.why.get("offset") if found else None
         off = np.inf if told is None else np.linalg.norm(np.array(told) * (row.right - row.left) - true)
         yield Asked(found.rank if found else 0, float(off) / (window.right - window.left))
+
+
+def _shown(picture: Pixels, case: Case, east: float, south: float) -> tuple[Pixels, Box]:
+    """What a question shows, its middle moved by shares of its own side, and where that lies in the picture."""
+    if not case.filled:
+        window = _window(picture, case.row * case.part, east, south)
+        return window.cut(picture), window
+    side = len(picture)
+    top, left = round(south * side), round(east * side)
+    rim = max(abs(top), abs(left))
+    around = np.pad(picture, [(rim, rim), (rim, rim), (0, 0)], mode="edge")
+    shown = around[rim + top : rim + top + side, rim + left : rim + left + side]
+    return np.ascontiguousarray(shown), Box(top, left, top + side, left + side)
 
 
 def _window(picture: Pixels, share: float, east: float = 0.0, south: float = 0.0) -> Box:

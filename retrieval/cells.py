@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geoanchor.errors import UsageError
 from geoanchor.tiling import cell_name
-from retrieval.heat import ancestors
+from retrieval.ancestors import ancestors, few_ancestors, resolution_of
 
 MOST_CELLS = 2_000
 """Few enough to be sent and drawn at once."""
@@ -49,13 +49,8 @@ def by_cell(
 
 
 def _at(cells: NDArray[np.uint64], resolution: int | None) -> NDArray[np.uint64]:
-    finest = int(cells[0] >> np.uint64(52)) & 0xF
-    if resolution is not None:
-        if not 0 <= resolution <= finest:
-            raise UsageError(f"resolution {resolution} is not among 0 to {finest}, those of this index")
-        return ancestors(cells, resolution)
-    for coarser in range(finest, -1, -1):
-        parents = ancestors(cells, coarser)
-        if len(np.unique(parents)) <= MOST_CELLS:
-            break
-    return parents
+    if resolution is None:
+        return few_ancestors(cells, MOST_CELLS)
+    if not 0 <= resolution <= (finest := resolution_of(cells)):
+        raise UsageError(f"resolution {resolution} is not among 0 to {finest}, those of this index")
+    return ancestors(cells, resolution)

@@ -78,6 +78,7 @@ class CounterpartTerm:
     hidden: Gaps | None = None
     pixels: Pixels | None = None
     _aligned: dict[int, Alignment | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _likely_same: dict[int, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def scores(self, rows: RowIds) -> Scores:
         """Scores (n,) of rows (n,) sorted positions; those of the best ten are dealt anew among them."""
@@ -107,19 +108,24 @@ class CounterpartTerm:
     def probabilities(self, rows: RowIds) -> Scores:
         """How likely rows (n,) show the same ground, 0..1, by the matcher; NaN for those not of the other layer, and
         where the map says too little to tell."""
-        likely = np.full(len(rows), np.nan)
-        there = np.flatnonzero(np.isin(rows, self._comparable))
+        unseen = np.array([row for row in rows.tolist() if row not in self._likely_same], np.int64)
+        self._likely_same.update(dict.fromkeys(unseen.tolist(), np.nan))
+        there = unseen[np.isin(unseen, self._comparable)]
         for start in range(0, len(there), _JUDGED):
             some = there[start : start + _JUDGED]
-            found = self._likeness(rows[some])
-            ours = {name: vectors[found.scale] for name, vectors in self._ours.items()}
-            sides = ours, self.matcher.vectors(rows[some])
-            maps, aerials = sides if self.layer == "map" else sides[::-1]
-            judged = self.matcher.matcher.judge(maps, aerials, gaps=self._gaps(rows[some], found))
-            odds = np.where(np.array(self.scales)[found.scale] == 1, 1.0, _RESCALED_ODDS) * judged.probability
-            same = odds / (odds + 1 - judged.probability)
-            likely[some] = np.where(informative(judged.shares), same, np.nan)
-        return likely
+            self._likely_same.update(zip(some.tolist(), self._same_ground(some).tolist(), strict=True))
+        return np.array([self._likely_same[row] for row in rows.tolist()])
+
+    def _same_ground(self, rows: RowIds) -> Scores:
+        """Probabilities (n,) of comparable rows, NaN where the map says too little."""
+        found = self._likeness(rows)
+        ours = {name: vectors[found.scale] for name, vectors in self._ours.items()}
+        sides = ours, self.matcher.vectors(rows)
+        maps, aerials = sides if self.layer == "map" else sides[::-1]
+        judged = self.matcher.matcher.judge(maps, aerials, gaps=self._gaps(rows, found))
+        odds = np.where(np.array(self.scales)[found.scale] == 1, 1.0, _RESCALED_ODDS) * judged.probability
+        same = odds / (odds + 1 - judged.probability)
+        return np.where(informative(judged.shares), same, np.nan)
 
     def _dealt(self, rows: RowIds, above: Scores) -> Scores:
         """Scores (n,) of rows, those of the best few dealt anew, since pictures tell better which of them is first."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app.commands.options import Config, LayerName, Offline, settings_of
-from app.commands.output import emit, say
+from app.commands.output import emit, say, say_some
 from geoanchor.errors import BadInput, GeoAnchorError
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def anchors(
     with ExitStack() as opened:
         work = _Work(annotator, zoom, limit, gsd, model, settings, opened, bad)
         made = list(work.anchors(sources))
-    for item in bad[:10]:
-        say(f"not usable: {item.where}: {item.reason}")
+    say_some([f"not usable: {item.where}: {item.reason}" for item in bad], "that are not usable")
     made = recalibrated(made) if calibrate else made
     if not made:
         raise GeoAnchorError(f"{out}: is not written, since nothing in the sources could be annotated")

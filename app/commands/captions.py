@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import Config, LayerName, Offline, Summary, settings_of
-from app.commands.output import emit, emit_json, progress, say
+from app.commands.output import emit, emit_json, progress, say_some
 
 if TYPE_CHECKING:
     from geoanchor.errors import BadInput
-
-_SHOWN = 10
 
 
 def captions(
@@ -93,10 +91,7 @@ def captions(
     bad: list[BadInput] = []
     with progress("captioning") as advance:
         written = caption(uris, options, settings, bad.append, lambda done: advance(done, None))
-    for item in bad[:_SHOWN]:
-        say(f"no caption: {item.where}: {item.reason}")
-    if len(bad) > _SHOWN:
-        say(f"and {len(bad) - _SHOWN} more without a caption")
+    say_some([f"no caption: {item.where}: {item.reason}" for item in bad], "without a caption")
     if not written:
         raise GeoAnchorError(f"{', '.join(uris)}: no picture could be captioned")
     if out:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import Config, Offline, settings_of
-from app.commands.output import emit, emit_json, progress, say
+from app.commands.output import emit, emit_json, progress, say, say_some
 from geoanchor.count import counted
 from geoanchor.errors import BadInput, OnBad, UsageError
 
@@ -49,9 +49,6 @@ CaptionSplit = Annotated[
 BatchSize = Annotated[int | None, typer.Option(help="Pictures encoded at once.", min=1)]
 
 
-_MOST_NAMED = 10
-
-
 @contextmanager
 def _unreadable() -> Iterator[OnBad]:
     """Takes pictures that cannot be read, and names the first of them at the end, an end by error too."""
@@ -59,10 +56,7 @@ def _unreadable() -> Iterator[OnBad]:
     try:
         yield found.append
     finally:
-        for error in found[:_MOST_NAMED]:
-            say(str(error))
-        if len(found) > _MOST_NAMED:
-            say(f"and {counted(len(found) - _MOST_NAMED, 'more picture', 'more pictures')} that cannot be read")
+        say_some([str(error) for error in found], "that cannot be read")
 
 
 @app.command()

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 160
 """Columns of a table that is not printed on a terminal."""
+_TOLD = 10
+"""Sentences of one kind."""
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_JSON = 0.3
 
@@ -88,6 +90,14 @@ def emit_table(table: Table, out: Path | None = None) -> None:
 def say(sentence: str) -> None:
     """Tell the user something that is no result."""
     print(sentence, file=sys.stderr)
+
+
+def say_some(sentences: Sequence[str], others: str) -> None:
+    """Tell the first few of many sentences, and how many others there are and of what."""
+    for sentence in sentences[:_TOLD]:
+        say(sentence)
+    if len(sentences) > _TOLD:
+        say(f"and {len(sentences) - _TOLD} more {others}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoanchor.tiling import Tile, cell_at
-from retrieval.heat import ancestors
+from retrieval.ancestors import ancestors
 from retrieval.pairs import NO_MAP, Pairs, find_pairs, pair_id, pair_ids
 from retrieval.registration import frames_m
 from retrieval.serving import Serving

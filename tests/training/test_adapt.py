@@ -28,7 +28,7 @@ from models.codes import CELLS
 from models.decoding import Decoder
 from models.palette import map_classes
 from models.structure import StructureNet
-from retrieval.heat import ancestors
+from retrieval.ancestors import ancestors
 from retrieval.index.lance import LanceStore
 from retrieval.matching import RowMatcher
 from retrieval.serving import Serving

@@ -8,7 +8,7 @@ import torch
 
 from geoanchor.structure import CLASS_OF, VOID
 from geoanchor.tiling import tile_at
-from retrieval.heat import ancestors
+from retrieval.ancestors import ancestors
 from training.adapt.blocks import split_blocks
 from training.structure.batches import Batches, Ground
 from training.structure.fit import dense_loss

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.errors import UsageError
-from retrieval.heat import ancestors
+from retrieval.ancestors import Cells, ancestors, resolution_of
 
-Cells = NDArray[np.uint64]
 _WISHED = (4, 2, 1)
 """Blocks a fold, the first number that some resolution gives: more make folds alike, larger ones keep neighbours."""
 
@@ -40,9 +39,8 @@ def split_blocks(cells: Cells, folds: int, where: str) -> Blocks:
 
     Raises UsageError when the ground has fewer blocks than folds.
     """
-    finest = int(cells[0] >> np.uint64(52)) & 0xF
     for blocks_a_fold in _WISHED:
-        for resolution in range(finest + 1):
+        for resolution in range(resolution_of(cells) + 1):
             blocks, counts = np.unique(ancestors(cells, resolution), return_counts=True)
             if len(blocks) >= blocks_a_fold * folds:
                 return Blocks(resolution, folds, _dealt(blocks, counts, folds))

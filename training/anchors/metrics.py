@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from training.anchors.ground import Geometries, Ground
-from training.anchors.network import Network
+from training.anchors.network import Network, order
 from training.anchors.rules import SHAPES, SIZES
 
 METRICS_VERSION = "4"
@@ -152,12 +152,6 @@ class _Measured:
         fronted[self._tree.query(middle, predicate="dwithin", distance=_FRONT_M)[0]] = 1
         shares = np.bincount(edge, fronted * length) / np.bincount(edge, length)
         return float(shares.mean())
-
-
-def order(angles: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """R4 = |sum w e^(4 i angle)| / sum w, 0..1: 1 where all directions agree up to quarter turns; 0 for nothing."""
-    total = weights.sum()
-    return float(abs((weights * np.exp(4j * angles)).sum()) / total) if total > 0 else 0.0
 
 
 def _shapes(buildings: Geometries, areas: NDArray[np.float64], rectangle: Geometries) -> NDArray[np.int64]:

@@ -114,6 +114,10 @@ def _order(lines: Geometries) -> float:
     """R4 of the straight pieces by length: 1 for a grid, however it is turned."""
     xy, line = shapely.get_coordinates(lines, return_index=True)
     step = np.diff(xy, axis=0)[np.diff(line) == 0]
-    length = np.linalg.norm(step, axis=1)
-    total = length.sum()
-    return float(abs((length * np.exp(4j * np.arctan2(step[:, 1], step[:, 0]))).sum()) / total) if total > 0 else 0.0
+    return order(np.arctan2(step[:, 1], step[:, 0]), np.linalg.norm(step, axis=1))
+
+
+def order(angles: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """R4 = |sum w e^(4 i angle)| / sum w, 0..1: 1 where all directions agree up to quarter turns; 0 for nothing."""
+    total = weights.sum()
+    return float(abs((weights * np.exp(4j * angles)).sum()) / total) if total > 0 else 0.0

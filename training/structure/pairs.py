@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -54,10 +54,10 @@ def read_real_pairs(path: Path, part: Part) -> RealPairs:
 def read_pictures(path: Path, part: Part) -> tuple[tuple[str, ...], Pixels, Pixels]:
     """Names, aerial and map pictures (n, h, w, 3) of one part; raises as `read_real_pairs` does."""
     pictures: dict[str, dict[str, bytes]] = {"aerial": {}, "map": {}}
-    for name, data in _files(path):
+    for name, read in _files(path):
         kind = PurePosixPath(name).parent.name
         if kind in pictures and part_of(PurePosixPath(name).name) == part:
-            pictures[kind][PurePosixPath(name).name] = data
+            pictures[kind][PurePosixPath(name).name] = read()
     names = tuple(sorted(pictures["aerial"].keys() & pictures["map"].keys()))
     if not names:
         raise BadInput(str(path), f"holds no pairs aerial/NAME and map/NAME for {part}")
@@ -68,10 +68,12 @@ def read_pictures(path: Path, part: Part) -> tuple[tuple[str, ...], Pixels, Pixe
     return names, aerial, maps
 
 
-def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Names below a folder or in a tar, each with what reads it, as long as the next one was not asked for."""
     if path.is_dir():
         for file in sorted(path.glob("*/*")):
-            yield file.relative_to(path).as_posix(), file.read_bytes()
+            if file.is_file():
+                yield file.relative_to(path).as_posix(), file.read_bytes
         return
     if not path.is_file():
         raise BadInput(str(path), "is neither a folder nor a tar of pairs")
@@ -80,6 +82,6 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 stream = archive.extractfile(member) if member.isfile() else None
                 if stream:
-                    yield member.name, stream.read()
+                    yield member.name, stream.read
     except tarfile.TarError as error:
         raise BadInput(str(path), f"cannot be read as a tar of pairs ({error})") from error
