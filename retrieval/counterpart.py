@@ -18,6 +18,7 @@ from geoanchor.structure import informative
 from retrieval.alignment import Alignment, align, told
 from retrieval.index.flat import best_first, top
 from retrieval.matching import RowMatcher
+from retrieval.scales import Usual, told_scale, usual_of
 from retrieval.serving import Serving
 
 COARSE = "structure"
@@ -25,21 +26,17 @@ COARSE = "structure"
 OTHER: Mapping[Layer, Layer] = {"map": "aerial", "aerial": "map"}
 _LOOKED_AT = 2000
 """Rows compared at every shift on a grid half as fine: the best of the coarse vectors."""
-_COMPARED = 128
+COMPARED = 128
 """Those of them that are compared cell by cell."""
 _ALIGNED = 10
 """Those of them whose pictures themselves are compared."""
 _SPREAD = 0.025
 """Of the likeness of pictures, what counts as much as a standard deviation of that of codes."""
 _AT_ONCE = 8192
-_USUAL = 64
+USUAL_ROWS = 64
 """Rows, evenly spread, whose likeness says what is usual for a query."""
 _JUDGED = 256
 """Hits judged at once: a judgement holds the classes of every cell."""
-_RESCALED = 0.75
-"""Standard deviations that another scale must gain: most pictures show as much ground as the rows do."""
-_CLEARLY = 1.3
-"""By what factor it must lie higher above the usual."""
 _RESCALED_ODDS = 0.2
 """By which the odds of a hit are lower at another scale: one of five that are tried."""
 Scores = NDArray[np.float64]
@@ -87,7 +84,7 @@ class CounterpartTerm:
         if len(candidates) > _LOOKED_AT:
             candidates = candidates[np.isin(rows[candidates], self._likely(rows[candidates]))]
         if len(candidates):
-            above = np.maximum(self._likeness(rows[candidates], _COMPARED).above, 0)
+            above = np.maximum(self._likeness(rows[candidates], COMPARED).above, 0)
             found[candidates] = self.part.weight * self._dealt(rows[candidates], above)
         return found
 
@@ -156,12 +153,8 @@ class CounterpartTerm:
         return self.matcher.comparable(self.serving.layers[OTHER[self.layer]])
 
     @cached_property
-    def _usual(self) -> tuple[Vectors, float]:
-        """Median (s, 1) of the likeness of rows anywhere at each scale, and its deviation at the first: at the right
-        one of a small index's rows is the right row, which deviates most."""
-        likeness, _ = self._alike(self._comparable[:: max(1, len(self._comparable) // _USUAL)])
-        # Of a handful of rows the deviation says nothing; it is never less than what noise makes of it.
-        return np.median(likeness, axis=1)[:, None], max(float(likeness[0].std()), 0.01)
+    def _usual(self) -> Usual:
+        return usual_of(self._alike(self._comparable[:: max(1, len(self._comparable) // USUAL_ROWS)])[0])
 
     def _likely(self, rows: RowIds) -> RowIds:
         """Those `_LOOKED_AT` of some rows that have most in common with the picture by coarse vectors, lay it off or
@@ -177,15 +170,12 @@ class CounterpartTerm:
     def _likeness(self, rows: RowIds, compared: int | None = None) -> _Likeness:
         """Of rows (n,)."""
         raw, offsets = self._alike(rows, compared)
-        median, deviation = self._usual
-        above = (raw - median) / deviation - np.array([[0.0 if scale == 1 else _RESCALED] for scale in self.scales])
-        column, best = np.arange(len(rows)), above.max(axis=0)
-        # What suits well at the rows' own scale is of that scale, though another may suit still better by chance.
-        scale = np.where(best + _RESCALED > _CLEARLY * above[0], above.argmax(axis=0), 0)
+        above, scale = told_scale(raw, self._usual, self.scales)
         for at, row in enumerate(rows.tolist() if self._aligned else ()):
             if lies := self._aligned.get(row):
                 scale[at] = np.abs(np.array(self.scales) - lies.scale).argmin()
-        return _Likeness(best, raw[scale, column], offsets[scale, column], scale)
+        column = np.arange(len(rows))
+        return _Likeness(above, raw[scale, column], offsets[scale, column], scale)
 
     def _alike(self, rows: RowIds, compared: int | None = None) -> tuple[Vectors, Vectors]:
         """Likeness (s, n) of rows at each scale, and offsets (s, n, 2)."""

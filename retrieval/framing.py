@@ -43,7 +43,12 @@ def framed(pixels: Pixels, scale: float) -> Pixels:
 def hidden(pixels: Pixels, scale: float, layer: Layer, cells: int) -> Gaps:
     """Cells (cells, cells) of a row's frame of which a framed picture says nothing: beyond its own edge, and where an
     aerial picture holds no data."""
+    return beyond(scale, cells) | gap_cells(pixels, cells) if layer == "aerial" else beyond(scale, cells)
+
+
+def beyond(scale: float, cells: int) -> Gaps:
+    """Cells (cells, cells) of a row's frame that lie beyond a picture whose ground is so much of it."""
     rim = int(np.ceil(cells * (1 - min(scale, 1.0)) / 2 - 1e-6))
-    beyond = np.ones((cells, cells), bool)
-    beyond[rim : cells - rim, rim : cells - rim] = False
-    return beyond | gap_cells(pixels, cells) if layer == "aerial" else beyond
+    outside = np.ones((cells, cells), bool)
+    outside[rim : cells - rim, rim : cells - rim] = False
+    return outside

@@ -78,9 +78,14 @@ class GridMatcher:
         )  # fmt: skip
 
     def rank(
-        self, maps: Mapping[str, RowVectors], aerials: Mapping[str, RowVectors], max_offset: float = 0.1
+        self,
+        maps: Mapping[str, RowVectors],
+        aerials: Mapping[str, RowVectors],
+        max_offset: float = 0.1,
+        compared: int | None = None,
+        hidden: Mapping[Layer, Gaps] | None = None,
     ) -> tuple[Vectors, Vectors]:
-        """Every pair judged by itself; enough for a handful."""
+        """Every pair judged by itself, whatever is hidden; enough for a handful."""
         scores = np.zeros((len(maps[self.spaces[0]]), len(aerials[self.spaces[0]])), np.float32)
         offsets = np.zeros((*scores.shape, 2), np.float32)
         for row in range(len(scores)):

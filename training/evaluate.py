@@ -9,22 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.errors import OnBad, UsageError
-from geoanchor.protocols import Encoder, Matcher, Vectors
+from geoanchor.protocols import Encoder, Vectors
 from retrieval import metrics
 from training.datasets import Captioned, Pictures
 from training.encoding import Progress, encode_readable, encode_texts, shared_space, silent, untold
 from training.matching_report import report, require_labels
 from training.pairlist import Pair
-from training.pairscores import EncodedPairs, encode_pairs, read, scorers
+from training.pairscores import EncodedPairs, encode_pairs, scorers
 from training.published import provenance
+from training.ranking import rank_pairs
 from training.recall import TIE_RULE, EncodedSet, intervals, recall_figures
 
 _TRUE_OFFSET = 0.01
 """An offset as near as this to the true one is right, as a share of the side."""
 _HIT = 0.5
 """Expected recall above which a pair counts as found."""
-_CHUNK = 64
-"""Maps ranked at once: an offset is kept for each aerial picture."""
 
 
 def evaluate_retrieval(
@@ -85,8 +84,9 @@ def evaluate_map_to_aerial(
 ) -> dict[str, Any]:
     """Recall of the aerial picture by its map and back over the label-1 pairs, in percent.
 
-    A model with a matcher ranks every aerial picture for every map by that, both ways by the same scores, and its
-    offsets are told beside the true ones; another ranks by the cosine of its shared space.
+    A model with a matcher ranks every aerial picture for every map by that, as a search does, at every scale that a map
+    may have, both ways by the same scores, and its offsets are told beside the true ones; another ranks by the cosine
+    of its shared space.
     Pictures that occur in several pairs are one gallery item with several right answers. Unreadable ones are left out
     together with their pairs and counted in `skipped`.
     """
@@ -94,7 +94,7 @@ def evaluate_map_to_aerial(
     if not same:
         raise UsageError("none of the pairs has label 1, so there is nothing to retrieve")
     encoded = encode_pairs(encoder, same, batch_size, progress, on_bad)
-    scores, offsets = _ranked(encoder, encoded)
+    scores, offsets = rank_pairs(encoder, encoded, batch_size)
     aerial_right, map_right = _matches(encoded.map_of, encoded.aerial_of), _matches(encoded.aerial_of, encoded.map_of)
     to_aerial = metrics.expected_hits(scores, aerial_right)
     to_map = metrics.expected_hits(scores.T, map_right)
@@ -116,7 +116,7 @@ def evaluate_map_to_aerial(
     }
     if offsets is not None:
         found = to_aerial[encoded.map_of, metrics.KS.index(10)] > _HIT
-        result["offsets"] = _offset_facts(_registered(encoder, encoded, offsets), encoded, found)
+        result["offsets"] = _offset_facts(offsets, encoded, found)
     return result | _protocol(encoder, _compared(encoder), seed)
 
 
@@ -151,41 +151,6 @@ def evaluate_matching(
     baselines = {rival: report(score, encoded, seed) for rival, score in rivals}
     protocol = _protocol(encoder, _compared(encoder), seed)
     return facts | result | {"baselines": baselines} | protocol
-
-
-def _ranked(encoder: Encoder, encoded: EncodedPairs) -> tuple[Vectors, Vectors | None]:
-    """Scores (q, g) of every map with every aerial picture, and the matcher's offsets (n, 2) of the pairs."""
-    if encoder.matcher:
-        return _ranked_by(encoder.matcher, encoded)
-    space = shared_space(encoder, "aerial", "map")
-    products: Vectors = encoded.maps[space] @ encoded.aerials[space].T
-    return products, None
-
-
-def _ranked_by(matcher: Matcher, encoded: EncodedPairs) -> tuple[Vectors, Vectors]:
-    maps = {name: encoded.maps[name] for name in matcher.spaces}
-    aerials = {name: encoded.aerials[name] for name in matcher.spaces}
-    queries, gallery = int(encoded.map_of.max()) + 1, int(encoded.aerial_of.max()) + 1
-    scores = np.empty((queries, gallery), np.float32)
-    found = np.empty((len(encoded.pairs), 2), np.float32)
-    for start in range(0, queries, _CHUNK):
-        some = {name: vectors[start : start + _CHUNK] for name, vectors in maps.items()}
-        scores[start : start + _CHUNK], offsets = matcher.rank(some, aerials)
-        own = (encoded.map_of >= start) & (encoded.map_of < start + _CHUNK)
-        found[own] = offsets[encoded.map_of[own] - start, encoded.aerial_of[own]]
-    return scores, found
-
-
-def _registered(encoder: Encoder, encoded: EncodedPairs, offsets: Vectors) -> Vectors:
-    """Offsets (n, 2) of the pairs from their pictures where the model can tell them so, else those of the vectors."""
-    registrar = encoder.matcher.registrar if encoder.matcher else None
-    if registrar is None:
-        return offsets
-    cuts = range(0, len(encoded.pairs), _CHUNK)
-    parts = [encoded.pairs[start : start + _CHUNK] for start in cuts]
-    return np.concatenate(
-        [registrar.offsets([read(pair.map) for pair in part], [read(pair.aerial) for pair in part]) for part in parts]
-    )
 
 
 def _offset_facts(offsets: Vectors, encoded: EncodedPairs, found: NDArray[np.bool_]) -> dict[str, float | None]:

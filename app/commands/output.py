@@ -161,5 +161,8 @@ class _Pace:
     def left_s(self, done: int, total: int | None) -> float | None:
         """Seconds left, None where nothing is known yet."""
         now = time.monotonic()
-        since, first = self._first = self._first or (now, done)
+        # A first piece has a model to load as well.
+        if self._first is None and done:
+            self._first = now, done
+        since, first = self._first or (now, done)
         return None if total is None or done <= first else (now - since) / (done - first) * (total - done)

@@ -302,7 +302,7 @@ def test_rows_of_the_picture_s_own_layer_count_as_usual(both: Searcher) -> None:
     np.testing.assert_allclose(term.scores(some), scores[some], atol=1e-5)
 
 
-@pytest.mark.parametrize("limit", ["_LOOKED_AT", "_COMPARED"])
+@pytest.mark.parametrize("limit", ["_LOOKED_AT", "COMPARED"])
 @pytest.mark.parametrize(("layer", "other"), [("map", "aerial"), ("aerial", "map")])
 def test_of_many_rows_only_the_likeliest_are_compared(
     both: Searcher, monkeypatch: pytest.MonkeyPatch, limit: str, layer: Layer, other: Layer

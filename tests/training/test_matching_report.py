@@ -18,17 +18,19 @@ from geoanchor.protocols import Judgement
 from models.toy import ToyEncoder
 from retrieval import metrics
 from training.encoding import silent, untold
-from training.evaluate import _ranked_by, evaluate_map_to_aerial, evaluate_matching
+from training.evaluate import evaluate_map_to_aerial, evaluate_matching
 from training.matching_report import imagery_swapped, report
 from training.matching_table import matching_table
 from training.pairlist import Pair, read_pairs
 from training.pairscores import EncodedPairs, encode_pairs, scorers
+from training.ranking import ranked
 
 
 class RedMatcher:
     """Probability of a pair is what redness the two have in common; its ranking prefers what `cosine` would not."""
 
     spaces = ("semantic",)
+    cells = 0
     registrar: Any = None
 
     def judge(self, maps: Mapping[str, Any], aerials: Mapping[str, Any], max_offset: float = 0.1) -> Judgement:
@@ -70,14 +72,14 @@ class Numbering:
 
 
 def test_each_pair_s_offset_is_that_of_its_own_map_and_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.evaluate._CHUNK", 3)
+    monkeypatch.setattr("training.ranking._CHUNK", 3)
     map_of, aerial_of = np.array([4, 0, 3, 6, 1, 5, 2]), np.array([1, 3, 0, 2, 3, 1, 0])
     numbers = np.arange(7.0)[:, None]
     pairs = replace(
         encoded([1] * 7, places=4), map_of=map_of, aerial_of=aerial_of, maps={"semantic": numbers},
         aerials={"semantic": numbers[:4]},
     )  # fmt: skip
-    _, offsets = _ranked_by(Numbering(), pairs)  # type: ignore[arg-type]
+    _, offsets, _ = ranked(Numbering(), [{"semantic": numbers}], pairs)  # type: ignore[arg-type]
     np.testing.assert_array_equal(offsets, np.stack([map_of, aerial_of], axis=1))
 
 
