@@ -91,11 +91,13 @@ class Handlers:
         image: bytes | None = None,
         map: bytes | None = None,
         ground: bytes | None = None,
+        index: Index | None = None,
     ) -> Hits:
         """A page of hits from the fields of a form; an empty field asks nothing.
 
         Args:
             at: "lat,lng". near: "lat,lng,metres". within: "west,south,east,north", H3 cells, or a GeoJSON polygon.
+            index: a version of the index, for who asks it more than this; None for the newest.
         """
         question = Question(
             text=q.strip() or None, not_=not_.strip() or None, at=at.strip() or None, like=like.strip() or None,
@@ -104,7 +106,7 @@ class Handlers:
             suppress=suppress, min_probability=min_probability, rerank=rerank or None, relations=relations, tags=tags,
             image=image, map=map, ground=ground,
         )  # fmt: skip
-        index = self.index
+        index = index or self.index
         return self._ask(question.query(None if literal else index.reader), index)
 
     def describe(

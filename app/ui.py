@@ -82,13 +82,14 @@ def _connect(handlers: Handlers, form: dict[str, Any], results: list[Any]) -> No
     fields = [form[name] for name in ("q", "layer", "image", "map", "at", "k")]
 
     def search(q: str, layer: str, image: str | None, map_: str | None, at: str, k: float) -> Found:
+        index = handlers.index
         try:
             hits = handlers.search_words(
-                q=q, layer=layer, image=_uploaded(image), map=_uploaded(map_), at=at or "", k=int(k)
+                q=q, layer=layer, image=_uploaded(image), map=_uploaded(map_), at=at or "", k=int(k), index=index
             )
         except GeoAnchorError as error:
             return [], [], str(error)
-        return _shown(handlers.index, hits)
+        return _shown(index, hits)
 
     def describe(image: str | None) -> Any:
         return gr.Dataframe(value=_texts(handlers, image), visible=True)
