@@ -37,7 +37,8 @@ class Mosaic:
         self._zxy: NDArray[np.int64] = np.asarray(
             [[addresses[name][row] for name in "zxy"] for row in on_grid], np.int64
         ).reshape(-1, 3)
-        self._grids = {layer: _Grid(self._zxy, np.flatnonzero(self._layer == layer)) for layer in self.layers}
+        rows = {layer: np.flatnonzero(self._layer == layer) for layer in LAYERS}
+        self._grids = {layer: _Grid(self._zxy, own) for layer, own in rows.items() if len(own)}
         self._thumbnails = thumbnails
         self._tile = lru_cache(_CACHED_TILES)(self._put_together)
         self._extent = cache(self._measure)
@@ -45,7 +46,7 @@ class Mosaic:
     @property
     def layers(self) -> list[Layer]:
         """Layers that have tiles."""
-        return [layer for layer in LAYERS if (self._layer == layer).any()]
+        return list(self._grids)
 
     def zooms(self, layer: Layer) -> tuple[int, int] | None:
         """Lowest zoom an overview reaches and highest stored one, or None where the layer has no tiles."""
@@ -78,14 +79,14 @@ class Mosaic:
         return self._tile(layer, tile)
 
     def _put_together(self, layer: Layer, tile: Tile) -> bytes | None:
-        data = self._from_below(layer, tile)
-        return self._from_above(layer, tile) if data is None else data
-
-    def _from_above(self, layer: Layer, tile: Tile) -> bytes | None:
-        """Cut out of the nearest stored ancestor, where there is one."""
         grid = self._grids.get(layer)
         if grid is None:
             return None
+        data = self._from_below(grid, tile)
+        return self._from_above(grid, tile) if data is None else data
+
+    def _from_above(self, grid: _Grid, tile: Tile) -> bytes | None:
+        """Cut out of the nearest stored ancestor, where there is one."""
         for z in range(tile.z - 1, max(-1, tile.z - 1 - MAX_STEPS), -1):
             found = grid.below(tile.parent(z), 0)
             if len(found):
@@ -94,10 +95,7 @@ class Mosaic:
                 return _cut_out(data, tile, tile.z - z) if data else None
         return None
 
-    def _from_below(self, layer: Layer, tile: Tile) -> bytes | None:
-        grid = self._grids.get(layer)
-        if grid is None:
-            return None
+    def _from_below(self, grid: _Grid, tile: Tile) -> bytes | None:
         if len(exact := grid.below(tile, 0)):
             name = self._ids[exact[0]]
             return self._thumbnails([name]).get(name)

@@ -36,10 +36,10 @@ def rank_pairs(encoder: Encoder, encoded: EncodedPairs, batch_size: int) -> tupl
         space = shared_space(encoder, "aerial", "map")
         products: Vectors = encoded.maps[space] @ encoded.aerials[space].T
         return products, None
+    sides = [{name: encoded.maps[name] for name in matcher.spaces}]
     # A matcher that judges pairs as wholes knows no frame.
-    others = SCALES[1:] if matcher.cells else ()
-    own = {name: encoded.maps[name] for name in matcher.spaces}
-    sides = [own, *(_framed(encoder, encoded, matcher, scale, batch_size) for scale in others)]
+    if matcher.cells:
+        sides += _framed(encoder, encoded, matcher, SCALES[1:], batch_size)
     scores, offsets, scale = ranked(matcher, sides, encoded)
     return scores, _laid(matcher, encoded, offsets, scale)
 
@@ -74,9 +74,10 @@ def _ranked(matcher: Matcher, maps: Sequence[Sides], aerials: Sides) -> tuple[Ve
     unseen = [_beyond(matcher, scale, len(likeness)) for scale in SCALES[1:]]
     found = [matcher.rank(side, aerials, compared=COMPARED, hidden=hidden)
              for side, hidden in zip(maps[1:], unseen, strict=True)]  # fmt: skip
-    anywhere = _rows(aerials, slice(None, None, max(1, likeness.shape[1] // USUAL_ROWS)))
-    usual = [matcher.rank(side, anywhere, hidden=hidden)[0]
-             for side, hidden in zip(maps, [None, *unseen], strict=True)]  # fmt: skip
+    anywhere = slice(None, None, max(1, likeness.shape[1] // USUAL_ROWS))
+    some = _rows(aerials, anywhere)
+    usual = [likeness[:, anywhere], *(matcher.rank(side, some, hidden=hidden)[0]
+             for side, hidden in zip(maps[1:], unseen, strict=True))]  # fmt: skip
     every, lies = np.stack([likeness, *(one for one, _ in found)]), np.stack([offsets, *(one for _, one in found)])
     for query, common in enumerate(map(usual_of, np.stack(usual, axis=1))):
         above, scales[query] = told_scale(every[:, query], common, SCALES)
@@ -95,12 +96,14 @@ def _rows(side: Sides, part: slice) -> dict[str, RowVectors]:
 
 
 def _framed(
-    encoder: Encoder, encoded: EncodedPairs, matcher: Matcher, scale: float, batch_size: int
-) -> dict[str, RowVectors]:
-    """Vectors of the maps, each as an aerial picture of another scale would show it."""
+    encoder: Encoder, encoded: EncodedPairs, matcher: Matcher, scales: Sequence[float], batch_size: int
+) -> list[dict[str, RowVectors]]:
+    """Vectors of the maps at each of some scales, as aerial pictures of those would show them."""
     path_of = dict(zip(encoded.map_of.tolist(), (pair.map for pair in encoded.pairs), strict=True))
-    pictures = (framed(bounded(read(path_of[row]), "map"), scale) for row in range(len(path_of)))
-    return encode_spaces(encoder, pictures, "map", matcher.spaces, batch_size)
+    maps = (bounded(read(path_of[row]), "map") for row in range(len(path_of)))
+    pictures = (framed(pixels, scale) for pixels in maps for scale in scales)
+    vectors = encode_spaces(encoder, pictures, "map", matcher.spaces, batch_size)
+    return [_rows(vectors, slice(first, None, len(scales))) for first in range(len(scales))]
 
 
 def _laid(matcher: Matcher, encoded: EncodedPairs, offsets: Vectors, scale: NDArray[np.int64]) -> Vectors:

@@ -69,7 +69,7 @@ def anchors(
     with ExitStack() as opened:
         work = _Work(annotator, zoom, limit, gsd, model, settings, opened, bad)
         made = list(work.anchors(sources))
-    say_some([f"not usable: {item.where}: {item.reason}" for item in bad], "that are not usable")
+    say_some([f"not usable: {item.where}: {item.reason}" for item in bad], "not usable")
     made = recalibrated(made) if calibrate else made
     if not made:
         raise GeoAnchorError(f"{out}: is not written, since nothing in the sources could be annotated")

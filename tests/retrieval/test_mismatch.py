@@ -180,21 +180,6 @@ def test_the_number_of_cores_changes_nothing(
     assert finder.find(k=50) == found
 
 
-def test_a_map_that_is_judged_twice_is_one_job(tmp_path: Path) -> None:
-    maps = {tile: moved(grid, 1, 1) for tile, grid in TOWN.items()}
-    finder = finder_of(index_of(tmp_path / "i", Drawing(TOWN, "aerial"), Drawing(maps, "map")))
-    pairs, done = finder.pairs(), []
-    rows, serving = pairs.aerials, finder._serving
-    survey = survey_pairs(
-        finder._matcher, pairs, sides_m(serving, rows), frames_m(serving, pairs), middles_m(serving, rows), chunk=5,
-        progress=lambda so_far, of: done.append((so_far, of)),
-    )  # fmt: skip
-    assert survey.common
-    assert survey.common.shifted
-    assert [so_far for so_far, _ in done] == sorted({so_far for so_far, _ in done})
-    assert done[-1] == (2 * len(pairs), 2 * len(pairs))
-
-
 def test_k_cuts_the_list_and_nothing_else(changed: Path, found: ChangeList) -> None:
     for k in (1, 3):
         assert finder_of(changed).find(k=k).changes == found.changes[:k]

@@ -13,8 +13,9 @@ from structured import CELLS, Drawing, index_of, moved
 from app.changesheet import headline
 from geoanchor.manifest import read_manifest
 from geoanchor.tiling import Tile
-from retrieval.registration import in_step, middles_m, peaked, registration
+from retrieval.registration import frames_m, in_step, middles_m, peaked, registration, sides_m
 from retrieval.serving import Serving
+from retrieval.survey import survey_pairs
 
 SIDES = np.full((12, 2), 200.0)
 EVERY = np.arange(12)
@@ -161,3 +162,18 @@ def test_a_place_looked_at_by_itself_is_judged_by_its_frames(tmp_path: Path) -> 
     listed = finder_of(folder).find(k=1, everything=True).changes[0]
     evidence = finder_of(folder).judge(listed.id, 0.0).evidence[0]
     assert (evidence[:, : CELLS - 2] > -0.5).all()
+
+
+def test_a_map_that_is_judged_twice_is_one_job(tmp_path: Path) -> None:
+    maps = {tile: moved(grid, 1, 1) for tile, grid in TOWN.items()}
+    finder = finder_of(index_of(tmp_path / "i", Drawing(TOWN, "aerial"), Drawing(maps, "map")))
+    pairs, done = finder.pairs(), []
+    rows, serving = pairs.aerials, finder._serving
+    survey = survey_pairs(
+        finder._matcher, pairs, sides_m(serving, rows), frames_m(serving, pairs), middles_m(serving, rows), chunk=5,
+        progress=lambda so_far, of: done.append((so_far, of)),
+    )  # fmt: skip
+    assert survey.common
+    assert survey.common.shifted
+    assert [so_far for so_far, _ in done] == sorted({so_far for so_far, _ in done})
+    assert done[-1] == (2 * len(pairs), 2 * len(pairs))
