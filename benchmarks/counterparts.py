@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, stdev
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,9 @@ class Case(NamedTuple):
 
     Attributes:
         title: in words. row: of a picture, in its middle, that is in the index. part: of a row's side, that a question
-            shows. moved: whether it lies elsewhere than in the middle. draws: of where. filled: whether a question is
-            as large as a row however far it is moved, what lies beyond the picture filled by its edge.
+            shows. moved: whether it lies elsewhere than in the middle. draws: of where. filled: a question is as
+            large as a row however far it is moved, and this lies beyond the picture: its edge, or white; "" for a
+            question that shows the picture alone.
     """
 
     title: str
@@ -47,11 +48,12 @@ class Case(NamedTuple):
     part: float
     moved: bool
     draws: int
-    filled: bool = False
+    filled: Literal["", "edge", "white"] = ""
 
 
 WHOLE = Case("whole", 1.0, 1.0, False, 1)
-FILLED = Case("whole, moved up to 10 %, filled by its edge", 1.0, 1.0, True, 1, filled=True)
+FILLED = Case("whole, moved up to 10 %, filled by its edge", 1.0, 1.0, True, 1, "edge")
+BLANK = Case("whole, moved up to 10 %, white beyond", 1.0, 1.0, True, 1, "white")
 MOVED = Case("parts of .8 of the side, moved up to 10 %", 1.0, 0.8, True, 3)
 BEYOND = Case("moved up to 10 %, beyond what the rows show", 1 / 1.2, 1.0, True, 1)
 
@@ -71,7 +73,7 @@ def run() -> dict[str, Any]:
     pictures, names = Pictures(REAL), _names()
     figures: dict[str, Any] = {"gallery": len(names)}
     for side in SIDES:
-        for row, cases in ((WHOLE.row, (WHOLE, FILLED, MOVED)), (BEYOND.row, (BEYOND,))):
+        for row, cases in ((WHOLE.row, (WHOLE, FILLED, BLANK, MOVED)), (BEYOND.row, (BEYOND,))):
             with tempfile.TemporaryDirectory() as folder:
                 index = _gallery(pictures, names, OTHER[side], row, Path(folder))
                 for part in JUDGED:
@@ -142,7 +144,9 @@ def _shown(picture: Pixels, case: Case, east: float, south: float) -> tuple[Pixe
     side = len(picture)
     top, left = round(south * side), round(east * side)
     rim = max(abs(top), abs(left))
-    around = np.pad(picture, [(rim, rim), (rim, rim), (0, 0)], mode="edge")
+    rims = [(rim, rim), (rim, rim), (0, 0)]
+    white = np.pad(picture, rims, constant_values=255)
+    around = np.pad(picture, rims, mode="edge") if case.filled == "edge" else white
     shown = around[rim + top : rim + top + side, rim + left : rim + left + side]
     return np.ascontiguousarray(shown), Box(top, left, top + side, left + side)
 

@@ -15,6 +15,9 @@ NOTABLE = 0.01
 """Share of a picture below which a gap is none."""
 _FAR = 4
 """How far a channel of a gap may lie from 0 or 255: compression alone makes 1 to 3."""
+_BLOCK, _RUN, _MOST = 16, 16, 0.9
+"""Lines of pixels at the inner end of a rim into which compression lets colours run, and how far most pixels of such a
+line stay from its own."""
 _ALONG = 1 / 8
 """Share of a picture's side that a gap must touch: a white roof at the edge seldom does."""
 _BRIGHT, _GREY, _SMOOTH, _SOFT = 200, 24, 4.0, 20.0
@@ -66,6 +69,32 @@ def _clouds(pixels: Pixels, darkest: NDArray[np.uint8], lightest: NDArray[np.uin
         if not rim.any() or np.median(variance[rim]) <= _SOFT**2:
             clouds |= inside
     return clouds
+
+
+def without_rim(pixels: Pixels) -> Pixels:
+    """A map (h, w, 3) uint8 whose mirror image goes on where it has a rim without data; any other map as it is.
+
+    The rim is flat black or white all along an edge, as hardly a street or a roof is, and would be read as just those;
+    a mirror image is as likely as anything. A map of one colour has no rim.
+    """
+    off = np.minimum(pixels.max(axis=2), 255 - pixels.min(axis=2))
+    rims = [(_rim(lines), _rim(lines[::-1])) for lines in (off, off.T)]
+    (top, bottom), (left, right) = rims
+    shown = pixels[top : max(top, len(off) - bottom), left : max(left, off.shape[1] - right)]
+    if shown.size in (0, pixels.size):
+        return pixels
+    return np.pad(shown, [*rims, (0, 0)], mode="symmetric")
+
+
+def _rim(off: NDArray[np.uint8]) -> int:
+    """How many lines (n, m) of pixels are blank from the first on, by how far each pixel lies off black or white."""
+    blank = off.max(axis=1) <= _FAR
+    if blank.all():
+        return 0
+    first = int(np.argmin(blank))
+    run = (off[first : first + _BLOCK] <= _RUN).mean(axis=1) >= _MOST
+    width = first + int(np.argmin(np.append(run, False)))
+    return width if first and width >= NOTABLE * len(off) else 0
 
 
 def gap_share(pixels: Pixels) -> float:

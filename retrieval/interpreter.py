@@ -11,6 +11,7 @@ from typing import TypeGuard
 import numpy as np
 
 from geoanchor.errors import SpaceMismatch, UnsupportedModality, UsageError
+from geoanchor.gaps import without_rim
 from geoanchor.image import Layer, Pixels
 from geoanchor.protocols import Encoder, RowVectors, Vectors
 from geoanchor.query import ImagePart, LikePart, Part, PointPart, Query, TextPart, picture_called
@@ -101,8 +102,9 @@ class Interpreter:
         return terms
 
     def pixels(self, part: ImagePart) -> Pixels:
-        """A picture of the query (h, w, 3) uint8. Raises BadInput."""
-        return self._read(part.data, picture_called(part.layer), part.layer)
+        """A picture of the query (h, w, 3) uint8; of a map without its blank rim. Raises BadInput."""
+        pixels = self._read(part.data, picture_called(part.layer), part.layer)
+        return without_rim(pixels) if part.layer == "map" else pixels
 
     def row(self, part: LikePart) -> int:
         """The row that more like it is asked for. Raises UsageError where the index has none of that id."""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.errors import OnBad, UsageError
-from geoanchor.image import Pixels
+from geoanchor.gaps import without_rim
+from geoanchor.image import Layer, Pixels
 from geoanchor.protocols import Encoder, Matcher, RowVectors
 from geoanchor.structure import CLASS_OF
 from indexer.sources.picture import read_picture
@@ -60,12 +61,12 @@ def encode_pairs(
     edges: list[float] = []
 
     def read_aerial(path: Path) -> Pixels:
-        pixels = read(path)
+        pixels = read(path, "aerial")
         edges.append(edge_density(pixels))
         return pixels
 
     def read_map(path: Path) -> Pixels:
-        pixels = read(path)
+        pixels = read(path, "map")
         built.append(float((map_classes(pixels) == CLASS_OF["building"]).mean()))
         foreign.append(foreignness(pixels) > FOREIGN)
         return pixels
@@ -153,6 +154,7 @@ def _ranks(values: Floats) -> Floats:
     return np.asarray((below + up_to) / (2 * len(values)))
 
 
-def read(path: Path) -> Pixels:
-    """The picture of a file. Raises BadInput when it is none."""
-    return read_picture(path.read_bytes(), str(path))
+def read(path: Path, layer: Layer) -> Pixels:
+    """The picture of a file; of a map without its blank rim, as a search takes it. Raises BadInput when it is none."""
+    pixels = read_picture(path.read_bytes(), str(path))
+    return without_rim(pixels) if layer == "map" else pixels

@@ -100,7 +100,7 @@ def _framed(
 ) -> list[dict[str, RowVectors]]:
     """Vectors of the maps at each of some scales, as aerial pictures of those would show them."""
     path_of = dict(zip(encoded.map_of.tolist(), (pair.map for pair in encoded.pairs), strict=True))
-    maps = (bounded(read(path_of[row]), "map") for row in range(len(path_of)))
+    maps = (bounded(read(path_of[row], "map"), "map") for row in range(len(path_of)))
     pictures = (framed(pixels, scale) for pixels in maps for scale in scales)
     vectors = encode_spaces(encoder, pictures, "map", matcher.spaces, batch_size)
     return [_rows(vectors, slice(first, None, len(scales))) for first in range(len(scales))]
@@ -115,11 +115,11 @@ def _laid(matcher: Matcher, encoded: EncodedPairs, offsets: Vectors, scale: NDAr
     for start in range(0, len(own), _CHUNK):
         pairs = [encoded.pairs[at] for at in own[start : start + _CHUNK]]
         laid[own[start : start + _CHUNK]] = registrar.offsets(
-            [read(pair.map) for pair in pairs], [read(pair.aerial) for pair in pairs]
+            [read(pair.map, "map") for pair in pairs], [read(pair.aerial, "aerial") for pair in pairs]
         )
     # Of these pictures alone tell the scale as finely as an offset wants it, one pair at a time.
     for at in np.flatnonzero(scale != 0):
         pair = encoded.pairs[at]
-        (lies,) = align(bounded(read(pair.map), "map"), "map", [read(pair.aerial)], registrar)
+        (lies,) = align(bounded(read(pair.map, "map"), "map"), "map", [read(pair.aerial, "aerial")], registrar)
         laid[at] = lies.offset
     return laid

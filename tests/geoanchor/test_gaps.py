@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from geoanchor.gaps import gap_cells, gap_pixels, gap_share
+from geoanchor.gaps import gap_cells, gap_pixels, gap_share, without_rim
 from geoanchor.image import Pixels
 
 
@@ -92,3 +92,37 @@ def test_a_cell_is_a_gap_where_any_of_it_is(height: int, width: int, cells: int,
         for column in range(cells):
             part = known[bounds[0][row] : bounds[0][row + 1], bounds[1][column] : bounds[1][column + 1]]
             assert gaps[row, column] == part.any()
+
+
+@given(st.lists(st.integers(2, 30), min_size=4, max_size=4), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_in_the_rim_of_a_map_its_mirror_image_goes_on(widths: list[int], there: list[bool]) -> None:
+    top, bottom, left, right = (width if rim else 0 for width, rim in zip(widths, there, strict=True))
+    drawn = scene()
+    map_ = drawn.copy()
+    map_[:top], map_[96 - bottom :], map_[:, :left], map_[:, 128 - right :] = 255, 255, 255, 255
+    told = without_rim(map_)
+    shown = slice(top, 96 - bottom), slice(left, 128 - right)
+    np.testing.assert_array_equal(told[shown], drawn[shown])
+    np.testing.assert_array_equal(told[:top], told[top : 2 * top][::-1])
+    np.testing.assert_array_equal(told[:, 128 - right :], told[:, 128 - 2 * right : 128 - right][:, ::-1])
+    assert (told is map_) == (not any((top, bottom, left, right)))
+
+
+@pytest.mark.parametrize("fill", [0, 255])
+def test_a_rim_is_seen_through_compression(fill: int) -> None:
+    drawn = scene(6, 8).repeat(32, axis=0).repeat(32, axis=1)
+    drawn[:30], drawn[:, -30:] = fill, fill
+    told = without_rim(compressed(drawn))
+    # Colours run a block or two into the rim.
+    assert (np.abs(told.astype(int) - fill).max(axis=2) <= 4).mean() < 0.01
+    np.testing.assert_array_equal(told[48:-16, 16:-48], compressed(drawn)[48:-16, 16:-48])
+
+
+def test_streets_and_maps_of_one_colour_have_no_rim() -> None:
+    street, line, plain = scene(), scene(), np.full((96, 128, 3), 255, np.uint8)
+    street[:10, 10:] = 255  # not quite to the corner
+    line[:, 0] = 255  # narrower than a hundredth of the side
+    pale = np.full((12, 12, 3), 250, np.uint8)
+    pale[0] = 255  # what is left of so small a picture is no rim
+    for map_ in (street, line, plain, np.zeros_like(plain), pale):
+        assert without_rim(map_) is map_

@@ -119,6 +119,23 @@ def test_a_map_moved_by_a_twelfth_finds_its_ground_and_says_how_far(both: Search
     assert answer.hits[0].why["offset"] == pytest.approx([1 / 12, 0], abs=0.01)
 
 
+@pytest.mark.parametrize("fill", [0, 255])
+def test_nothing_is_read_into_the_blank_rim_of_a_moved_map(both: Searcher, fill: int) -> None:
+    rim = PX // 10
+    for number in range(0, len(TILES), 4):
+        seen = picture(TILES[number], "map")[:-rim, :-rim]
+        blank = np.full((PX, PX, 3), fill, np.uint8)
+        blank[rim:, rim:] = seen
+        mirrored = np.pad(seen, [(rim, 0), (rim, 0), (0, 0)], mode="symmetric")
+        answer, same = (
+            both.search(Query(parts=(ImagePart(data=png(map_), layer="map"),), layer="aerial", k=5))
+            for map_ in (blank, mirrored)
+        )
+        assert answer.hits == same.hits
+        assert answer.hits[0].id == f"aerial/{TILES[number]}"
+        assert answer.hits[0].why["offset"] == pytest.approx([rim / PX] * 2, abs=0.01)
+
+
 @pytest.mark.parametrize(("layer", "other"), [("map", "aerial"), ("aerial", "map")])
 def test_the_first_hits_are_compared_by_their_pictures(both: Searcher, layer: Layer, other: Layer) -> None:
     asked_for: list[str] = []

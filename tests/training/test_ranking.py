@@ -47,3 +47,20 @@ def test_windows_find_their_picture_and_their_place_in_it(pairs: Path, monkeypat
         assert told[way]["R@1"] > at_own_scale[way]["R@1"] + 10, at_own_scale
     assert told["offsets"]["median"] < 0.015
     assert at_own_scale["offsets"]["median"] > 0.03
+
+
+def test_the_blank_rim_of_a_map_is_judged_as_a_search_takes_it(tmp_path: Path) -> None:
+    tables = []
+    for fill in ({"mode": "constant", "constant_values": 255}, {"mode": "symmetric"}):
+        lines = ["aerial,map,label,dx,dy"]
+        for n, tile in enumerate(TILES[:4]):
+            Image.fromarray(render_aerial(CITY, tile, SIDE, LOOKS["A"], 0)).save(tmp_path / f"a{n}.png")
+            seen = render_map(CITY, tile, SIDE)[:, : SIDE - 20]
+            Image.fromarray(np.pad(seen, [(0, 0), (20, 0), (0, 0)], **fill)).save(tmp_path / f"m{n}.png")
+            lines.append(f"a{n}.png,m{n}.png,1,{20 / SIDE},0")
+        (tmp_path / "pairs.csv").write_text("\n".join(lines))
+        tables.append(evaluate_map_to_aerial(load_bundle("mini"), read_pairs(tmp_path / "pairs.csv")))
+    blank, mirrored = tables
+    assert blank["offsets"] == mirrored["offsets"]
+    assert blank["map_to_aerial"] == mirrored["map_to_aerial"]
+    assert blank["offsets"]["median"] < 0.01
