@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geoanchor.errors import BadInput, GeoAnchorError, SpaceMismatch
-from geoanchor.gaps import gap_share
+from geoanchor.gaps import gap_share, rim_share
 from geoanchor.image import Layer, Pixels, TileImage
 from geoanchor.protocols import Encoder, Row, RowVectors, SegmentEncoder, TileSource
 from geoanchor.segment import Cut, Segment
@@ -207,8 +207,8 @@ def _quarantine(task: Task, where: str, reason: str) -> Read:
 
 
 def _nodata(image: TileImage) -> float:
-    """What the source declares, or what is seen to be without data. A map may well be white at its edge."""
-    return image.nodata if image.layer == "map" else max(image.nodata, gap_share(image.pixels))
+    """What the source declares, or what is seen to be without data. A map's streets may well be white at its edge."""
+    return max(image.nodata, rim_share(image.pixels) if image.layer == "map" else gap_share(image.pixels))
 
 
 def _without_pixels(image: TileImage) -> TileImage:

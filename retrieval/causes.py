@@ -114,17 +114,17 @@ def diagnose(
 
     Args:
         at: which of the pairs. moved_m: metres east and north that this map lies off its region, where that alone
-            explains the mismatch. nodata: share of the picture and of the map without data. gap: of the picture, that
+            explains the mismatch. nodata: share of the picture and of the map without data. gap: of their ground, that
             is known to lie where it counted for nothing.
     """
     ours, theirs = found.picture_only[at], found.map_only[at]
     # An empty map has no edges that half a cell's shift could make differ.
     different = bool(found.notable[at]) if informative else bool(ours.sum() > _NOTABLE)
     # What is missing where nobody sees it was judged like the rest.
-    lost = max(nodata[0] - gap, nodata[1])
-    if lost > _MAX_NODATA or nodata[0] > (_MOSTLY if different else _MAX_NODATA):
+    lost = max(nodata)
+    if lost - gap > _MAX_NODATA or lost > (_MOSTLY if different else _MAX_NODATA):
         shown = "picture is cloud or" if nodata[0] >= nodata[1] else "map"
-        return Diagnosis("cloud or no data", f"{percent(max(nodata))} of the {shown} has no data")
+        return Diagnosis("cloud or no data", f"{percent(lost)} of the {shown} has no data")
     if moved_m is not None:
         return Diagnosis("shifted", f"the map lies {in_words(*moved_m)}")
     if found.clarity[at] < _VAGUE:

@@ -39,7 +39,7 @@ def tell(
 
     Args:
         at: (n,) places of the pairs in the survey. judged: n pairs. percentile: of the survey's pairs.
-        nodata: by id of the row, of either side. gap: (n,) share of the pictures that counted for nothing.
+        nodata: by id of the row, of either side. gap: (n,) share of their ground that counted for nothing.
         settled: reviews by place in the survey.
     """
     found, pairs = differences(judged), survey.pairs.take(at)

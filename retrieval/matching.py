@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.errors import UnsupportedModality
-from geoanchor.gaps import NOTABLE, Gaps, gap_cells
+from geoanchor.gaps import NOTABLE, Gaps, blank_pixels, gap_pixels, in_cells
 from geoanchor.image import PAPER, Pixels
 from geoanchor.picture import kept_rgb
 from geoanchor.protocols import Encoder, Judgement, Matcher, RowIds, RowVectors, Vectors
@@ -67,11 +67,20 @@ class RowMatcher:
         if bare.any():
             for name, vectors in maps.items():
                 vectors[bare] = self._empty_map[name]
-        return self.matcher.judge(maps, self.vectors(pairs.aerials), max_offset, expected, self.gaps(pairs.aerials))
+        return self.matcher.judge(maps, self.vectors(pairs.aerials), max_offset, expected, self._pair_gaps(pairs))
 
     def judge_picture(self, pixels: Pixels, aerials: RowIds, max_offset: float) -> Judgement:
         """Judge one map picture against rows."""
         return self.matcher.judge(self._encoded(pixels), self.vectors(aerials), max_offset, None, self.gaps(aerials))
+
+    def _pair_gaps(self, pairs: Pairs) -> Gaps | None:
+        """Where (n, cells, cells) the picture or the map of some pairs holds no data, as if both lay true; None where
+        none has a gap."""
+        ours, theirs = self.gaps(pairs.aerials), self.gaps(np.maximum(pairs.maps, 0))
+        if theirs is None:
+            return ours
+        theirs &= (pairs.maps != NO_MAP)[:, None, None]
+        return theirs if ours is None else ours | theirs
 
     def gaps(self, rows: RowIds) -> Gaps | None:
         """Where (n, cells, cells) pictures of some rows hold no data; None where none has a gap."""
@@ -82,7 +91,7 @@ class RowMatcher:
         pictures = self.pictures(unseen)
         for row in unseen.tolist():
             # What cannot be seen is taken as whole.
-            gaps = gap_cells(pictures[row], self.matcher.cells) if row in pictures else False
+            gaps = in_cells(self._gap_pixels(row, pictures[row]), self.matcher.cells) if row in pictures else False
             self._gaps[row] = np.packbits(np.broadcast_to(gaps, 2 * (self.matcher.cells,)))
         side = self.matcher.cells
         found = np.zeros((len(rows), side * side), bool)
@@ -91,6 +100,14 @@ class RowMatcher:
                 found[at] = np.unpackbits(self._gaps[row], count=side * side)
         return found.reshape(-1, side, side)
 
+    def _gap_pixels(self, row: int, picture: Pixels) -> Gaps:
+        share = float(self._serving.nodata[row])
+        return blank_pixels(picture, share) if row in self._maps else gap_pixels(picture)
+
+    @cached_property
+    def _maps(self) -> frozenset[int]:
+        return frozenset(self._serving.layers["map"].tolist())
+
     def pictures(self, rows: RowIds) -> dict[int, Pixels]:
         """Stored pictures (h, w, 3) uint8 of some rows by row; those that have none, or a damaged one, are left out."""
         ids = self._serving.rows.column("id").take(rows).to_pylist()
@@ -98,10 +115,10 @@ class RowMatcher:
         found = ((row, kept_rgb(stored.get(name), name)) for row, name in zip(rows.tolist(), ids, strict=True))
         return {row: picture for row, picture in found if picture is not None}
 
-    def gap_shares(self, rows: RowIds) -> NDArray[np.float64]:
-        """Share (n,) of some rows' pictures that holds no data and is known to, 0..1."""
-        gaps = self.gaps(rows)
-        return np.zeros(len(rows)) if gaps is None else gaps.mean(axis=(1, 2))
+    def gap_shares(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Share (n,) of some pairs' ground of which picture or map holds no data and is known to, 0..1."""
+        gaps = self._pair_gaps(pairs)
+        return np.zeros(len(pairs)) if gaps is None else gaps.mean(axis=(1, 2))
 
     def vectors(self, rows: RowIds) -> dict[str, RowVectors]:
         """Vectors by space of some rows."""

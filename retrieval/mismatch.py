@@ -213,7 +213,7 @@ class ChangeFinder:
             rows = np.concatenate([pairs.aerials, pairs.maps[pairs.maps != NO_MAP]])
             nodata = self._details(self._serving.rows.column("id").take(np.unique(rows)).to_pylist(), "nodata")
             judged = self._matcher.judge(pairs, max_offset, survey.expected(at))
-            gap = self._matcher.gap_shares(pairs.aerials)
+            gap = self._matcher.gap_shares(pairs)
             yield from tell(self._serving, survey, at, judged, percentile, nodata, gap, settled)
 
     def _hashes(self, ids: Collection[str | None]) -> dict[str | None, str]:

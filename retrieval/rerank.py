@@ -17,6 +17,7 @@ from geoanchor.structure import informative
 from retrieval.causes import diagnose, differences
 from retrieval.late import RERANKER
 from retrieval.matching import RowMatcher
+from retrieval.pairs import NO_MAP, Pairs
 from retrieval.registration import offsets_m, peaked, sides_m
 from retrieval.serving import Serving
 from retrieval.survey import CHUNK, mismatch_of
@@ -86,7 +87,8 @@ class MismatchReranker:
 
     def _reasons(self, pixels: Pixels, rows: RowIds) -> Iterator[tuple[float, dict[str, Any]]]:
         """Mismatch and explanation of each row."""
-        judged, gap = self._matcher.judge_picture(pixels, rows, MAX_OFFSET), self._matcher.gap_shares(rows)
+        judged = self._matcher.judge_picture(pixels, rows, MAX_OFFSET)
+        gap = self._matcher.gap_shares(Pairs(np.full(len(rows), NO_MAP), rows))
         ids = self._serving.rows.column("id").take(rows).to_pylist()
         nodata = self._details(ids, "nodata")
         found, said = differences(judged), informative(judged.shares)

@@ -150,7 +150,7 @@ def _judged(matcher: RowMatcher, survey: Survey, max_offset: float, chunk: int, 
     def judged_chunk(at: RowIds) -> tuple[Vectors, NDArray[np.bool_], Vectors]:
         pairs = survey.pairs.take(at)
         judged = matcher.judge(pairs, max_offset, survey.expected(at))
-        return mismatch_of(judged, matcher.gap_shares(pairs.aerials)), informative(judged.shares), judged.offset
+        return mismatch_of(judged, matcher.gap_shares(pairs)), informative(judged.shares), judged.offset
 
     count = len(survey.pairs)
     kept: list[tuple[Vectors, NDArray[np.bool_], Vectors]] = []

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
-from geoanchor.gaps import gap_cells, gap_pixels, gap_share, without_rim
-from geoanchor.image import Pixels
+from geoanchor.gaps import blank_pixels, gap_cells, gap_pixels, gap_share, rim_share, without_rim
+from geoanchor.image import PAPER, Pixels
 
 
 def scene(height: int = 96, width: int = 128) -> Pixels:
@@ -126,3 +127,37 @@ def test_streets_and_maps_of_one_colour_have_no_rim() -> None:
     pale[0] = 255  # what is left of so small a picture is no rim
     for map_ in (street, line, plain, np.zeros_like(plain), pale):
         assert without_rim(map_) is map_
+
+
+def ending(turned: bool, height: int = 96, width: int = 128) -> tuple[Pixels, NDArray[np.bool_]]:
+    """A map that ends along a line, with some open land of the colour that is filled in, and what lies beyond."""
+    rows, columns = np.indices((height, width))
+    beyond = rows + columns > 130 if turned else columns >= 90
+    map_ = scene(height, width)
+    map_[20:30, 10:30] = PAPER
+    map_[beyond] = PAPER
+    return map_, beyond
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_a_map_lacks_is_seen_by_its_filling(turned: bool) -> None:
+    map_, beyond = ending(turned)
+    np.testing.assert_array_equal(blank_pixels(map_, float(beyond.mean())), beyond)
+    assert not blank_pixels(scene(), 0.3).any()
+
+
+def test_open_land_beside_what_a_map_lacks_is_not_taken_for_it() -> None:
+    map_, beyond = ending(turned=False)
+    map_[40:90, 20:90] = PAPER
+    np.testing.assert_array_equal(blank_pixels(map_, float(beyond.mean())), beyond)
+
+
+@pytest.mark.parametrize("fill", [0, 255])
+def test_a_blank_rim_is_what_a_map_lacks(fill: int) -> None:
+    map_ = scene()
+    map_[:, 32:] = fill
+    assert rim_share(map_) == 0.75
+    np.testing.assert_array_equal(blank_pixels(map_, 0.75), np.indices((96, 128))[1] >= 32)
+    street = scene()
+    street[:4] = 255
+    assert rim_share(street) == rim_share(scene()) == rim_share(np.zeros((0, 0, 3), np.uint8)) == 0

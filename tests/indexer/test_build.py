@@ -92,10 +92,10 @@ def test_the_report_and_the_manifest_say_what_became_of_every_picture(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("layer", "declared", "kept"), [("aerial", 0.0, 0.75), ("aerial", 0.4, 0.75), ("map", 0.0, 0.0)]
+    ("layer", "declared", "kept"), [("aerial", 0.0, 0.75), ("aerial", 0.4, 0.75), ("map", 0.0, 0.75)]
 )
 def test_a_collar_that_nothing_declares_is_seen(tmp_path: Path, layer: Layer, declared: float, kept: float) -> None:
-    """It costs no picture its row. A map may be white at its edge."""
+    """It costs no picture its row."""
 
     class Collared(DrawnSource):
         def pixels(self, number: int) -> Pixels:

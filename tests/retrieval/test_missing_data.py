@@ -10,7 +10,7 @@ import pytest
 from drawn_town import TILES, TOWN, finder_of, with_block
 from structured import CELL_PX, CELLS, Drawing, GridEncoder, index_of
 
-from geoanchor.image import TileImage
+from geoanchor.image import PAPER, TileImage
 from geoanchor.manifest import read_manifest
 from geoanchor.protocols import TileRef
 from retrieval.matching import RowMatcher
@@ -108,3 +108,34 @@ def test_a_map_without_data_is_no_change(tmp_path: Path) -> None:
     )
     (change,) = finder_of(folder).find().changes
     assert (change.cause, change.reason) == ("cloud or no data", "45.0 % of the map has no data")
+
+
+@dataclass
+class Ending(Drawing):
+    """Maps that end at a column, in the colour that readers fill in or in white, which nothing declares."""
+
+    end: int = 13
+    fill: tuple[int, int, int] = PAPER
+
+    def read(self, ref: TileRef) -> TileImage:
+        image = super().read(ref)
+        image.pixels[:, self.end * CELL_PX :] = self.fill
+        return image
+
+
+@pytest.mark.parametrize(("fill", "nodata"), [(PAPER, 0.35), ((255, 255, 255), 0.0)])
+def test_beyond_the_edge_of_a_map_nothing_is_judged(tmp_path: Path, fill: tuple[int, int, int], nodata: float) -> None:
+    """Where a map ends the picture shows what it does not, which is no change; what has changed on this side is one."""
+    maps = {tile: TOWN[tile] for tile in TILES[:6]}
+    ground = maps | {TILES[1]: with_block(TOWN[TILES[1]], 3, 12, 2)}
+    ending, whole = ({tile: maps[tile] for tile in some} for some in (TILES[:2], TILES[2:6]))
+    folder = index_of(
+        tmp_path / "i", Drawing(ground, "aerial"), Drawing(whole, "map"),
+        Ending(ending, "map", "ending", nodata=nodata, fill=fill),
+    )  # fmt: skip
+    told = {change.bounds: change for change in finder_of(folder).find(everything=True).changes}
+    ended, changed = (told[TILES[at].bounds] for at in (0, 1))
+    assert (ended.cause, ended.reason) == ("cloud or no data", "35.0 % of the map has no data")
+    assert ended.mismatch < 0.5 * 13 / CELLS < changed.mismatch
+    assert changed.cause == "map behind"
+    assert all(told[tile.bounds].cause == "agrees" for tile in TILES[2:6])
