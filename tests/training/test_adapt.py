@@ -401,3 +401,20 @@ def test_frames_that_differ_are_cut_to_the_ground_they_share(tmp_path: Path, bun
     ground = read_ground(serving, LanceStore.open(tmp_path / "t.index"), 188, 0)
     assert len(ground) == 1
     assert (map_classes(ground.aerial[0]) == ground.classes[0]).mean() > 0.95
+
+
+def test_beyond_the_edge_of_a_map_nothing_is_learned(tmp_path: Path, bundle: Path) -> None:
+    town = np.full((200, 200, 4), (242, 239, 233, 255), np.uint8)
+    for left, top in np.random.default_rng(0).integers(0, 180, (60, 2)).tolist():
+        town[top : top + 16, left : left + 16, :3] = (217, 208, 201)
+    for layer, end in (("aerial", 200), ("map", 140)):
+        town[:, end:, 3] = 0
+        frame = tmp_path / layer / "a.png"
+        frame.parent.mkdir()
+        Image.fromarray(town).save(frame)
+        frame.with_suffix(".pgw").write_text("\n".join(map(str, (1e-5, 0, 0, -1e-5, 11, 48))))
+        geoanchor.build(str(frame.parent), tmp_path / "t.index", model=str(bundle), layer=layer)
+    serving = Serving.open(tmp_path / "t.index", read_manifest(tmp_path / "t.index"))
+    (classes,) = read_ground(serving, LanceStore.open(tmp_path / "t.index"), 200, 0).classes
+    assert (classes[:, 140:] == VOID).all()
+    assert (classes[:, :138] != VOID).mean() > 0.99

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoanchor.errors import UsageError
+from geoanchor.gaps import NOTABLE, blank_pixels
 from geoanchor.image import Pixels
 from geoanchor.picture import kept_rgb
 from geoanchor.protocols import RowIds, RowStore
+from geoanchor.structure import VOID
 from models.decoding import resized
 from models.palette import map_classes
 from retrieval.pairs import Pairs, find_pairs, unplaced
@@ -59,10 +61,14 @@ def read_ground(serving: Serving, store: RowStore, side: int, seed: int) -> OwnG
         pairs = pairs.take(np.sort(np.random.default_rng(seed).choice(len(pairs), MOST, replace=False)))
     aerials, maps = (pictures_of(serving, store, rows) for rows in (pairs.aerials, pairs.maps))
     lost = sum(one is None or other is None for one, other in zip(aerials, maps, strict=True))
-    drawn = [None if picture is None else map_classes(picture) for picture in maps]
-    both = [
-        at for at, classes in enumerate(drawn) if aerials[at] is not None and classes is not None and np.ptp(classes)
+    lacking = serving.nodata[pairs.maps].tolist()
+    drawn = [
+        None if picture is None else _classes(picture, share) for picture, share in zip(maps, lacking, strict=True)
     ]
+    both = [
+        at for at, classes in enumerate(drawn)
+        if aerials[at] is not None and classes is not None and _varied(classes)
+    ]  # fmt: skip
     if not both:
         why = unplaced(serving, *layers) if all(map(len, layers)) else ""
         said = f"{serving.folder}: no map and aerial picture of the same ground are kept to learn from"
@@ -74,6 +80,17 @@ def read_ground(serving: Serving, store: RowStore, side: int, seed: int) -> OwnG
     aerial = np.stack([resized(_cut(one, part), side) for one, part in zip(pictures, ours, strict=True)])
     classes = np.stack([resized_classes(_cut(one, part), side) for one, part in zip(numbers, theirs, strict=True)])
     return OwnGround(pairs, serving.places.cells[pairs.aerials], aerial, classes, lost)
+
+
+def _classes(picture: Pixels, lacking: float) -> NDArray[np.uint8]:
+    """Class numbers (h, w) of a map, `VOID` where it is without data, as so large a share of it is known to be."""
+    classes = map_classes(picture)
+    return np.where(blank_pixels(picture, lacking), VOID, classes).astype(np.uint8) if lacking >= NOTABLE else classes
+
+
+def _varied(classes: NDArray[np.uint8]) -> bool:
+    known = classes != VOID
+    return bool(classes.max(where=known, initial=0) > classes.min(where=known, initial=VOID))
 
 
 def pictures_of(serving: Serving, store: RowStore, rows: RowIds) -> Sequence[Pixels | None]:
