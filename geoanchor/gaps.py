@@ -20,8 +20,9 @@ _BLOCK, _RUN, _MOST = 16, 16, 0.9
 line stay from its own."""
 _STREET = 1 / 16
 """Share of a map that a street covers from edge to edge."""
-_MORE = 1.25
-"""By what factor more of a map, or less, may have the colour that is filled in than lacks data."""
+_MORE, _AT_MOST = 1.25, 2.0
+"""By what factor more of a map, or less, may have the colour that is filled in than lacks data; and how much more of it
+where open land goes on."""
 _ALONG = 1 / 8
 """Share of a picture's side that a gap must touch: a white roof at the edge seldom does."""
 _BRIGHT, _GREY, _SMOOTH, _SOFT = 200, 24, 4.0, 20.0
@@ -130,13 +131,14 @@ def blank_pixels(pixels: Pixels, share: float) -> Gaps:
     """(h, w) bool, which pixels of a map are without data, where so large a share is known to be.
 
     That is a rim of black or white, or what reaches in from an edge in the colour that readers fill in. Where open land
-    goes on from there, in the same colour, only what is blank all along an edge.
+    goes on from there, in the same colour, only what is blank all along an edge, unless most of that were land.
     """
     off = np.abs(pixels.astype(np.int16) - PAPER).max(axis=2)
     for blank in (_around(pixels, _rims(pixels)), _reaching_in(off <= _FAR)):
         if share / _MORE <= blank.mean() <= _MORE * share:
             return blank
-    return _around(pixels, _lines(off))
+    along = _around(pixels, _lines(off))
+    return along if along.mean() <= _AT_MOST * share else np.zeros_like(along)
 
 
 def _around(pixels: Pixels, rims: Rims) -> Gaps:

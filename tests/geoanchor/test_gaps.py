@@ -150,6 +150,7 @@ def test_open_land_beside_what_a_map_lacks_is_not_taken_for_it() -> None:
     map_, beyond = ending(turned=False)
     map_[40:90, 20:90] = PAPER
     np.testing.assert_array_equal(blank_pixels(map_, float(beyond.mean())), beyond)
+    assert not blank_pixels(map_, 0.05).any()
 
 
 @pytest.mark.parametrize("fill", [0, 255])
