@@ -145,8 +145,8 @@ def _shown(picture: Pixels, case: Case, east: float, south: float) -> tuple[Pixe
     top, left = round(south * side), round(east * side)
     rim = max(abs(top), abs(left))
     rims = [(rim, rim), (rim, rim), (0, 0)]
-    white = np.pad(picture, rims, constant_values=255)
-    around = np.pad(picture, rims, mode="edge") if case.filled == "edge" else white
+    edge = case.filled == "edge"
+    around = np.pad(picture, rims, mode="edge") if edge else np.pad(picture, rims, constant_values=255)
     shown = around[rim + top : rim + top + side, rim + left : rim + left + side]
     return np.ascontiguousarray(shown), Box(top, left, top + side, left + side)
 

@@ -1,7 +1,9 @@
 """Parts of a picture that tell nothing of the ground: no data, and the inside of clouds.
 
 No data is flat black or white that reaches in from the edge, as beyond an orthophoto: many declare no such value, and
-what a reader fills in for what is declared looks the same. A cloud is bright, grey and smooth, and so is how it ends.
+what a reader fills in for what is declared looks the same. On a map black and white are buildings and streets, so that
+there they must be so all along an edge, and a reader fills in the colour of open land. A cloud is bright, grey and
+smooth, and so is how it ends.
 """
 
 from __future__ import annotations
@@ -40,9 +42,14 @@ Rims = tuple[tuple[int, int], tuple[int, int]]
 
 def gap_pixels(pixels: Pixels) -> Gaps:
     """(h, w) bool, which pixels of an (h, w, 3) uint8 picture hold no data, or cloud."""
-    red, green, blue = np.moveaxis(pixels, 2, 0)  # over a last axis of three least and most take thirty times as long
-    darkest, lightest = (reduce(reduce(red, green), blue) for reduce in (np.minimum, np.maximum))
+    darkest, lightest = _channels(pixels)
     return _clouds(pixels, darkest, lightest) | _reaching_in(lightest <= _FAR) | _reaching_in(darkest >= 255 - _FAR)
+
+
+def _channels(pixels: Pixels) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The least and the greatest channel (h, w) of each pixel."""
+    red, green, blue = np.moveaxis(pixels, 2, 0)  # over a last axis of three least and most take thirty times as long
+    return np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
 
 
 def _reaching_in(flat: Gaps) -> Gaps:
@@ -99,8 +106,9 @@ def rim_share(pixels: Pixels) -> float:
 
 
 def _rims(pixels: Pixels) -> Rims:
-    """Lines of pixels of a map that are black or white."""
-    return _lines(np.minimum(pixels.max(axis=2), 255 - pixels.min(axis=2)))
+    """Lines of pixels of a map (h, w, 3) that are black or white from each edge on."""
+    darkest, lightest = _channels(pixels)
+    return _lines(np.minimum(lightest, 255 - darkest))
 
 
 def _lines(off: NDArray[np.integer]) -> Rims:
@@ -142,6 +150,7 @@ def blank_pixels(pixels: Pixels, share: float) -> Gaps:
 
 
 def _around(pixels: Pixels, rims: Rims) -> Gaps:
+    """(h, w) bool, which pixels lie in those lines."""
     (top, bottom), (left, right) = rims
     around = np.ones(pixels.shape[:2], bool)
     around[top : len(pixels) - bottom, left : pixels.shape[1] - right] = False

@@ -101,12 +101,10 @@ class RowMatcher:
         return found.reshape(-1, side, side)
 
     def _gap_pixels(self, row: int, picture: Pixels) -> Gaps:
-        share = float(self._serving.nodata[row])
-        return blank_pixels(picture, share) if row in self._maps else gap_pixels(picture)
-
-    @cached_property
-    def _maps(self) -> frozenset[int]:
-        return frozenset(self._serving.layers["map"].tolist())
+        """(h, w) bool, which pixels of a row's picture hold no data."""
+        if self._serving.rows.column("layer")[row].as_py() == "map":
+            return blank_pixels(picture, float(self._serving.nodata[row]))
+        return gap_pixels(picture)
 
     def pictures(self, rows: RowIds) -> dict[int, Pixels]:
         """Stored pictures (h, w, 3) uint8 of some rows by row; those that have none, or a damaged one, are left out."""

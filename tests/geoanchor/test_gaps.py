@@ -105,6 +105,8 @@ def test_in_the_rim_of_a_map_its_mirror_image_goes_on(widths: list[int], there: 
     shown = slice(top, 96 - bottom), slice(left, 128 - right)
     np.testing.assert_array_equal(told[shown], drawn[shown])
     np.testing.assert_array_equal(told[:top], told[top : 2 * top][::-1])
+    np.testing.assert_array_equal(told[96 - bottom :], told[96 - 2 * bottom : 96 - bottom][::-1])
+    np.testing.assert_array_equal(told[:, :left], told[:, left : 2 * left][:, ::-1])
     np.testing.assert_array_equal(told[:, 128 - right :], told[:, 128 - 2 * right : 128 - right][:, ::-1])
     assert (told is map_) == (not any((top, bottom, left, right)))
 

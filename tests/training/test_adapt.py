@@ -26,15 +26,13 @@ from indexer.lock import writing
 from models.bundle import SHIPPED, StructureSpec, load_bundle
 from models.codes import CELLS
 from models.decoding import Decoder
-from models.palette import map_classes
 from models.structure import StructureNet
 from retrieval.ancestors import ancestors
 from retrieval.index.lance import LanceStore
 from retrieval.matching import RowMatcher
-from retrieval.serving import Serving
 from training.adapt import adapt as adapting_module
 from training.adapt import learning
-from training.adapt.ground import OwnGround, read_ground
+from training.adapt.ground import OwnGround
 from training.adapt.learning import Judged
 from training.adapt.record import FILE_NAME, FORMER_NAME, gain_of, read_adaptation
 from training.structure.base import Base
@@ -383,38 +381,3 @@ def test_without_its_record_an_adaptation_is_not_undone(
     (folder / OWN_MODEL / FILE_NAME).unlink()
     with pytest.raises(IndexCorrupt, match=FILE_NAME):
         adapting.undo(folder)
-
-
-def test_frames_that_differ_are_cut_to_the_ground_they_share(tmp_path: Path, bundle: Path) -> None:
-    """The picture is painted like a map, so that its own classes say what its map must show there."""
-    town = np.full((220, 220, 3), (242, 239, 233), np.uint8)
-    for left, top in np.random.default_rng(0).integers(0, 200, (40, 2)).tolist():
-        town[top : top + 16, left : left + 16] = (217, 208, 201)
-    for layer, east, south in (("aerial", 0, 0), ("map", 12, 8)):
-        frame = tmp_path / layer / "a.png"
-        frame.parent.mkdir()
-        Image.fromarray(town[south : south + 200, east : east + 200]).save(frame)
-        corner = (11 + (east + 0.5) * 1e-5, 48 - (south + 0.5) * 1e-5)
-        frame.with_suffix(".pgw").write_text("\n".join(map(str, (1e-5, 0, 0, -1e-5, *corner))))
-        geoanchor.build(str(frame.parent), tmp_path / "t.index", model=str(bundle), layer=layer)
-    serving = Serving.open(tmp_path / "t.index", read_manifest(tmp_path / "t.index"))
-    ground = read_ground(serving, LanceStore.open(tmp_path / "t.index"), 188, 0)
-    assert len(ground) == 1
-    assert (map_classes(ground.aerial[0]) == ground.classes[0]).mean() > 0.95
-
-
-def test_beyond_the_edge_of_a_map_nothing_is_learned(tmp_path: Path, bundle: Path) -> None:
-    town = np.full((200, 200, 4), (242, 239, 233, 255), np.uint8)
-    for left, top in np.random.default_rng(0).integers(0, 180, (60, 2)).tolist():
-        town[top : top + 16, left : left + 16, :3] = (217, 208, 201)
-    for layer, end in (("aerial", 200), ("map", 140)):
-        town[:, end:, 3] = 0
-        frame = tmp_path / layer / "a.png"
-        frame.parent.mkdir()
-        Image.fromarray(town).save(frame)
-        frame.with_suffix(".pgw").write_text("\n".join(map(str, (1e-5, 0, 0, -1e-5, 11, 48))))
-        geoanchor.build(str(frame.parent), tmp_path / "t.index", model=str(bundle), layer=layer)
-    serving = Serving.open(tmp_path / "t.index", read_manifest(tmp_path / "t.index"))
-    (classes,) = read_ground(serving, LanceStore.open(tmp_path / "t.index"), 200, 0).classes
-    assert (classes[:, 140:] == VOID).all()
-    assert (classes[:, :138] != VOID).mean() > 0.99

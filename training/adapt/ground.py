@@ -89,6 +89,7 @@ def _classes(picture: Pixels, lacking: float) -> NDArray[np.uint8]:
 
 
 def _varied(classes: NDArray[np.uint8]) -> bool:
+    """Whether a map shows more than one class."""
     known = classes != VOID
     return bool(classes.max(where=known, initial=0) > classes.min(where=known, initial=VOID))
 
